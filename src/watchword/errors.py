@@ -1,0 +1,136 @@
+"""Why an operation was refused: the tree of reasons, in no transport's words.
+
+    WatchwordError
+    ├── InvalidRequest          what was sent cannot be read; says where
+    │   ├── UnsupportedMediaType    it is not labelled as JSON
+    │   └── PayloadTooLarge         it is longer than anything we take
+    ├── InvalidCredentials      name or password wrong, for whatever reason
+    ├── TokenRefused            this bearer may not pass
+    │   ├── MissingToken            there is no token
+    │   ├── InvalidToken            the token is not one of ours, or is over
+    │   └── InsufficientScope       a good token that does not cover this
+    ├── InvalidUsername         no name in the sense of RFC 8265
+    ├── WeakPassword            a rule for new passwords is broken; says which
+    ├── UserExists              the name is taken
+    ├── UnknownUser             nobody has the name
+    ├── UnreadableHash          a stored password hash that no back end can check
+    ├── TryLater                nothing is wrong with the request
+    │   ├── Overloaded              more work is queued than can be done in time
+    │   └── Unavailable             the database is away, slow or locked
+    └── StartRefused            the service must not start like this
+        ├── SettingRefused          a setting is missing or wrong; names it
+        └── SchemaRefused           the database is behind, ahead or foreign
+
+How a reason looks to a client is decided in one place, ``watchword.problems``.
+"""
+
+
+class WatchwordError(Exception):
+    """The root: catch it to catch every refusal of ours."""
+
+
+class InvalidRequest(WatchwordError):
+    """The request cannot be read; the message names the field or the fault, never the value."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is not labelled as plain JSON."""
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The body is longer than the service reads."""
+
+
+class InvalidCredentials(WatchwordError):
+    """Unknown, wrong, disabled, without a password, unreadable: outside they are one."""
+
+
+class TokenRefused(WatchwordError):
+    """The bearer may not pass."""
+
+
+class MissingToken(TokenRefused):
+    """No token was presented."""
+
+
+class InvalidToken(TokenRefused):
+    """The token is malformed, forged, expired or meant for somebody else.
+
+    The message is for tests and debuggers; a client never learns which check failed.
+    """
+
+
+class InsufficientScope(TokenRefused):
+    """The token is good and lacks a scope.
+
+    Attributes:
+        required: the scopes asked for, separated by spaces (RFC 6749 §3.3).
+    """
+
+    def __init__(self, required: str) -> None:
+        super().__init__(f"needs scope {required}")
+        self.required = required
+
+
+class InvalidUsername(WatchwordError):
+    """Not a user name: empty, too long, or with characters that RFC 8265 disallows."""
+
+
+class WeakPassword(WatchwordError):
+    """A new password breaks a rule.
+
+    Attributes:
+        reasons: one sentence for each broken rule.
+    """
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class UserExists(WatchwordError):
+    """The canonical name is taken."""
+
+
+class UnknownUser(WatchwordError):
+    """Nobody has this name."""
+
+
+class UnreadableHash(WatchwordError):
+    """A stored password hash that is no Argon2 string, or one beyond what we compute."""
+
+
+class TryLater(WatchwordError):
+    """Nothing is wrong with the request.
+
+    Attributes:
+        retry_after: whole seconds after which another try makes sense, at least 1.
+    """
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, retry_after)
+
+
+class Overloaded(TryLater):
+    """The hash pool has more work than it can finish in time."""
+
+
+class Unavailable(TryLater):
+    """The database is away, slow or locked."""
+
+
+class StartRefused(WatchwordError):
+    """The service must not start like this; the message is the one line to print."""
+
+
+class SettingRefused(StartRefused):
+    """A setting is missing or wrong; the message names it and never holds a secret."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"WATCHWORD_{name}: {reason}")
+        self.name = name
+
+
+class SchemaRefused(StartRefused):
+    """The database's schema is not the one that this version was written for."""

@@ -1,0 +1,136 @@
+"""What Watchword is about: users, sessions, access tokens. Frozen values, no I/O, no clock of their own.
+
+Times are whole seconds since the epoch, in UTC, as in a JWT's NumericDate (RFC 7519 §2).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from watchword.errors import InvalidRequest
+
+Clock = Callable[[], int]
+"""Tells the time. Handed in, so that a test can be at any hour."""
+
+Scopes = frozenset[str]
+
+_SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+", re.ASCII)
+
+FIRST_PARTY_CLIENT = "watchword"
+"""The ``client_id`` of tokens that a user got from ``/login`` itself (RFC 9068 §2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may log in.
+
+    Attributes:
+        id: never reused, also when a deleted name is taken anew.
+        username: as the user wrote it, for display.
+        canonical_name: as it is compared (RFC 8265); unique.
+        password_hash: a PHC string, or None for a user who cannot log in by password.
+        password_version: counts the passwords that the user has had; a rehash of the same one does not count.
+        scope: what the user's tokens cover, separated by spaces (RFC 6749 §3.3).
+        disabled_at: since when the user is locked out, or None.
+        created_at: when the account was made.
+    """
+
+    id: str
+    username: str
+    canonical_name: str
+    password_hash: str | None = field(repr=False)
+    password_version: int
+    scope: str
+    disabled_at: int | None
+    created_at: int
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether the user is locked out."""
+        return self.disabled_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login: what a logout ends, and what every token of that login names as ``sid``.
+
+    Attributes:
+        id: 128 random bits.
+        user_id: whose it is.
+        auth_time: when the password was proven.
+        expires_at: after which nothing prolongs it.
+    """
+
+    id: str
+    user_id: str
+    auth_time: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """The claims of an access token (RFC 9068 §2.2), but for ``iss`` and ``aud``, which are the verifier's to know.
+
+    Attributes:
+        sub: the user's id.
+        username: the user's name for display; the claim that the tutorial's token has.
+        scope: what the token covers, separated by spaces.
+        sid: the session that it belongs to.
+        jti: this token's own id.
+        client_id: the client that asked for it.
+        iat: when it was minted.
+        exp: the first second in which it is no longer valid.
+        auth_time: when the user last proved the password.
+    """
+
+    sub: str
+    username: str
+    scope: str
+    sid: str
+    jti: str
+    client_id: str
+    iat: int
+    exp: int
+    auth_time: int
+
+    @property
+    def scopes(self) -> Scopes:
+        """The scope as a set."""
+        return scopes_of(self.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKey:
+    """A signing key as it is stored: public facts, and a private part that only SECRET_KEY opens.
+
+    Attributes:
+        kid: the RFC 7638 thumbprint.
+        algorithm: the one algorithm that the key is for.
+        generation: 1 for the algorithm's first key, and one more for each that follows.
+        sealed: the private part, sealed by ``watchword.keys.seal``.
+        created_at: when it was made.
+    """
+
+    kid: str
+    algorithm: str
+    generation: int
+    sealed: bytes = field(repr=False)
+    created_at: int
+
+
+def scopes_of(scope: str) -> Scopes:
+    """Split a scope string (RFC 6749 §3.3); order and repetition mean nothing."""
+    return frozenset(scope.split())
+
+
+def scope_from(tokens: Iterable[str]) -> str:
+    """Join scope tokens to a scope string, each once and in their order.
+
+    Raises:
+        InvalidRequest: one is not a scope-token (RFC 6749 §3.3).
+    """
+    unique = tuple(dict.fromkeys(tokens))
+    if not all(map(_SCOPE_TOKEN.fullmatch, unique)):
+        raise InvalidRequest("scope: must be visible ASCII without spaces, quotes and backslashes")
+    return " ".join(unique)

@@ -1,0 +1,115 @@
+"""Passwords: hash one that is set, verify one that is claimed, always for the same work and never on the event loop.
+
+``verify`` costs one hash at the current parameters, whatever is stored: a user who does not exist, one without
+a password and one whose hash nobody can read take as long as anybody else (ASVS 6.3.8), and a hash with older,
+cheaper parameters is topped up.
+"""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from watchword.errors import InvalidCredentials, UnreadableHash
+from watchword.passwords import backends
+from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, EncodedHash, Parameters
+from watchword.passwords.pool import HashPool
+from watchword.passwords.text import check_new_password, password_bytes
+
+__all__ = [
+    "EncodedHash",
+    "Hasher",
+    "Parameters",
+    "Verified",
+    "check_new_password",
+    "password_bytes",
+]
+
+_LEAST_TOP_UP_KIB: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The password is right.
+
+    Attributes:
+        new_hash: what to store instead, where the stored hash is not of the current parameters; else None.
+    """
+
+    new_hash: str | None
+
+
+class Hasher:
+    """Hashes and verifies on a pool of its own.
+
+    Args:
+        parameters: the current cost of a hash.
+        threads: how many hashes are computed at once.
+        max_wait: seconds that one may wait for its turn.
+    """
+
+    def __init__(self, parameters: Parameters, *, threads: int, max_wait: float) -> None:
+        self.parameters = parameters
+        self.threads = threads
+        fastest, *_ = backends.time_backends(parameters)
+        self.backend = fastest.backend
+        self._pool = HashPool(threads=threads, max_wait=max_wait, expected=fastest.seconds)
+
+    async def hash(self, password: str) -> str:
+        """The PHC string to store for a new password.
+
+        Raises:
+            InvalidRequest: no password (``password_bytes``).
+            Overloaded: too many are waiting.
+        """
+        data = password_bytes(password)
+        return await self._pool.run(lambda: self._hash(data))
+
+    async def verify(self, password: str, stored: str | None) -> Verified:
+        """Prove a claimed password, for the work of one hash at the current parameters.
+
+        Args:
+            password: what somebody claims.
+            stored: the user's PHC string, or None where there is no user, no password, or no leave to log in.
+
+        Raises:
+            InvalidRequest: no password (``password_bytes``); raised before any work and whatever is stored.
+            InvalidCredentials: not the password.
+            UnreadableHash: the stored string is unreadable; the work was done all the same.
+            Overloaded: too many are waiting.
+        """
+        data = password_bytes(password)
+        return await self._pool.run(lambda: self._verify(data, stored))
+
+    def close(self) -> None:
+        """End the pool's threads."""
+        self._pool.close()
+
+    def _hash(self, data: bytes) -> str:
+        salt = secrets.token_bytes(SALT_BYTES)
+        return str(EncodedHash(self.parameters, salt, self._derive(data, salt, self.parameters, DIGEST_BYTES)))
+
+    def _verify(self, data: bytes, stored: str | None) -> Verified:
+        if stored is None:
+            self._hash(data)
+            raise InvalidCredentials("nothing to compare with")
+        try:
+            encoded = EncodedHash.parse(stored)
+            digest = self._derive(data, encoded.salt, encoded.parameters, len(encoded.digest))
+        except UnreadableHash:
+            self._hash(data)
+            raise
+        self._top_up(data, encoded.parameters)
+        if not hmac.compare_digest(digest, encoded.digest):
+            raise InvalidCredentials("wrong password")
+        return Verified(new_hash=None if encoded.parameters == self.parameters else self._hash(data))
+
+    def _top_up(self, data: bytes, spent: Parameters) -> None:
+        """Spend what an old, cheaper hash left over, or its speed would tell that the user exists."""
+        left = (self.parameters.work - spent.work) // self.parameters.passes
+        if left >= _LEAST_TOP_UP_KIB:
+            filler = Parameters(memory_kib=left, passes=self.parameters.passes)
+            self._derive(data, bytes(SALT_BYTES), filler, DIGEST_BYTES)
+
+    def _derive(self, data: bytes, salt: bytes, parameters: Parameters, length: int) -> bytes:
+        return backends.derive_with(self.backend, data, salt, parameters, length)

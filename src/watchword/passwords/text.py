@@ -1,0 +1,52 @@
+"""What a password is before it is hashed: bytes that are the same however a keyboard composed them.
+
+NFC and nothing else (NIST SP 800-63B-4 §3.1.1.2; ASVS 6.2.8 asks for no change at all): no case folding,
+no trimming, no NFKC, so that every other difference counts.
+"""
+
+import unicodedata
+from typing import Final
+
+from watchword.errors import InvalidRequest, WeakPassword
+
+MAX_CODE_POINTS: Final = 1024
+MAX_BYTES: Final = 4096
+
+
+def password_bytes(password: str) -> bytes:
+    """The bytes that are hashed.
+
+    Length comes first, as normalising costs time in proportion (CVE-2023-46695).
+
+    Raises:
+        InvalidRequest: empty, too long, or with a NUL or a lone surrogate in it; whosever password it is.
+    """
+    if not password:
+        raise InvalidRequest("password: must not be empty")
+    if len(password) > MAX_CODE_POINTS:
+        raise InvalidRequest(f"password: must not be longer than {MAX_CODE_POINTS} characters")
+    if "\x00" in password:
+        raise InvalidRequest("password: must not contain NUL")
+    try:
+        data = unicodedata.normalize("NFC", password).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidRequest("password: must be Unicode text") from None
+    if len(data) > MAX_BYTES:
+        raise InvalidRequest(f"password: must not be longer than {MAX_BYTES} bytes")
+    return data
+
+
+def check_new_password(password: str, *, min_length: int) -> None:
+    """Hold a password that is about to be set against the rules; a login never asks.
+
+    Args:
+        password: the new password.
+        min_length: in code points after NFC.
+
+    Raises:
+        InvalidRequest: no password at all, as in ``password_bytes``.
+        WeakPassword: a rule is broken.
+    """
+    length = len(password_bytes(password).decode("utf-8"))
+    if length < min_length:
+        raise WeakPassword(f"The password must have at least {min_length} characters, this one has {length}")

@@ -1,0 +1,85 @@
+"""How a refusal looks to a client: the one table from reason to status, code, sentence and headers.
+
+Used by the endpoints and by the guard, so that a token is refused in the same words everywhere.
+It speaks HTTP and knows no framework.
+"""
+
+from dataclasses import dataclass, field
+
+from watchword import errors
+
+REALM = "watchword"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error answer (DESIGN §1), but for the request id, which only the transport knows.
+
+    Attributes:
+        status: the HTTP status.
+        code: a stable word for programs.
+        sentence: a sentence for people.
+        headers: challenge and retry headers, by name.
+        details: further members of the body.
+    """
+
+    status: int
+    code: str
+    sentence: str
+    headers: dict[str, str] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
+
+    def body(self, *, request_id: str | None) -> dict[str, object]:
+        """The members of the JSON body, in the order in which people read them."""
+        answer: dict[str, object] = {"error": self.sentence, "code": self.code, **self.details}
+        return answer if request_id is None else {**answer, "request_id": request_id}
+
+
+_TABLE: tuple[tuple[type[errors.WatchwordError], int, str, str | None], ...] = (
+    # A sentence of None: the refusal's own message is made for the client's eyes.
+    (errors.UnsupportedMediaType, 415, "unsupported_media_type", "The body must be application/json in UTF-8"),
+    (errors.PayloadTooLarge, 413, "payload_too_large", "The body is too large"),
+    (errors.InvalidRequest, 400, "invalid_request", None),
+    (errors.InvalidCredentials, 401, "invalid_credentials", "Invalid username or password"),
+    (errors.MissingToken, 401, "missing_token", "A bearer token is required"),
+    (errors.InvalidToken, 401, "invalid_token", "The token is invalid or has expired"),
+    (errors.InsufficientScope, 403, "insufficient_scope", "The token does not cover this"),
+    (errors.Overloaded, 503, "overloaded", "Too many logins at once, please try again"),
+    (errors.Unavailable, 503, "unavailable", "The service is not available right now, please try again"),
+)
+
+INTERNAL_ERROR = Problem(500, "internal_error", "Something went wrong on our side")
+
+_STATUS_WORDS = {
+    404: ("not_found", "There is nothing here"),
+    405: ("method_not_allowed", "This method is not allowed here"),
+    408: ("request_timeout", "The request took too long to arrive"),
+    413: ("payload_too_large", "The body is too large"),
+}
+
+
+def problem_of(refusal: errors.WatchwordError) -> Problem:
+    """Look a refusal up in the table; what no row foresees is an internal error."""
+    for reason, status, code, sentence in _TABLE:
+        if isinstance(refusal, reason):
+            return Problem(status, code, sentence or str(refusal), headers=_headers_of(refusal))
+    return INTERNAL_ERROR
+
+
+def problem_of_status(status: int) -> Problem:
+    """The problem for a status that the web framework came to by itself, such as 404."""
+    code, sentence = _STATUS_WORDS.get(status, ("invalid_request", "The request cannot be answered"))
+    return Problem(status, code, sentence)
+
+
+def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
+    if isinstance(refusal, errors.TryLater):
+        return {"Retry-After": str(refusal.retry_after)}
+    challenge = f'Bearer realm="{REALM}"'
+    if isinstance(refusal, errors.InvalidCredentials | errors.MissingToken):
+        return {"WWW-Authenticate": challenge}  # RFC 6750 §3.1: no error code where no token was sent
+    if isinstance(refusal, errors.InvalidToken):
+        return {"WWW-Authenticate": f'{challenge}, error="invalid_token"'}
+    if isinstance(refusal, errors.InsufficientScope):
+        return {"WWW-Authenticate": f'{challenge}, error="insufficient_scope", scope="{refusal.required}"'}
+    return {}

@@ -1,0 +1,280 @@
+"""The settings: environment variables ``WATCHWORD_<NAME>``, read and checked once, when the service starts.
+
+Each may come as ``WATCHWORD_<NAME>_FILE`` instead, the name of a file that holds the value, as container
+platforms hand over secrets. Only the front door (``app``, ``asgi``, ``cli``, ``serve``) reads this file's values.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Self, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from watchword.errors import SettingRefused
+
+PREFIX: Final = "WATCHWORD_"
+SECRET_FILE: Final = "secret_key"
+DATABASE_FILE: Final = "watchword.db"
+MIN_SECRET_BYTES: Final = 32
+ALGORITHMS: Final = ("ES256", "RS256", "EdDSA", "HS256")
+# No more than ``passwords.encoded`` reads back, or nobody could log in with a hash that was just stored.
+MAX_HASH_MEMORY_KIB: Final = 1_048_576
+MAX_HASH_PASSES: Final = 64
+
+_EXAMPLE_SECRETS: Final = re.compile(
+    r"(secret|changeme|change-me|password|example|your[-_ ]?(256[-_ ]?bit[-_ ]?)?secret|my[-_ ]?secret|super[-_ ]?secret"
+    r"|dev|test|insecure)",
+    re.IGNORECASE,
+)
+_URL_MARKS: Final = frozenset("?#%")
+"""What the libraries that read a SQLite URL understand in different ways."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator decides (DESIGN §2). Lifetimes are seconds, memory is KiB.
+
+    Attributes:
+        instance: the folder of the generated secret and of the SQLite file.
+        database_url: ``sqlite:///PATH`` or ``postgresql://…``.
+        secret_key: seals signing keys and, under HS256, signs.
+        secret_key_fallbacks: its predecessors, which still open and verify.
+        algorithm: what signs access tokens: one of ``ALGORITHMS``.
+        issuer: the exact ``iss`` of our tokens.
+        audience: the exact ``aud``, or None for none, which is the default under HS256.
+        access_token_lifetime: from ``iat`` to ``exp``.
+        session_lifetime: from login to the session's end.
+        hash_memory_kib: Argon2id's memory.
+        hash_passes: Argon2id's passes.
+        hash_threads: how many hashes this process computes at once.
+        hash_max_wait: for how long a login may wait for its hash before it is refused.
+        password_min_length: code points of a new password.
+    """
+
+    instance: Path
+    database_url: str = field(repr=False)
+    secret_key: bytes = field(repr=False)
+    secret_key_fallbacks: tuple[bytes, ...] = field(default=(), repr=False)
+    algorithm: str = "ES256"
+    issuer: str = "http://127.0.0.1:8000"
+    audience: str | None = "watchword"
+    access_token_lifetime: int = 900
+    session_lifetime: int = 2_592_000
+    hash_memory_kib: int = 19_456
+    hash_passes: int = 2
+    hash_threads: int = field(default_factory=lambda: cores())
+    hash_max_wait: float = 1.0
+    password_min_length: int = 15
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read and check all settings.
+
+        Raises:
+            SettingRefused: the first one that is missing or wrong.
+        """
+        source = _Source(environ)
+        instance = instance_folder(environ)
+        algorithm = source.get("ALGORITHM", _one_of(*ALGORITHMS), "ES256")
+        default_audience = None if algorithm == "HS256" else "watchword"
+        return cls(
+            instance=instance,
+            database_url=database_url(environ),
+            secret_key=_secret_key(source, instance),
+            secret_key_fallbacks=source.get("SECRET_KEY_FALLBACKS", _secrets, ()),
+            algorithm=algorithm,
+            issuer=source.get("ISSUER", _issuer, "http://127.0.0.1:8000"),
+            audience=source.get("AUDIENCE", _text, default_audience),
+            access_token_lifetime=source.get("ACCESS_TOKEN_LIFETIME", _integer(1, 86_400), 900),
+            session_lifetime=source.get("SESSION_LIFETIME", _integer(60, 31_536_000), 2_592_000),
+            hash_memory_kib=source.get("HASH_MEMORY_KIB", _integer(8, MAX_HASH_MEMORY_KIB), 19_456),
+            hash_passes=source.get("HASH_PASSES", _integer(1, MAX_HASH_PASSES), 2),
+            hash_threads=source.get("HASH_THREADS", _integer(1, 1024), cores()),
+            hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
+            password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),
+        )
+
+
+def instance_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the generated secret and of the SQLite file, whether or not it exists yet.
+
+    Raises:
+        SettingRefused: not a path that can stand in a URL.
+    """
+    folder = Path(_Source(environ).get("INSTANCE", _text, "instance")).absolute()
+    if _URL_MARKS & set(str(folder)):
+        raise SettingRefused("INSTANCE", "must be a path without ?, # and %, as it becomes part of a database URL")
+    return folder
+
+
+def database_url(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the database is: DATABASE_URL, or a SQLite file in the instance folder.
+
+    Raises:
+        SettingRefused: neither SQLite nor PostgreSQL.
+    """
+    default = f"sqlite:///{instance_folder(environ) / DATABASE_FILE}"
+    return _Source(environ).get("DATABASE_URL", _database_url, default)
+
+
+def unknown_names(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Variables that look like settings and are none, each with the name that was probably meant.
+
+    They are told and not refused: some platforms set variables that begin with a service's name.
+    """
+    known = {f"{PREFIX}{name}" for field_name in Settings.__dataclass_fields__ for name in [field_name.upper()]}
+    unknown = (
+        name for name in environ if name.startswith(PREFIX) and name.removesuffix("_FILE") not in known
+    )
+    return {name: next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), None) for name in sorted(unknown)}
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Source:
+    """The environment, one setting at a time."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, name: str, read: Callable[[str], T], default: T) -> T:
+        """The setting, or the default where it is not set.
+
+        Raises:
+            SettingRefused: set twice, its file unreadable, or its value not what ``read`` takes.
+        """
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            return read(text)
+        except ValueError as fault:
+            raise SettingRefused(name, str(fault)) from None
+
+    def text(self, name: str) -> str | None:
+        """The setting's text, from the variable or from the file that ``…_FILE`` names."""
+        direct, path = (self._environ.get(f"{PREFIX}{name}{suffix}") for suffix in ("", "_FILE"))
+        if direct is not None and path is not None:
+            raise SettingRefused(name, f"is set twice, directly and by {PREFIX}{name}_FILE")
+        if path is None:
+            return direct
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as fault:  # ValueError: no UTF-8 in the file, or a NUL in its name
+            raise SettingRefused(f"{name}_FILE", f"cannot be read ({type(fault).__name__})") from None
+
+
+def _secret_key(source: _Source, instance: Path) -> bytes:
+    given = source.get("SECRET_KEY", secret, None)
+    if given is not None:
+        return given
+    path = instance / SECRET_FILE
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        raise SettingRefused("SECRET_KEY", f"is not set and {path} does not exist; run `watchword init`") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise SettingRefused("SECRET_KEY", f"{path} cannot be read ({type(fault).__name__})") from None
+    if mode & 0o077:
+        raise SettingRefused("SECRET_KEY", f"{path} is open to others (mode {mode:04o}); run chmod 600 on it")
+    try:
+        return secret(text)
+    except ValueError as fault:
+        raise SettingRefused("SECRET_KEY", f"in {path}: {fault}") from None
+
+
+def secret(text: str) -> bytes:
+    """Read a root secret.
+
+    Raises:
+        ValueError: too short, or nothing that anybody made at random. The message holds nothing of the secret.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:  # its message would hold a part of the secret
+        raise ValueError("is not UTF-8") from None
+    if len(data) < MIN_SECRET_BYTES:
+        raise ValueError(f"is shorter than {MIN_SECRET_BYTES} bytes; make one with `openssl rand -base64 48`")
+    # What makes up the length of a well-known word must be random by itself: "changeme" and 24 zeros are not.
+    rest = _EXAMPLE_SECRETS.sub("", text)
+    if len(set(rest)) < 10 or len(rest) < MIN_SECRET_BYTES // 2:  # noqa: PLR2004
+        raise ValueError("can be guessed; make one with `openssl rand -base64 48`")
+    return data
+
+
+def _secrets(text: str) -> tuple[bytes, ...]:
+    return tuple(secret(part) for part in text.replace(",", " ").split())
+
+
+def _text(text: str) -> str:
+    if not text or text != text.strip() or not text.isprintable():
+        raise ValueError("is empty, has spaces around it or characters that cannot be printed")
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+        return float(text)
+
+    return read
+
+
+def _split(text: str) -> SplitResult:
+    """Take a URL apart. It may hold a password, so no message repeats any of it."""
+    try:
+        url = urlsplit(_text(text))  # which drops tabs and line ends unseen, but for _text
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    return url
+
+
+def _issuer(text: str) -> str:
+    url = _split(text)
+    is_bare = "@" not in url.netloc and not set("?# ") & set(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or not is_bare:
+        raise ValueError("must be an http or https address without query, fragment or user (RFC 8414 §2)")
+    return text
+
+
+def _database_url(text: str) -> str:
+    url = _split(text)
+    if url.scheme == "sqlite":
+        if url.netloc or len(url.path) < 2 or ":memory:" in text or _URL_MARKS & set(text):  # noqa: PLR2004
+            raise ValueError("must be sqlite:///PATH, with nothing before or behind the path, and without ?, # and %")
+    elif url.scheme in {"postgresql", "postgres"}:
+        if not url.path.strip("/"):
+            raise ValueError("names no database; write postgresql://user:password@host:5432/database")
+    else:
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return text

@@ -1,0 +1,41 @@
+"""User names: what one is, and when two are the same (RFC 8265, profile UsernameCaseMapped).
+
+``Alice``, ``alice`` and full-width ``ＡＬＩＣＥ`` are one user; a name with a space, a control or a zero-width character
+is none. Letters of different scripts that look alike stay different.
+"""
+
+import re
+from functools import cache
+from typing import Any, Final
+
+from watchword.errors import InvalidUsername
+
+MAX_CODE_POINTS: Final = 128
+
+_PLAIN: Final = re.compile(r"[!-~]+", re.ASCII)
+
+
+def canonical(username: str) -> str:
+    """The form in which names are compared and found.
+
+    Raises:
+        InvalidUsername: not a user name.
+    """
+    if not 1 <= len(username) <= MAX_CODE_POINTS:
+        raise InvalidUsername(f"A user name has 1 to {MAX_CODE_POINTS} characters")
+    if _PLAIN.fullmatch(username):
+        return username.lower()  # what the profile does to visible ASCII, without loading it
+    try:
+        name: str = _profile().enforce(username)
+    except UnicodeEncodeError as fault:
+        raise InvalidUsername(f"A user name cannot have {fault.reason.rpartition('/')[2].replace('_', ' ')}") from None
+    if len(name) > MAX_CODE_POINTS:  # NFC takes some letters apart
+        raise InvalidUsername(f"A user name has 1 to {MAX_CODE_POINTS} characters")
+    return name
+
+
+@cache
+def _profile() -> Any:
+    from precis_i18n import get_profile
+
+    return get_profile("UsernameCaseMapped")
