@@ -1,0 +1,76 @@
+"""How Alembic runs our migrations: on the URL or the connection that it is given, as one transaction, one at a time.
+
+Watchword calls it through ``watchword migrate``; the ``alembic`` command needs WATCHWORD_DATABASE_URL.
+"""
+
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, event, pool, text
+from sqlalchemy.engine import URL, make_url
+
+from watchword.store.schema import metadata
+
+LOCK = 0x77617463  # any number; all that upgrade one PostgreSQL database must use the same
+SECONDS_TO_WAIT = 30  # for another process that is upgrading the same SQLite file
+
+
+def migrate(connection: Connection) -> None:
+    """Run what is missing, all or nothing."""
+    is_postgresql = connection.dialect.name == "postgresql"
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=not is_postgresql,
+        transactional_ddl=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        if is_postgresql:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        context.run_migrations()
+
+
+def migrate_sqlite(url: URL) -> None:
+    """On SQLite the driver would commit before each DDL statement, so we begin and end the transaction ourselves."""
+    engine = create_engine(
+        url.set(drivername="sqlite"), poolclass=pool.NullPool, connect_args={"timeout": SECONDS_TO_WAIT}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _take_over(dbapi_connection, _record) -> None:  # type: ignore[no-untyped-def]
+        dbapi_connection.isolation_level = None
+        dbapi_connection.execute("PRAGMA journal_mode=WAL")  # kept in the file, so set here and nowhere else
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    with engine.connect() as connection:
+        migrate(connection)
+
+
+async def migrate_postgresql(url: URL) -> None:
+    """Through asyncpg, the driver that is installed anyway."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
+
+
+def online() -> None:
+    """Find the database and choose the way to it."""
+    url = make_url(context.config.attributes.get("url") or os.environ["WATCHWORD_DATABASE_URL"])
+    if url.get_backend_name() == "sqlite":
+        migrate_sqlite(url)
+        return
+    options = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
+    asyncio.run(migrate_postgresql(url.set(drivername="postgresql+asyncpg", query=options)))
+
+
+online()

@@ -1,0 +1,38 @@
+"""One way to run SQL on either database: statements written once, connections that run them, errors with one meaning.
+
+Statements go to the driver's own connection. The query layer of ``databases`` compiles each text anew and costs three
+thread hops for one SQLite row; its pools and its connections are what we keep.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+Row = tuple[Any, ...]
+"""One result row, in the order of the statement's columns."""
+
+_PARAMETER: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
+
+
+class Statement:
+    """SQL text with ``:named`` parameters, as SQLite takes them, and the same with ``$1``, as PostgreSQL does."""
+
+    __slots__ = ("named", "names", "numbered")
+
+    def __init__(self, text: str) -> None:
+        self.named = text
+        self.names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+        self.numbered = _PARAMETER.sub(lambda match: f"${self.names.index(match[1]) + 1}", text)
+
+
+class Connection(Protocol):
+    """A database connection that one task uses at a time."""
+
+    async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
+        """Run a statement and return its rows; what a write changed is told by RETURNING."""
+        ...
+
+
+def first(rows: Iterable[Row]) -> Row | None:
+    """The first row, or None where there is none."""
+    return next(iter(rows), None)

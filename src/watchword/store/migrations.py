@@ -1,0 +1,88 @@
+"""The schema's life: bring a database up to date with Alembic, and refuse to serve one that is not.
+
+Checking reads one row and loads no Alembic, as every start does it; upgrading is a command of its own.
+"""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from watchword.errors import SchemaRefused, Unavailable
+from watchword.store import Store
+from watchword.store.connection import Statement, first
+from watchword.store.schema import HEAD
+
+_VERSION: Final = Statement("SELECT version_num FROM alembic_version")
+_HAS_VERSION: Final = {
+    "sqlite": Statement("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"),
+    "postgresql": Statement("SELECT name FROM (SELECT to_regclass('alembic_version')::text AS name) AS t WHERE name <> ''"),
+}
+
+
+async def check(store: Store) -> None:
+    """Compare the database's version with the one that this code is written for.
+
+    Raises:
+        SchemaRefused: it is behind, or nothing that we know.
+    """
+    async with store.reading() as connection:
+        has_version = first(await connection.fetch(_HAS_VERSION[store.dialect]))
+        version = None if has_version is None else first(await connection.fetch(_VERSION))
+    if version is None:
+        raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
+    if version[0] == HEAD:
+        return
+    if _is_known(version[0]):
+        raise SchemaRefused(
+            f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, behind {HEAD}; run `watchword migrate`"
+        )
+    raise SchemaRefused(
+        f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, which this version does not know"
+    )
+
+
+def upgrade(url: str) -> None:
+    """Bring a database to the schema of this version; do nothing to one that is there already.
+
+    Blocking, and to be called where no event loop runs. Several processes may do it at once.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+        SchemaRefused: the database is at a schema that this version does not know.
+    """
+    from alembic import command
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = _config()
+    config.attributes["url"] = url
+    try:
+        command.upgrade(config, "head")
+    except CommandError as fault:
+        raise SchemaRefused(f"WATCHWORD_DATABASE_URL: {fault}") from fault
+    except (SQLAlchemyError, OSError) as fault:
+        reason = getattr(fault, "orig", None) or fault
+        raise Unavailable(f"the database answers: {reason}") from fault
+
+
+def _is_known(version: str) -> bool:
+    from alembic.script import ScriptDirectory
+
+    revisions = ScriptDirectory.from_config(_config()).walk_revisions()
+    return version in {revision.revision for revision in revisions}
+
+
+def _config():  # type: ignore[no-untyped-def]  # Alembic is loaded only where it is used
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> Path:
+    """The migrations beside the installed package, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parents[1] / "alembic"

@@ -1,0 +1,116 @@
+"""The table of users."""
+
+from collections.abc import Sequence
+
+from watchword.errors import UnknownUser, UserExists
+from watchword.model import User
+from watchword.store.connection import Connection, Statement, first
+
+_COLUMNS = "id, username, canonical_name, password_hash, password_version, scope, disabled_at, created_at"
+
+_FIND = Statement(f"SELECT {_COLUMNS} FROM users WHERE canonical_name = :canonical_name")
+_PAGE = Statement(
+    f"SELECT {_COLUMNS} FROM users WHERE canonical_name > :after ORDER BY canonical_name LIMIT :limit"
+)
+_INSERT = f"INSERT INTO users ({_COLUMNS}) VALUES"
+_UNLESS_TAKEN = "ON CONFLICT (canonical_name) DO NOTHING RETURNING canonical_name"
+_REHASH = Statement(
+    "UPDATE users SET password_hash = :new_hash"
+    " WHERE id = :id AND password_version = :password_version AND password_hash = :old_hash RETURNING id"
+)
+_SET_PASSWORD = Statement(
+    "UPDATE users SET password_hash = :password_hash, password_version = password_version + 1"
+    " WHERE canonical_name = :canonical_name RETURNING id"
+)
+_SET_DISABLED = Statement(
+    "UPDATE users SET disabled_at = :disabled_at WHERE canonical_name = :canonical_name RETURNING id"
+)
+_DELETE = Statement("DELETE FROM users WHERE canonical_name = :canonical_name RETURNING id")
+
+
+async def find_by_name(connection: Connection, *, canonical_name: str) -> User | None:
+    """The user with this name."""
+    row = first(await connection.fetch(_FIND, canonical_name=canonical_name))
+    return None if row is None else User(*row)
+
+
+async def page(connection: Connection, *, after: str, limit: int) -> list[User]:
+    """Up to ``limit`` users in the order of their canonical names, beginning behind the name ``after``."""
+    return [User(*row) for row in await connection.fetch(_PAGE, after=after, limit=limit)]
+
+
+async def insert(connection: Connection, user: User) -> None:
+    """Add a user.
+
+    Raises:
+        UserExists: the name is taken.
+    """
+    if not await insert_many(connection, [user]):
+        raise UserExists(user.username)
+
+
+async def insert_many(connection: Connection, users: Sequence[User]) -> set[str]:
+    """Add users in one statement.
+
+    Returns:
+        The canonical names that were added; the others were taken.
+    """
+    places, values = [], {}
+    for number, user in enumerate(users):
+        row = {
+            f"id_{number}": user.id,
+            f"username_{number}": user.username,
+            f"canonical_name_{number}": user.canonical_name,
+            f"password_hash_{number}": user.password_hash,
+            f"password_version_{number}": user.password_version,
+            f"scope_{number}": user.scope,
+            f"disabled_at_{number}": user.disabled_at,
+            f"created_at_{number}": user.created_at,
+        }
+        places.append(f"({', '.join(f':{name}' for name in row)})")
+        values.update(row)
+    rows = await connection.fetch(Statement(f"{_INSERT} {', '.join(places)} {_UNLESS_TAKEN}"), **values)
+    return {name for (name,) in rows}
+
+
+async def rehash(connection: Connection, user: User, *, new_hash: str) -> None:
+    """Store a better hash of the same password; whoever changed the row meanwhile was right and wins."""
+    await connection.fetch(
+        _REHASH,
+        id=user.id,
+        password_version=user.password_version,
+        old_hash=user.password_hash,
+        new_hash=new_hash,
+    )
+
+
+async def set_password(connection: Connection, *, canonical_name: str, password_hash: str) -> None:
+    """Give a user a new password.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    rows = await connection.fetch(_SET_PASSWORD, canonical_name=canonical_name, password_hash=password_hash)
+    if not rows:
+        raise UnknownUser(canonical_name)
+
+
+async def set_disabled(connection: Connection, *, canonical_name: str, disabled_at: int | None) -> None:
+    """Lock a user out from a time on, or with None let the user in again.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    rows = await connection.fetch(_SET_DISABLED, canonical_name=canonical_name, disabled_at=disabled_at)
+    if not rows:
+        raise UnknownUser(canonical_name)
+
+
+async def delete(connection: Connection, *, canonical_name: str) -> None:
+    """Remove a user and, with the row, all sessions.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    if not await connection.fetch(_DELETE, canonical_name=canonical_name):
+        raise UnknownUser(canonical_name)

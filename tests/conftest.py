@@ -1,0 +1,105 @@
+"""What every test may ask for: a fresh database of either kind, the instruments on it, the application, a real server."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from quart import Quart
+from quart.typing import TestClientProtocol
+
+from tests.builders import FakeClock, cheap_settings
+from tests.postgresql import fresh_database, postgresql
+from tests.servers import Server, watchword_server
+from watchword.app import create_app, start_tools
+from watchword.app import build_tools as build
+from watchword.flows import Tools
+from watchword.settings import Settings
+from watchword.store import migrations
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """A real PostgreSQL, for as long as the tests run."""
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    """The name of a PostgreSQL database that has our schema, to be copied."""
+    with fresh_database(postgresql_server) as url:
+        migrations.upgrade(url)
+        yield urlsplit(url).path.strip("/")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that has our schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "watchword.db"
+    migrations.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh SQLite database with our schema."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'watchword.db')}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """A fresh PostgreSQL database with our schema."""
+    with fresh_database(postgresql_server, postgresql_template) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database with our schema; a test that asks for it runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until the test moves it."""
+    return FakeClock()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings on a fresh database, with hashes that cost next to nothing."""
+    return cheap_settings(instance=tmp_path, database_url=database_url)
+
+
+@pytest.fixture
+async def tools(settings: Settings, clock: FakeClock) -> AsyncIterator[Tools]:
+    """The instruments of a running service."""
+    tools = build(settings, clock=clock)
+    async with AsyncExitStack() as running:
+        await start_tools(tools, settings, running)
+        yield tools
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: FakeClock) -> AsyncIterator[Quart]:
+    """The application, started."""
+    app = create_app(settings, clock=clock)
+    async with app.test_app():
+        yield app
+
+
+@pytest.fixture
+def client(app: Quart) -> TestClientProtocol:
+    """A client of the started application."""
+    return app.test_client()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """``watchword serve`` as a process of its own, on a loopback port and a fresh SQLite instance."""
+    with watchword_server(tmp_path / "instance") as server:
+        yield server

@@ -1,0 +1,125 @@
+"""Real processes on loopback ports, ended by their id."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.builders import SECRET
+
+START_SECONDS = 20.0
+STOP_SECONDS = 30.0
+
+CHEAP_HASHES = {"WATCHWORD_HASH_MEMORY_KIB": "8", "WATCHWORD_HASH_PASSES": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that serves.
+
+    Attributes:
+        url: where, without a slash at the end.
+        process: to be signalled.
+        environ: what it was started with, for commands on the same instance.
+        log: the file that its standard error goes to.
+    """
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    environ: Mapping[str, str]
+    log: Path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, for a raw socket."""
+        return "127.0.0.1", int(self.url.rpartition(":")[2])
+
+
+def environment(instance: Path, **settings: str) -> dict[str, str]:
+    """This process's environment with our settings and no others of Watchword's."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WATCHWORD_")}
+    return {
+        **inherited,
+        **CHEAP_HASHES,
+        "WATCHWORD_INSTANCE": str(instance),
+        "WATCHWORD_SECRET_KEY": SECRET,
+        **{f"WATCHWORD_{name}": value for name, value in settings.items()},
+    }
+
+
+def watchword(
+    *arguments: str, environ: Mapping[str, str], stdin: str = "", cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of ours to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "watchword", *arguments],
+        env=environ,
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@contextmanager
+def watchword_server(instance: Path, **settings: str) -> Iterator[Server]:
+    """``watchword serve`` on an instance that is set up first."""
+    environ = environment(instance, **settings)
+    watchword("init", environ=environ).check_returncode()
+    port = free_port()
+    command = [sys.executable, "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}"]
+    with running(command, environ=environ, port=port, log=instance / "server.log") as server:
+        yield server
+
+
+@contextmanager
+def running(command: list[str], *, environ: Mapping[str, str], port: int, log: Path) -> Iterator[Server]:
+    """A server process, from its first answer to its end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    server = Server(f"http://127.0.0.1:{port}", process, environ, log)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"the server ended with {server.process.returncode}:\n{server.log.read_text()}")
+        try:
+            with urllib.request.urlopen(f"{server.url}/healthz", timeout=1):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers, if only to say that it has no such path
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"the server did not answer in {START_SECONDS} s:\n{server.log.read_text()}")

@@ -1,0 +1,324 @@
+"""Both stores keep the same promises: the same functions give the same results on SQLite and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from watchword.errors import Unavailable, UnknownUser, UserExists
+from watchword.identifiers import new_id
+from watchword.model import SealedKey, Session, User
+from watchword.store import Store, sessions, signing_keys, store_at, users
+from watchword.store.connection import Connection, Statement
+
+COUNT_USERS = Statement("SELECT count(*) FROM users")
+COUNT_SESSIONS = Statement("SELECT count(*) FROM sessions")
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An open store on a fresh database."""
+    store = await store_at(database_url).open()
+    yield store
+    await store.close()
+
+
+def a_user(username: str = "Alice", **changes: object) -> User:
+    """A user as it might stand in the table."""
+    user = User(
+        id=new_id(),
+        username=username,
+        canonical_name=username.lower(),
+        password_hash="a hash",
+        password_version=1,
+        scope="reports:read",
+        disabled_at=None,
+        created_at=1_800_000_000,
+    )
+    return replace(user, **changes)  # type: ignore[arg-type]
+
+
+async def add(store: Store, *rows: User) -> None:
+    """Put users into the table."""
+    await store.write(lambda connection: users.insert_many(connection, rows))
+
+
+async def find(store: Store, name: str) -> User | None:
+    """Look a user up."""
+    async with store.reading() as connection:
+        return await users.find_by_name(connection, canonical_name=name)
+
+
+async def count(store: Store, statement: Statement) -> int:
+    """Run a counting statement."""
+    async with store.reading() as connection:
+        ((number,),) = await connection.fetch(statement)
+        return int(number)
+
+
+def a_session(user: User) -> Session:
+    """A session of a user."""
+    return Session(id=new_id(), user_id=user.id, auth_time=1_800_000_000, expires_at=1_800_000_900)
+
+
+async def test_a_user_comes_back_as_stored(store: Store) -> None:
+    """Every field of a user survives the database, None and non-ASCII text included."""
+    stored = [
+        a_user("Zoë"),
+        a_user("b", password_hash=None, disabled_at=1_800_000_001, scope=""),
+        a_user("emoji😀", password_version=7, created_at=2**40),
+    ]
+    await add(store, *stored)
+    assert [await find(store, user.canonical_name) for user in stored] == stored
+
+
+async def test_an_unknown_name_finds_nobody(store: Store) -> None:
+    """A name that nobody has is None, not an error."""
+    assert await find(store, "nobody") is None
+
+
+async def test_text_that_looks_like_sql_is_only_text(store: Store) -> None:
+    """Quotes, percent signs, colons and backslashes reach the table as they are (checklist row 34)."""
+    names = ["' OR 1=1--", "%(x)s", "100%", ":id", "$1", "a\\b", "{{7*7}}", "x'; DROP TABLE users;--"]
+    await add(store, *(a_user(name, canonical_name=name) for name in names))
+    assert [found.username for name in names if (found := await find(store, name))] == names
+
+
+async def test_a_name_is_taken_once(store: Store) -> None:
+    """The second user of a canonical name is refused and the first one stays."""
+    first = a_user("Alice")
+    await add(store, first)
+    with pytest.raises(UserExists):
+        await store.write(lambda connection: users.insert(connection, a_user("ALICE")))
+    assert await find(store, "alice") == first
+
+
+async def test_many_are_inserted_but_the_taken(store: Store) -> None:
+    """A batch tells which names it added and leaves the taken ones alone."""
+    await add(store, a_user("b"))
+    added = await store.write(lambda connection: users.insert_many(connection, [a_user("a"), a_user("b"), a_user("c")]))
+    assert added == {"a", "c"}
+    assert await count(store, COUNT_USERS) == 3
+
+
+async def test_a_name_raced_for_is_given_once(store: Store) -> None:
+    """Of twenty that register one name at the same time exactly one gets it."""
+    attempts = [
+        store.write(lambda connection, user=a_user("alice"): users.insert(connection, user)) for _ in range(20)
+    ]
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [UserExists] * 19
+    assert await count(store, COUNT_USERS) == 1
+
+
+async def test_pages_cover_everybody_once(store: Store) -> None:
+    """Page after page, every user is listed once and in order."""
+    await add(store, *(a_user(f"user{number:03}") for number in range(25)))
+    seen: list[str] = []
+    while True:
+        async with store.reading() as connection:
+            page = await users.page(connection, after=seen[-1] if seen else "", limit=10)
+        seen += [user.canonical_name for user in page]
+        if len(page) < 10:
+            break
+    assert seen == [f"user{number:03}" for number in range(25)]
+
+
+async def test_a_rehash_keeps_the_password_version(store: Store) -> None:
+    """A better hash of the same password is not a new password."""
+    user = a_user()
+    await add(store, user)
+    await store.write(lambda connection: users.rehash(connection, user, new_hash="better"))
+    assert await find(store, "alice") == replace(user, password_hash="better")
+
+
+async def test_a_rehash_never_undoes_a_new_password(store: Store) -> None:
+    """Who computed a better hash of the old password meanwhile comes too late (checklist row 18)."""
+    user = a_user()
+    await add(store, user)
+    await store.write(lambda connection: users.set_password(connection, canonical_name="alice", password_hash="new"))
+    await store.write(lambda connection: users.rehash(connection, user, new_hash="old but better"))
+    assert await find(store, "alice") == replace(user, password_hash="new", password_version=2)
+
+
+@pytest.mark.parametrize("change", ["set_password", "set_disabled", "delete"])
+async def test_a_change_to_nobody_is_told(store: Store, change: str) -> None:
+    """Changing a user who is not there is UnknownUser, never a silent success."""
+
+    async def story(connection: Connection) -> None:
+        if change == "set_password":
+            await users.set_password(connection, canonical_name="nobody", password_hash="x")
+        elif change == "set_disabled":
+            await users.set_disabled(connection, canonical_name="nobody", disabled_at=1)
+        else:
+            await users.delete(connection, canonical_name="nobody")
+
+    with pytest.raises(UnknownUser):
+        await store.write(story)
+
+
+async def test_disabling_and_enabling(store: Store) -> None:
+    """A disabled user is so since a time, an enabled one is as before."""
+    user = a_user()
+    await add(store, user)
+    await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=5))
+    assert await find(store, "alice") == replace(user, disabled_at=5)
+    await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=None))
+    assert await find(store, "alice") == user
+
+
+async def test_a_session_is_opened_for_the_user_who_proved_the_password(store: Store) -> None:
+    """A session begins for a user who is as when the password was proven."""
+    user = a_user()
+    await add(store, user)
+    session = a_session(user)
+    assert await store.write(lambda connection: sessions.open_for(connection, user, session=session)) == session
+    assert await count(store, COUNT_SESSIONS) == 1
+
+
+@pytest.mark.parametrize("change", ["disabled", "deleted", "password changed"])
+async def test_no_session_is_opened_for_a_user_who_changed_meanwhile(store: Store, change: str) -> None:
+    """Disabled, deleted or given another password while the hash was computed: no session, not even for a moment."""
+    user = a_user()
+    await add(store, user)
+    if change == "disabled":
+        await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=5))
+    elif change == "deleted":
+        await store.write(lambda connection: users.delete(connection, canonical_name="alice"))
+    else:
+        await store.write(lambda connection: users.set_password(connection, canonical_name="alice", password_hash="x"))
+    assert await store.write(lambda connection: sessions.open_for(connection, user, session=a_session(user))) is None
+    assert await count(store, COUNT_SESSIONS) == 0
+
+
+async def test_a_deleted_user_leaves_no_session(store: Store) -> None:
+    """Sessions go with their user."""
+    user = a_user()
+    await add(store, user)
+    await store.write(lambda connection: sessions.open_for(connection, user, session=a_session(user)))
+    await store.write(lambda connection: users.delete(connection, canonical_name="alice"))
+    assert await count(store, COUNT_SESSIONS) == 0
+
+
+async def test_of_two_first_keys_one_is_kept(store: Store) -> None:
+    """Two processes that make the first key of an algorithm at once end up with the same one."""
+    keys = [SealedKey(kid, "ES256", 1, kid.encode(), 1_800_000_000) for kid in ("one", "two")]
+    writes = [store.write(lambda connection, key=key: signing_keys.insert(connection, key)) for key in keys]
+    await asyncio.gather(*writes)
+    async with store.reading() as connection:
+        kept = await signing_keys.all_keys(connection)
+    assert len(kept) == 1
+    assert kept[0] in keys
+
+
+async def test_keys_come_oldest_first(store: Store) -> None:
+    """Each algorithm's keys are listed from oldest to newest, bytes intact."""
+    keys = [SealedKey(f"kid{n}", "ES256", n, bytes(range(256)), 1_800_000_000 + n) for n in (3, 1, 2)]
+    for key in keys:
+        await store.write(lambda connection, key=key: signing_keys.insert(connection, key))
+    async with store.reading() as connection:
+        assert await signing_keys.all_keys(connection) == sorted(keys, key=lambda key: key.generation)
+
+
+class Failure(Exception):
+    """Raised in the middle of a story."""
+
+
+async def test_a_story_that_fails_leaves_nothing(store: Store) -> None:
+    """Whatever a story wrote before it failed is undone, and the store goes on working."""
+
+    async def story(connection: Connection) -> None:
+        await users.insert(connection, a_user("half"))
+        raise Failure
+
+    for _ in range(30):
+        with pytest.raises(Failure):
+            await store.write(story)
+    assert await count(store, COUNT_USERS) == 0
+    await add(store, a_user("whole"))
+    assert await count(store, COUNT_USERS) == 1
+
+
+async def test_a_caller_who_leaves_does_not_tear_the_write(store: Store) -> None:
+    """A caller cancelled at any moment of a write leaves both rows or none, and no connection behind."""
+
+    async def story(connection: Connection) -> None:
+        name = new_id()
+        await users.insert(connection, a_user(f"{name}a"))
+        await asyncio.sleep(0)
+        await users.insert(connection, a_user(f"{name}b"))
+
+    for moment in range(60):
+        caller = asyncio.create_task(store.write(story))
+        for _ in range(moment % 12):
+            await asyncio.sleep(0)
+        if moment % 2:
+            await asyncio.sleep(moment * 0.0001)
+        caller.cancel()
+        await asyncio.wait([caller])
+    await add(store, a_user("a"), a_user("b"))
+    assert await count(store, COUNT_USERS) % 2 == 0
+    for _ in range(20):  # more than there are connections: none was left behind
+        await add(store, a_user(new_id()))
+
+
+async def test_a_reader_who_leaves_gives_the_connection_back(store: Store) -> None:
+    """Reads cancelled at any moment leave every connection usable."""
+    for moment in range(60):
+        reader = asyncio.create_task(count(store, COUNT_USERS))
+        for _ in range(moment % 12):
+            await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+    assert await asyncio.gather(*(count(store, COUNT_USERS) for _ in range(40))) == [0] * 40
+
+
+async def test_closing_waits_for_writes_under_way(database_url: str) -> None:
+    """A write whose caller has left is finished before the store closes."""
+    store = await store_at(database_url).open()
+
+    async def story(connection: Connection) -> None:
+        await asyncio.sleep(0.05)
+        await users.insert(connection, a_user())
+
+    caller = asyncio.create_task(store.write(story))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    await store.close()
+    again = await store_at(database_url).open()
+    assert await count(again, COUNT_USERS) == 1
+    await again.close()
+
+
+async def test_writers_of_two_processes_take_turns(store: Store, database_url: str) -> None:
+    """Two stores on one database that write at the same time lose nothing and see no error."""
+    other = await store_at(database_url).open()
+    await asyncio.gather(
+        *(add(each, a_user(f"{name}{number}")) for name, each in (("a", store), ("b", other)) for number in range(50))
+    )
+    await other.close()
+    assert await count(store, COUNT_USERS) == 100
+
+
+async def test_a_write_lock_held_elsewhere_is_unavailable_and_not_for_ever(store: Store, database_url: str) -> None:
+    """While another process holds the lock a write is refused in time; afterwards it works (checklist F5)."""
+    other = await store_at(database_url).open()
+    user = a_user()
+    await add(store, user)
+    held, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(connection: Connection) -> None:
+        await users.set_disabled(connection, canonical_name="alice", disabled_at=1)
+        held.set()
+        await release.wait()
+
+    holder = asyncio.create_task(other.write(hold))
+    await held.wait()
+    with pytest.raises(Unavailable):
+        await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=2))
+    release.set()
+    await holder
+    await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=3))
+    assert await find(store, "alice") == replace(user, disabled_at=3)
+    await other.close()
