@@ -1,0 +1,108 @@
+"""What an administrator does with users: add, list, disable, enable, delete, give a password.
+
+Passwords are hashed before a transaction begins, so that no lock waits for a hash.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from watchword import usernames
+from watchword.identifiers import new_id
+from watchword.model import User, scope_from
+from watchword.passwords import Hasher, check_new_password
+from watchword.store import Store, users
+
+_PAGE: Final = 1000
+
+
+async def add_user(
+    store: Store, hasher: Hasher, *, username: str, password: str, scopes: Iterable[str], min_length: int, now: int
+) -> User:
+    """Make an account.
+
+    Raises:
+        InvalidUsername: not a user name.
+        InvalidRequest: no password, or a scope that is none.
+        WeakPassword: a rule for passwords is broken.
+        UserExists: the name is taken.
+    """
+    canonical_name = usernames.canonical(username)
+    scope = scope_from(scopes)
+    check_new_password(password, min_length=min_length)
+    user = User(
+        id=new_id(),
+        username=username,
+        canonical_name=canonical_name,
+        password_hash=await hasher.hash(password),
+        password_version=1,
+        scope=scope,
+        disabled_at=None,
+        created_at=now,
+    )
+    await store.write(lambda connection: users.insert(connection, user))
+    return user
+
+
+async def has_users(store: Store) -> bool:
+    """Whether there is any account."""
+    async with store.reading() as connection:
+        return bool(await users.page(connection, after="", limit=1))
+
+
+async def list_users(store: Store) -> AsyncIterator[User]:
+    """All users in the order of their canonical names, read page by page."""
+    after = ""
+    while True:
+        async with store.reading() as connection:
+            page = await users.page(connection, after=after, limit=_PAGE)
+        for user in page:
+            yield user
+        if len(page) < _PAGE:
+            return
+        after = page[-1].canonical_name
+
+
+async def set_password(store: Store, hasher: Hasher, *, username: str, password: str, min_length: int) -> None:
+    """Give a user a new password.
+
+    Raises:
+        InvalidRequest: no password.
+        WeakPassword: a rule for passwords is broken.
+        UnknownUser: nobody has the name.
+    """
+    canonical_name = usernames.canonical(username)
+    check_new_password(password, min_length=min_length)
+    password_hash = await hasher.hash(password)
+    await store.write(
+        lambda connection: users.set_password(connection, canonical_name=canonical_name, password_hash=password_hash)
+    )
+
+
+async def disable_user(store: Store, *, username: str, now: int) -> None:
+    """Lock a user out.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    name = usernames.canonical(username)
+    await store.write(lambda connection: users.set_disabled(connection, canonical_name=name, disabled_at=now))
+
+
+async def enable_user(store: Store, *, username: str) -> None:
+    """Let a user in again.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    name = usernames.canonical(username)
+    await store.write(lambda connection: users.set_disabled(connection, canonical_name=name, disabled_at=None))
+
+
+async def delete_user(store: Store, *, username: str) -> None:
+    """Remove an account and its sessions for good.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    name = usernames.canonical(username)
+    await store.write(lambda connection: users.delete(connection, canonical_name=name))

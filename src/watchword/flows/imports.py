@@ -1,0 +1,163 @@
+"""Bring users over from another system: one JSON object per line, each line judged by itself.
+
+    {"username": "alice", "password_hash": "$argon2id$…", "scope": "reports:read", "disabled": false}
+    {"username": "bob", "password": "correct horse battery staple"}
+
+A line that cannot be taken is reported and the others go in, so that after mending the file the same import can be
+run again: the names that are there already are left as they are.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+
+from watchword import strictjson, usernames
+from watchword.errors import WatchwordError
+from watchword.identifiers import new_id
+from watchword.model import User, scope_from
+from watchword.passwords import EncodedHash, Hasher, check_new_password
+from watchword.store import Store, users
+from watchword.store.connection import Connection
+
+BATCH: Final = 500
+"""Lines per transaction; each user is eight parameters, and SQLite takes 32,766 in a statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one line.
+
+    Attributes:
+        line: its number, from 1.
+        status: added, there already (and left as it is), or refused.
+        reason: why it was refused; never holds a password or a hash.
+    """
+
+    line: int
+    status: Literal["added", "exists", "refused"]
+    reason: str = ""
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    username: str
+    password_hash: str | None = None
+    password: str | None = None
+    scope: str = ""
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    line: int
+    user: User
+    password: str | None = field(repr=False)
+
+
+class _DryRun(Exception):  # noqa: N818  # no error: it only undoes the transaction
+    def __init__(self, added: set[str]) -> None:
+        super().__init__()
+        self.added = added
+
+
+async def import_users(
+    store: Store, hasher: Hasher, lines: Iterable[bytes], *, min_length: int, now: int, dry_run: bool
+) -> AsyncIterator[Outcome]:
+    """Take users from JSON lines; blank lines count and are passed over.
+
+    Args:
+        store: where they go.
+        hasher: for lines that hold a plain password.
+        lines: the file's lines.
+        min_length: of plain passwords; a password hash speaks for itself.
+        now: the time at which the accounts are made.
+        dry_run: judge every line and keep nothing.
+
+    Yields:
+        An outcome for each line that is not blank, batch by batch.
+
+    Raises:
+        Unavailable: the database is away; what was yielded before is stored.
+    """
+    seen: set[str] = set()
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    while batch := list(islice(numbered, BATCH)):
+        judged = [_judge(number, line, min_length=min_length, now=now, seen=seen) for number, line in batch]
+        candidates = [verdict for verdict in judged if isinstance(verdict, _Candidate)]
+        if not dry_run:
+            candidates = await _hash_passwords(hasher, candidates)
+        added = await _insert(store, [candidate.user for candidate in candidates], dry_run=dry_run)
+        for verdict in judged:
+            if isinstance(verdict, Outcome):
+                yield verdict
+            else:
+                yield Outcome(verdict.line, "added" if verdict.user.canonical_name in added else "exists")
+
+
+def _judge(number: int, line: bytes, *, min_length: int, now: int, seen: set[str]) -> _Candidate | Outcome:
+    try:
+        return _candidate(number, line, min_length=min_length, now=now, seen=seen)
+    except (WatchwordError, ValueError) as fault:
+        return Outcome(number, "refused", str(fault))
+
+
+def _candidate(number: int, line: bytes, *, min_length: int, now: int, seen: set[str]) -> _Candidate:
+    try:
+        fields = msgspec.convert(strictjson.loads(line.strip()), _Line)
+    except msgspec.ValidationError as fault:
+        raise ValueError(str(fault)) from None
+    name = usernames.canonical(fields.username)
+    if name in seen:
+        raise ValueError("the same user is on an earlier line")
+    if (fields.password is None) == (fields.password_hash is None):
+        raise ValueError("needs one of password_hash and password")
+    if fields.password_hash is not None:
+        EncodedHash.parse(fields.password_hash)
+    if fields.password is not None:
+        check_new_password(fields.password, min_length=min_length)
+    user = User(
+        id=new_id(),
+        username=fields.username,
+        canonical_name=name,
+        password_hash=fields.password_hash,
+        password_version=1,
+        scope=scope_from(fields.scope.split()),
+        disabled_at=now if fields.disabled else None,
+        created_at=now,
+    )
+    seen.add(name)
+    return _Candidate(number, user, fields.password)
+
+
+async def _hash_passwords(hasher: Hasher, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    async def hashed(candidate: _Candidate) -> _Candidate:
+        if candidate.password is None:
+            return candidate
+        return replace(candidate, user=replace(candidate.user, password_hash=await hasher.hash(candidate.password)))
+
+    done: list[_Candidate] = []
+    for chunk in _chunks(candidates, hasher.threads):  # never more than run at once, so none waits and none is refused
+        done += await asyncio.gather(*map(hashed, chunk))
+    return done
+
+
+async def _insert(store: Store, batch: Sequence[User], *, dry_run: bool) -> set[str]:
+    async def insert(connection: Connection) -> set[str]:
+        added = await users.insert_many(connection, batch)
+        if dry_run:
+            raise _DryRun(added)
+        return added
+
+    if not batch:
+        return set()
+    try:
+        return await store.write(insert)
+    except _DryRun as undone:
+        return undone.added
+
+
+def _chunks(items: Sequence[_Candidate], size: int) -> Iterator[Sequence[_Candidate]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
