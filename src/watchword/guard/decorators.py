@@ -1,0 +1,78 @@
+"""The decorator that guards a view, and the token of the request that it let through."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast, overload
+
+from quart import current_app, g, has_request_context, request, websocket
+from werkzeug.local import LocalProxy
+
+from watchword.errors import InsufficientScope, MissingToken, TokenRefused
+from watchword.guard.extension import checkpoint
+from watchword.guard.marks import Requirement, View, mark
+from watchword.guard.refusal import Refusal
+from watchword.model import AccessToken, scopes_of
+
+V = TypeVar("V", bound=View)
+
+
+@overload
+def token_required(view: V, /) -> V: ...
+@overload
+def token_required(*, scope: str = "", optional: bool = False) -> Callable[[V], V]: ...
+def token_required(view: V | None = None, /, *, scope: str = "", optional: bool = False) -> V | Callable[[V], V]:
+    """Let only requests with a valid access token reach a view; for routes, blueprints and WebSockets.
+
+        @app.get("/reports")
+        @token_required(scope="reports:read")
+        async def reports(): …
+
+    It stands below the route. A request without a token is answered 401, one whose token lacks a scope 403, with the
+    challenges of RFC 6750; a WebSocket is refused before it is accepted.
+
+    Args:
+        view: the view, where the decorator is used without arguments.
+        scope: scopes that the token must cover, separated by spaces.
+        optional: also let requests without any token pass; ``current_token`` is then false. A token that is
+            sent must be valid all the same.
+    """
+    requirement = Requirement(scopes=scopes_of(scope), optional=optional)
+
+    def guard(view: V) -> V:
+        @wraps(view)
+        async def guarded(*arguments: Any, **options: Any) -> Any:
+            try:
+                g.watchword_token = _admit(requirement)
+            except TokenRefused as reason:
+                raise Refusal(reason) from None
+            return await current_app.ensure_async(view)(*arguments, **options)
+
+        mark(guarded, view=view, requirement=requirement)
+        return cast("V", guarded)
+
+    return guard if view is None else guard(view)
+
+
+def _admit(requirement: Requirement) -> AccessToken | None:
+    headers = (request if has_request_context() else websocket).headers
+    try:
+        token = checkpoint().admit(headers.getlist("Authorization"))
+    except MissingToken:
+        if requirement.optional:
+            return None
+        raise
+    if not requirement.scopes <= token.scopes:
+        raise InsufficientScope(" ".join(sorted(requirement.scopes)))
+    return token
+
+
+def _token_of_this_request() -> AccessToken | None:
+    try:
+        token: AccessToken | None = g.watchword_token
+    except (AttributeError, RuntimeError):
+        raise RuntimeError("current_token is only there in a view with @token_required") from None
+    return token
+
+
+current_token: AccessToken = cast("AccessToken", LocalProxy(_token_of_this_request))
+"""The token of the request that is being answered; false where it is optional and none was sent."""

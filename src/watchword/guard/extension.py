@@ -1,0 +1,128 @@
+"""The extension: what an application's tokens must be, kept in ``app.extensions`` and nowhere else.
+
+So one ``Guard`` object may serve several applications, each with its own issuer and keys.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Quart, current_app
+
+from watchword import tokens
+from watchword.clock import system_clock
+from watchword.errors import InvalidToken, MissingToken
+from watchword.guard.marks import unguarded_views
+from watchword.keys import KeyRing, SigningKey
+from watchword.model import AccessToken, Clock
+from watchword.tokens import KeyFinder, Profile
+
+EXTENSION: Final = "watchword"
+
+_DEFAULT_ISSUER: Final = "http://127.0.0.1:8000"
+_DEFAULT_AUDIENCE: Final = "watchword"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One application's rule for who may pass.
+
+    Attributes:
+        find_key: finds a verification key by its id.
+        profile: the issuer and audience to insist on.
+        clock: tells the time.
+    """
+
+    find_key: KeyFinder
+    profile: Profile
+    clock: Clock
+
+    def admit(self, authorization: Sequence[str]) -> AccessToken:
+        """Verify the bearer token of a request.
+
+        Args:
+            authorization: all ``Authorization`` header fields that were sent.
+
+        Raises:
+            MissingToken: there is none, or one of another scheme.
+            InvalidToken: more than one (RFC 6750 §2), or one whose token is not valid here.
+        """
+        if not authorization:
+            raise MissingToken
+        if len(authorization) > 1:
+            raise InvalidToken("several Authorization headers")
+        scheme, _, text = authorization[0].partition(" ")
+        if scheme.lower() != "bearer":
+            raise MissingToken
+        return tokens.verify(text.lstrip(" "), find_key=self.find_key, profile=self.profile, now=self.clock())
+
+
+class Guard:
+    """Checks bearer tokens in a Quart application.
+
+    What is not given is taken from ``app.config``: ``SECRET_KEY`` (tokens are then HS256, as in the Flask tutorial),
+    ``WATCHWORD_ISSUER`` and ``WATCHWORD_AUDIENCE``.
+
+    Args:
+        app: the application, or none yet (``init_app``).
+        keys: the keys that verify; ``KeyRing.from_jwks`` reads those that a login service publishes.
+        issuer: the login service's ISSUER setting.
+        audience: its AUDIENCE setting; without ``keys`` tokens name no audience unless this says so.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        app: Quart | None = None,
+        *,
+        keys: KeyRing | None = None,
+        issuer: str | None = None,
+        audience: str | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Quart) -> None:
+        """Guard an application.
+
+        Raises:
+            KeyRefused: the application's SECRET_KEY is too short for HS256.
+            RuntimeError: there is nothing to verify tokens with.
+        """
+        ring, default_audience = (self._keys, _DEFAULT_AUDIENCE) if self._keys is not None else (_secret_ring(app), None)
+        profile = Profile(
+            issuer=self._issuer or app.config.get("WATCHWORD_ISSUER", _DEFAULT_ISSUER),
+            audience=self._audience or app.config.get("WATCHWORD_AUDIENCE", default_audience),
+        )
+        app.extensions[EXTENSION] = Checkpoint(find_key=ring.find, profile=profile, clock=self._clock)
+        app.before_serving(_refuse_decorators_in_the_wrong_order)
+
+
+def checkpoint() -> Checkpoint:
+    """The current application's rule.
+
+    Raises:
+        RuntimeError: the application has no guard.
+    """
+    found = current_app.extensions.get(EXTENSION)
+    if not isinstance(found, Checkpoint):
+        raise RuntimeError("this application has no guard: call Guard(app) where the application is made")
+    return found
+
+
+def _secret_ring(app: Quart) -> KeyRing:
+    secret = app.config.get("SECRET_KEY")
+    if not secret:
+        raise RuntimeError("a guard needs keys=… or app.config['SECRET_KEY'] to verify tokens with")
+    return KeyRing([SigningKey.from_secret(secret if isinstance(secret, bytes) else secret.encode()).verification])
+
+
+async def _refuse_decorators_in_the_wrong_order() -> None:
+    names = unguarded_views(current_app.view_functions)
+    if names:
+        raise RuntimeError(f"@token_required stands above the route and guards nothing: {', '.join(names)}")

@@ -1,0 +1,54 @@
+"""Marks on view functions: what a route asks of its caller, to be read by whoever walks the route table.
+
+A mark also betrays decorators in the wrong order. In
+
+    @token_required
+    @app.get("/reports")
+    async def reports(): …
+
+the application has registered the bare function, and the guarded one is never called.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from watchword.model import Scopes
+
+_REQUIREMENT: Final = "__watchword_requirement__"
+_GUARDED_ELSEWHERE: Final = "__watchword_guarded_elsewhere__"
+
+View = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a view asks of a token.
+
+    Attributes:
+        scopes: which it must cover, all of them.
+        optional: whether the caller may also have no token.
+    """
+
+    scopes: Scopes
+    optional: bool
+
+
+def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
+    """Mark a guarded view and the bare one inside it."""
+    setattr(guarded, _REQUIREMENT, requirement)
+    setattr(view, _GUARDED_ELSEWHERE, True)
+
+
+def requirement_of(view: View) -> Requirement | None:
+    """What a view asks of its caller, or None if it is not guarded."""
+    return getattr(view, _REQUIREMENT, None)
+
+
+def unguarded_views(views: Mapping[str, View]) -> list[str]:
+    """The names of views whose guard stands above the route, where it guards nothing."""
+    return [
+        name
+        for name, view in views.items()
+        if getattr(view, _GUARDED_ELSEWHERE, False) and requirement_of(view) is None
+    ]
