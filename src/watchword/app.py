@@ -1,0 +1,136 @@
+"""Build the service: each instrument once, hand it over, mount the routes; start and stop.
+
+The application is an ordinary Quart application with a guard, so your own routes may live in it too.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from quart import Quart
+
+from watchword import endpoints
+from watchword.clock import system_clock
+from watchword.errors import SettingRefused, Unavailable
+from watchword.flows import Lifetimes, Tools
+from watchword.flows.rotation import load_ring
+from watchword.guard import Guard
+from watchword.keys import KeyRefused, KeyRing
+from watchword.model import Clock
+from watchword.passwords import Hasher, Parameters
+from watchword.settings import Settings
+from watchword.store import Store, migrations, store_at
+from watchword.tokens import Profile
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = system_clock) -> Quart:
+    """The login service as a Quart application.
+
+    Args:
+        settings: what the operator decided; read from the environment where not given.
+        clock: tells the time.
+
+    Raises:
+        SettingRefused: a setting is missing or wrong. The database is looked at when the application starts.
+    """
+    settings = settings or Settings.read()
+    tools = build_tools(settings, clock=clock)
+    app = Quart("watchword", static_folder=None)
+    Guard(app, keys=tools.ring, issuer=settings.issuer, audience=settings.audience, clock=clock)
+    endpoints.mount(app, tools)
+    running = AsyncExitStack()
+
+    @app.before_serving
+    async def start() -> None:
+        _leave_sigterm_to_the_master()
+        await start_tools(tools, settings, running)
+
+    @app.after_serving
+    async def stop() -> None:
+        await running.aclose()
+
+    return app
+
+
+def build_tools(settings: Settings, *, clock: Clock) -> Tools:
+    """Make the instruments; nothing is opened yet."""
+    return Tools(
+        store=store_at(settings.database_url),
+        hasher=build_hasher(settings),
+        ring=KeyRing(),
+        profile=Profile(issuer=settings.issuer, audience=settings.audience),
+        lifetimes=Lifetimes(access_token=settings.access_token_lifetime, session=settings.session_lifetime),
+        clock=clock,
+    )
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The database alone, for as long as a command needs it.
+
+    Raises:
+        SettingRefused: it cannot be reached.
+    """
+    store = await _opened(store_at(settings.database_url))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def build_hasher(settings: Settings) -> Hasher:
+    """Make the password hasher, which times its back ends on the configured parameters."""
+    return Hasher(
+        Parameters(memory_kib=settings.hash_memory_kib, passes=settings.hash_passes),
+        threads=settings.hash_threads,
+        max_wait=settings.hash_max_wait,
+    )
+
+
+async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:
+    """Open the database and load the keys; what was opened is on the stack, or closed again if the start fails.
+
+    Raises:
+        StartRefused: the database cannot be reached or is not ours, or its keys do not open.
+    """
+    async with AsyncExitStack() as starting:
+        starting.callback(tools.hasher.close)
+        await _opened(tools.store)
+        starting.push_async_callback(tools.store.close)
+        await migrations.check(tools.store)
+        try:
+            await load_ring(
+                tools.ring,
+                store=tools.store,
+                algorithm=settings.algorithm,
+                secret=settings.secret_key,
+                fallbacks=settings.secret_key_fallbacks,
+                clock=tools.clock,
+            )
+        except KeyRefused as fault:
+            raise SettingRefused("SECRET_KEY", str(fault)) from fault
+        running.push_async_exit(starting.pop_all())
+
+
+async def _opened(store: Store) -> Store:
+    try:
+        return await store.open()
+    except Unavailable as fault:
+        raise SettingRefused("DATABASE_URL", str(fault)) from fault
+
+
+async def preflight(settings: Settings) -> None:
+    """See whether the service could start, while a refusal is still one line and not a server's traceback.
+
+    Raises:
+        StartRefused: it could not.
+    """
+    async with AsyncExitStack() as running:
+        await start_tools(build_tools(settings, clock=system_clock), settings, running)
+
+
+def _leave_sigterm_to_the_master() -> None:
+    """Under plain `hypercorn -w N` the master ends its workers by SIGTERM before they have answered what is in flight."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,90 @@
+"""A request arrives: read it, call one flow, shape the answer. The whole route table is on this screen.
+
+Each view takes the instruments; ``mount`` hands them over and puts the guard before those that ask for a bearer.
+"""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from functools import wraps
+from typing import Final, NamedTuple
+
+from quart import Quart, Response, request
+from werkzeug.exceptions import NotFound
+
+from watchword.endpoints.answers import shape_all
+from watchword.endpoints.health import healthz, readyz
+from watchword.endpoints.jwks import jwks
+from watchword.endpoints.login import login
+from watchword.endpoints.me import me
+from watchword.flows import Tools
+from watchword.guard import token_required
+
+MAX_BODY_BYTES: Final = 16 * 1024
+BODY_SECONDS: Final = 10
+
+
+View = Callable[[], Awaitable[Response]]
+
+
+class Caller(Enum):
+    """Who may call a route."""
+
+    ANYONE = auto()
+    BEARER = auto()
+
+
+class Route(NamedTuple):
+    """One row of the table."""
+
+    method: str
+    path: str
+    view: Callable[[Tools], Awaitable[Response]]
+    caller: Caller
+
+
+ROUTES: Final = (
+    Route("POST", "/login", login, Caller.ANYONE),
+    Route("GET", "/me", me, Caller.BEARER),
+    Route("GET", "/.well-known/jwks.json", jwks, Caller.ANYONE),
+    Route("GET", "/healthz", healthz, Caller.ANYONE),
+    Route("GET", "/readyz", readyz, Caller.ANYONE),
+)
+
+
+def mount(app: Quart, tools: Tools) -> None:
+    """Hang the routes into an application and shape all its answers."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["BODY_TIMEOUT"] = BODY_SECONDS
+    app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
+    app.url_map.merge_slashes = False
+    shape_all(app)
+    for route in ROUTES:
+        view = _with(tools, route.view)
+        app.add_url_rule(
+            route.path,
+            endpoint=route.path,
+            view_func=_spelled_plainly(token_required(view) if route.caller is Caller.BEARER else view),
+            methods=[route.method],
+            provide_automatic_options=False,
+        )
+
+
+def _with(tools: Tools, view: Callable[[Tools], Awaitable[Response]]) -> View:
+    @wraps(view)
+    async def bound() -> Response:
+        return await view(tools)
+
+    return bound
+
+
+def _spelled_plainly(view: View) -> View:
+    """Answer only to a path's one spelling: /%6de and //me are /me to us and something else to a proxy's rules."""
+
+    @wraps(view)
+    async def checked() -> Response:
+        path = request.scope["raw_path"]
+        if b"%" in path or b"//" in path:
+            raise NotFound
+        return await view()
+
+    return checked

@@ -1,0 +1,36 @@
+"""GET /me: who the bearer is, from the token alone."""
+
+import msgspec
+from quart import Response
+
+from watchword.endpoints.answers import answer
+from watchword.flows import Tools
+from watchword.guard import current_token
+
+
+class Me(msgspec.Struct):
+    """The claims that concern the bearer."""
+
+    sub: str
+    username: str
+    scope: str
+    sid: str
+    iat: int
+    exp: int
+    auth_time: int
+
+
+async def me(_: Tools) -> Response:
+    """Tell the bearer what the token says."""
+    token = current_token
+    return answer(
+        Me(
+            sub=token.sub,
+            username=token.username,
+            scope=token.scope,
+            sid=token.sid,
+            iat=token.iat,
+            exp=token.exp,
+            auth_time=token.auth_time,
+        )
+    )
