@@ -1,0 +1,5 @@
+"""``python -m watchword``."""
+
+from watchword.cli import main
+
+main()

@@ -1,0 +1,199 @@
+"""Commands about users."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from watchword import app
+from watchword.clock import system_clock
+from watchword.errors import UnknownUser, UserExists
+from watchword.flows import admin
+from watchword.flows.imports import import_users
+from watchword.settings import Settings
+from watchword.store import Store
+
+T = TypeVar("T")
+
+name_argument = click.argument("name")
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the first line of standard input."
+)
+
+
+@click.group()
+def users() -> None:
+    """Add, list, change, import and delete users."""
+
+
+@users.command()
+@name_argument
+@password_option
+@click.option("--scope", "scopes", multiple=True, metavar="S", help="A scope of the user's tokens; may be repeated.")
+def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
+    """Make an account."""
+    settings = Settings.read()
+    password = _ask_password(from_stdin=password_stdin)
+
+    async def story(store: Store) -> None:
+        await admin.add_user(
+            store,
+            app.build_hasher(settings),
+            username=name,
+            password=password,
+            scopes=scopes,
+            min_length=settings.password_min_length,
+            now=system_clock(),
+        )
+
+    try:
+        _with_store(settings, story)
+    except UserExists:
+        raise click.ClickException(f"there is a user {name} already") from None
+    click.echo(f"Added {name}.")
+
+
+@users.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per user.")
+def list_(as_json: bool) -> None:
+    """Show all users."""
+
+    async def story(store: Store) -> None:
+        async for user in admin.list_users(store):
+            if as_json:
+                fields = {"id": user.id, "username": user.username, "scope": user.scope}
+                click.echo(json.dumps({**fields, "disabled": user.is_disabled, "created_at": user.created_at}))
+            else:
+                click.echo(f"{user.username}\t{'disabled' if user.is_disabled else 'enabled'}\t{user.scope}")
+
+    _with_store(Settings.read(), story)
+
+
+@users.command()
+@name_argument
+def disable(name: str) -> None:
+    """Lock a user out."""
+    _change(name, lambda store: admin.disable_user(store, username=name, now=system_clock()))
+    click.echo(f"Disabled {name}.")
+
+
+@users.command()
+@name_argument
+def enable(name: str) -> None:
+    """Let a disabled user in again."""
+    _change(name, lambda store: admin.enable_user(store, username=name))
+    click.echo(f"Enabled {name}.")
+
+
+@users.command()
+@name_argument
+def delete(name: str) -> None:
+    """Remove an account and its sessions for good."""
+    _change(name, lambda store: admin.delete_user(store, username=name))
+    click.echo(f"Deleted {name}.")
+
+
+@users.command("set-password")
+@name_argument
+@password_option
+def set_password(name: str, password_stdin: bool) -> None:
+    """Give a user a new password."""
+    settings = Settings.read()
+    password = _ask_password(from_stdin=password_stdin)
+    _change(
+        name,
+        lambda store: admin.set_password(
+            store,
+            app.build_hasher(settings),
+            username=name,
+            password=password,
+            min_length=settings.password_min_length,
+        ),
+    )
+    click.echo(f"Set the password of {name}.")
+
+
+@users.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Judge every line and keep nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the totals as a JSON object.")
+def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
+    """Take users from a FILE of JSON lines (or - for standard input).
+
+    Each line: {"username", "password_hash" or "password", "scope"?, "disabled"?}. A line that cannot be taken is
+    reported on standard error and the others go in; the exit status is then 1.
+    """
+    settings = Settings.read()
+    totals: Counter[str] = Counter(added=0, exists=0, refused=0)
+
+    async def story(store: Store) -> None:
+        with _progress(file) as lines:
+            async for outcome in import_users(
+                store,
+                app.build_hasher(settings),
+                lines,
+                min_length=settings.password_min_length,
+                now=system_clock(),
+                dry_run=dry_run,
+            ):
+                totals[outcome.status] += 1
+                if outcome.status != "added":
+                    reason = outcome.reason or "there is such a user already; left as it is"
+                    click.echo(f"line {outcome.line}: {outcome.status}: {reason}", err=True)
+
+    _with_store(settings, story)
+    if as_json:
+        click.echo(json.dumps({**totals, "dry_run": dry_run}))
+    else:
+        verb = "Would add" if dry_run else "Added"
+        click.echo(f"{verb} {totals['added']}; {totals['exists']} were there already; {totals['refused']} refused.")
+    if totals["refused"]:
+        raise SystemExit(1)
+
+
+def _change(name: str, story: Callable[[Store], Awaitable[None]]) -> None:
+    try:
+        _with_store(Settings.read(), story)
+    except UnknownUser:
+        raise click.ClickException(f"there is no user {name}") from None
+
+
+def _with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with app.open_store(settings) as store:
+            return await story(store)
+
+    return asyncio.run(run())
+
+
+def _ask_password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+@contextmanager
+def _progress(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
+    """The file's lines, with a bar on a terminal that follows them."""
+    size = Path(file.name).stat().st_size if file is not sys.stdin.buffer and Path(file.name).is_file() else None
+    columns = (TextColumn("Importing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("import", total=size)
+
+        def lines() -> Iterator[bytes]:
+            for line in file:
+                progress.advance(task, len(line))
+                yield line
+
+        yield lines()

@@ -1,0 +1,81 @@
+"""What ``watchword doctor`` finds: settings, secret, database, keys and hashing of this installation, looked over.
+
+It changes nothing, and no finding holds a secret.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from watchword import app, settings
+from watchword.errors import StartRefused, Unavailable
+from watchword.flows.rotation import open_keys
+from watchword.keys import KeyRefused
+from watchword.passwords import Parameters, backends
+from watchword.settings import Settings
+from watchword.store import migrations
+
+# OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
+_OWASP: Final = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: what.
+        verdict: fine, worth a thought, or to be mended before the service can run.
+        message: what was seen and, where something is to be done, what.
+    """
+
+    subject: str
+    verdict: Literal["good", "note", "bad"]
+    message: str
+
+
+async def examine(environ: Mapping[str, str]) -> list[Finding]:
+    """Look at everything, in the order in which a start meets it; what cannot be reached ends the tour."""
+    findings = [
+        Finding("settings", "note", f"{name} is no setting" + (f"; did you mean {meant}?" if meant else ""))
+        for name, meant in settings.unknown_names(environ).items()
+    ]
+    try:
+        current = Settings.read(environ)
+    except StartRefused as refusal:
+        return [*findings, Finding("settings", "bad", str(refusal))]
+    findings.append(Finding("settings", "good", f"{current.algorithm} tokens of {current.issuer}"))
+    findings.append(_weigh_parameters(current))
+    findings.append(_time_backends(current))
+    findings.append(await _try_database(current))
+    return findings
+
+
+def _weigh_parameters(current: Settings) -> Finding:
+    chosen = f"Argon2id with {current.hash_memory_kib} KiB and {current.hash_passes} passes"
+    if any(current.hash_memory_kib >= memory and current.hash_passes >= passes for memory, passes in _OWASP):
+        return Finding("hashing", "good", chosen)
+    return Finding("hashing", "note", f"{chosen} is less than OWASP asks for; 19456 KiB and 2 passes are enough")
+
+
+def _time_backends(current: Settings) -> Finding:
+    parameters = Parameters(memory_kib=current.hash_memory_kib, passes=current.hash_passes)
+    fastest, *others = backends.time_backends(parameters, tries=5)
+    times = ", ".join(f"{timing.backend.name} {timing.seconds * 1000:.1f} ms" for timing in (fastest, *others))
+    if fastest.backend.name == "argon2-cffi":
+        return Finding("hashing", "good", f"one hash: {times}; the first is used")
+    advice = "argon2-cffi built for this CPU would be faster: `make setup` does it where a C compiler is"
+    return Finding("hashing", "note", f"one hash: {times}; the first is used; {advice}")
+
+
+async def _try_database(current: Settings) -> Finding:
+    kind = current.database_url.partition(":")[0]
+    try:
+        async with app.open_store(current) as store:
+            await migrations.check(store)
+            keys = await open_keys(store, secrets=(current.secret_key, *current.secret_key_fallbacks))
+    except (StartRefused, Unavailable) as refusal:
+        return Finding("database", "bad", str(refusal))
+    except KeyRefused as refusal:
+        return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}")
+    return Finding("database", "good", f"{kind} is there, at the right schema, with {len(keys)} key(s) that open")
