@@ -1,4 +1,4 @@
-"""What every test may ask for: a fresh database of either kind, the instruments on it, the application, a real server."""
+"""What every test may ask for: a fresh database of either kind, its instruments, the application, a real server."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +13,8 @@ from quart.typing import TestClientProtocol
 from tests.builders import FakeClock, cheap_settings
 from tests.postgresql import fresh_database, postgresql
 from tests.servers import Server, watchword_server
-from watchword.app import create_app, start_tools
 from watchword.app import build_tools as build
+from watchword.app import create_app, start_tools
 from watchword.flows import Tools
 from watchword.settings import Settings
 from watchword.store import migrations

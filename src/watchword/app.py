@@ -131,6 +131,6 @@ async def preflight(settings: Settings) -> None:
 
 
 def _leave_sigterm_to_the_master() -> None:
-    """Under plain `hypercorn -w N` the master ends its workers by SIGTERM before they have answered what is in flight."""
+    """Under plain `hypercorn -w N` the master's SIGTERM would end a worker before it has answered what is in flight."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

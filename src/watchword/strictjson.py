@@ -1,8 +1,8 @@
 """JSON from strangers, read once and strictly: request bodies, token headers, token claims.
 
 Two readers of one text must never see two things, and no text may cost more than its length. So beyond
-RFC 8259 this refuses what parsers quarrel about: repeated members, NaN and Infinity, numbers beyond a double
-or beyond 20 digits, deep nesting, a byte order mark, UTF-16, lone surrogates, and NUL (which PostgreSQL cannot store).
+RFC 8259 this refuses what parsers quarrel about: repeated members, NaN and Infinity, numbers beyond a double, integers
+beyond 20 characters, deep nesting, a byte order mark, UTF-16, lone surrogates, and NUL (which PostgreSQL cannot store).
 """
 
 import json

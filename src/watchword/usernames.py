@@ -1,7 +1,7 @@
 """User names: what one is, and when two are the same (RFC 8265, profile UsernameCaseMapped).
 
-``Alice``, ``alice`` and full-width ``ＡＬＩＣＥ`` are one user; a name with a space, a control or a zero-width character
-is none. Letters of different scripts that look alike stay different.
+``Alice``, ``alice`` and full-width ``ＡＬＩＣＥ`` are one user; a name with a space, a control or a zero-width
+character is none. Letters of different scripts that look alike stay different.
 """
 
 import re

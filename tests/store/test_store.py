@@ -44,6 +44,16 @@ async def add(store: Store, *rows: User) -> None:
     await store.write(lambda connection: users.insert_many(connection, rows))
 
 
+async def register(store: Store, user: User) -> None:
+    """Put one user into the table, or be told that the name is taken."""
+    await store.write(lambda connection: users.insert(connection, user))
+
+
+async def keep(store: Store, key: SealedKey) -> None:
+    """Put a signing key into the table."""
+    await store.write(lambda connection: signing_keys.insert(connection, key))
+
+
 async def find(store: Store, name: str) -> User | None:
     """Look a user up."""
     async with store.reading() as connection:
@@ -104,9 +114,7 @@ async def test_many_are_inserted_but_the_taken(store: Store) -> None:
 
 async def test_a_name_raced_for_is_given_once(store: Store) -> None:
     """Of twenty that register one name at the same time exactly one gets it."""
-    attempts = [
-        store.write(lambda connection, user=a_user("alice"): users.insert(connection, user)) for _ in range(20)
-    ]
+    attempts = (register(store, a_user("alice")) for _ in range(20))
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [UserExists] * 19
     assert await count(store, COUNT_USERS) == 1
@@ -204,8 +212,7 @@ async def test_a_deleted_user_leaves_no_session(store: Store) -> None:
 async def test_of_two_first_keys_one_is_kept(store: Store) -> None:
     """Two processes that make the first key of an algorithm at once end up with the same one."""
     keys = [SealedKey(kid, "ES256", 1, kid.encode(), 1_800_000_000) for kid in ("one", "two")]
-    writes = [store.write(lambda connection, key=key: signing_keys.insert(connection, key)) for key in keys]
-    await asyncio.gather(*writes)
+    await asyncio.gather(*(keep(store, key) for key in keys))
     async with store.reading() as connection:
         kept = await signing_keys.all_keys(connection)
     assert len(kept) == 1
@@ -216,7 +223,7 @@ async def test_keys_come_oldest_first(store: Store) -> None:
     """Each algorithm's keys are listed from oldest to newest, bytes intact."""
     keys = [SealedKey(f"kid{n}", "ES256", n, bytes(range(256)), 1_800_000_000 + n) for n in (3, 1, 2)]
     for key in keys:
-        await store.write(lambda connection, key=key: signing_keys.insert(connection, key))
+        await keep(store, key)
     async with store.reading() as connection:
         assert await signing_keys.all_keys(connection) == sorted(keys, key=lambda key: key.generation)
 

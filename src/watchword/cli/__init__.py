@@ -29,3 +29,4 @@ def main() -> NoReturn:
         watchword(prog_name="watchword")
     except WatchwordError as refusal:
         sys.exit(f"watchword: {refusal}")
+    sys.exit()

@@ -83,7 +83,7 @@ async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
         return refuse(error.problem)
     status = error.code or 500
     if status < _FIRST_ERROR:
-        return error.get_response()  # type: ignore[return-value]  # a redirect is an answer, not an error
+        return error.get_response()  # a redirect is an answer, not an error
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return refuse(problem_of_status(status), headers=headers)
 

@@ -1,6 +1,6 @@
 """Read a request's JSON body, once and strictly, into the named fields of a struct."""
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 from quart import request
@@ -21,7 +21,7 @@ async def read_body(kind: type[T]) -> T:
         RequestEntityTooLarge: longer than MAX_CONTENT_LENGTH; raised by Quart.
     """
     _check_label()
-    data = await request.get_data()
+    data = cast("bytes", await request.get_data())
     try:
         members = strictjson.loads(data)
     except ValueError as fault:

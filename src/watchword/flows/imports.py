@@ -57,7 +57,9 @@ class _Candidate:
     password: str | None = field(repr=False)
 
 
-class _DryRun(Exception):  # noqa: N818  # no error: it only undoes the transaction
+class _DryRun(Exception):
+    """No error: it only undoes the transaction."""
+
     def __init__(self, added: set[str]) -> None:
         super().__init__()
         self.added = added

@@ -94,7 +94,9 @@ class Guard:
             KeyRefused: the application's SECRET_KEY is too short for HS256.
             RuntimeError: there is nothing to verify tokens with.
         """
-        ring, default_audience = (self._keys, _DEFAULT_AUDIENCE) if self._keys is not None else (_secret_ring(app), None)
+        ring, default_audience = (
+            (self._keys, _DEFAULT_AUDIENCE) if self._keys is not None else (_secret_ring(app), None)
+        )
         profile = Profile(
             issuer=self._issuer or app.config.get("WATCHWORD_ISSUER", _DEFAULT_ISSUER),
             audience=self._audience or app.config.get("WATCHWORD_AUDIENCE", default_audience),

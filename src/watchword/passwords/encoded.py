@@ -1,6 +1,6 @@
 """Password hashes as they are stored: PHC strings of Argon2 (RFC 9106), read and written here alone.
 
-    $argon2id$v=19$m=19456,t=2,p=1$<salt>$<digest>
+They look like ``$argon2id$v=19$m=19456,t=2,p=1$<salt>$<digest>``, salt and digest in base64 without padding.
 """
 
 import re

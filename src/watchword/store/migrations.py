@@ -5,17 +5,22 @@ Checking reads one row and loads no Alembic, as every start does it; upgrading i
 
 import logging
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.store import Store
 from watchword.store.connection import Statement, first
 from watchword.store.schema import HEAD
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _VERSION: Final = Statement("SELECT version_num FROM alembic_version")
 _HAS_VERSION: Final = {
     "sqlite": Statement("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"),
-    "postgresql": Statement("SELECT name FROM (SELECT to_regclass('alembic_version')::text AS name) AS t WHERE name <> ''"),
+    "postgresql": Statement(
+        "SELECT name FROM (SELECT to_regclass('alembic_version')::text AS name) AS t WHERE name <> ''"
+    ),
 }
 
 
@@ -73,7 +78,7 @@ def _is_known(version: str) -> bool:
     return version in {revision.revision for revision in revisions}
 
 
-def _config():  # type: ignore[no-untyped-def]  # Alembic is loaded only where it is used
+def _config() -> "Config":
     from alembic.config import Config
 
     config = Config()

@@ -1,7 +1,6 @@
 """PostgreSQL, or whatever speaks its protocol: a pool of connections, shared by several machines' services."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self, TypeVar
@@ -42,6 +41,7 @@ class PostgresqlStore(Store):
         )
 
     async def open(self) -> Self:
+        """Make the pool and see that the server answers."""
         with _translated():
             await self._database.connect()
         try:
@@ -54,6 +54,7 @@ class PostgresqlStore(Store):
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool."""
         async with self._borrowed() as connection:
             yield connection
 
@@ -90,7 +91,7 @@ async def _keep_as_it_is(_: object) -> None:
     """Skip asyncpg's reset, a round trip for each request: we leave no session state behind."""
 
 
-def _tls_options(url: str) -> dict[str, ssl.SSLContext | str]:
+def _tls_options(url: str) -> dict[str, Any]:
     mode = databases.DatabaseURL(url).options.get("sslmode")
     return {} if mode is None else {"ssl": mode}
 

@@ -1,7 +1,7 @@
 """SQLite: a few held readers and one held writer per process, in WAL mode.
 
-``databases`` opens a connection, and with it a thread, for every query; so each connection here is a ``Database`` of its
-own that is taken once and kept. One writer per process leaves no lock to fight over inside the process; between
+``databases`` opens a connection, and with it a thread, for every query; so each connection here is a ``Database`` of
+its own that is taken once and kept. One writer per process leaves no lock to fight over inside the process; between
 processes BEGIN IMMEDIATE waits its turn.
 """
 
@@ -37,6 +37,7 @@ class SqliteStore(Store):
         self._writer: asyncio.LifoQueue[_SqliteConnection] = asyncio.LifoQueue()
 
     async def open(self) -> Self:
+        """Take the readers and the writer."""
         if not self._path.exists():  # SQLite would make an empty file and call it a database
             raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
         try:
@@ -50,6 +51,7 @@ class SqliteStore(Store):
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
+        """Lend a reader."""
         async with _borrowed(self._readers) as connection:
             with _translated():
                 yield connection

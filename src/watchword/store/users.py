@@ -9,9 +9,7 @@ from watchword.store.connection import Connection, Statement, first
 _COLUMNS = "id, username, canonical_name, password_hash, password_version, scope, disabled_at, created_at"
 
 _FIND = Statement(f"SELECT {_COLUMNS} FROM users WHERE canonical_name = :canonical_name")
-_PAGE = Statement(
-    f"SELECT {_COLUMNS} FROM users WHERE canonical_name > :after ORDER BY canonical_name LIMIT :limit"
-)
+_PAGE = Statement(f"SELECT {_COLUMNS} FROM users WHERE canonical_name > :after ORDER BY canonical_name LIMIT :limit")
 _INSERT = f"INSERT INTO users ({_COLUMNS}) VALUES"
 _UNLESS_TAKEN = "ON CONFLICT (canonical_name) DO NOTHING RETURNING canonical_name"
 _REHASH = Statement(
