@@ -72,11 +72,11 @@ def watchword(
 
 
 @contextmanager
-def watchword_server(instance: Path, **settings: str) -> Iterator[Server]:
+def watchword_server(instance: Path, *, port: int | None = None, **settings: str) -> Iterator[Server]:
     """``watchword serve`` on an instance that is set up first."""
     environ = environment(instance, **settings)
     watchword("init", environ=environ).check_returncode()
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}"]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         yield server

@@ -5,8 +5,8 @@ The application is an ordinary Quart application with a guard, so your own route
 
 import multiprocessing
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from quart import Quart
 
@@ -37,7 +37,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock)
     settings = settings or Settings.read()
     tools = build_tools(settings, clock=clock)
     app = Quart("watchword", static_folder=None)
-    Guard(app, keys=tools.ring, issuer=settings.issuer, audience=settings.audience, clock=clock)
+    app.config.update(WATCHWORD_ISSUER=settings.issuer, WATCHWORD_AUDIENCE=settings.audience)
+    Guard(app, keys=tools.ring, clock=clock)
     endpoints.mount(app, tools)
     running = AsyncExitStack()
 
@@ -55,8 +56,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock)
 
 def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     """Make the instruments; nothing is opened yet."""
+    with _naming_the_database():
+        store = store_at(settings.database_url)
     return Tools(
-        store=store_at(settings.database_url),
+        store=store,
         hasher=build_hasher(settings),
         ring=KeyRing(),
         profile=Profile(issuer=settings.issuer, audience=settings.audience),
@@ -72,7 +75,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     Raises:
         SettingRefused: it cannot be reached.
     """
-    store = await _opened(store_at(settings.database_url))
+    with _naming_the_database():
+        store = await store_at(settings.database_url).open()
     try:
         yield store
     finally:
@@ -96,28 +100,11 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
     """
     async with AsyncExitStack() as starting:
         starting.callback(tools.hasher.close)
-        await _opened(tools.store)
+        with _naming_the_database():
+            await tools.store.open()
         starting.push_async_callback(tools.store.close)
-        await migrations.check(tools.store)
-        try:
-            await load_ring(
-                tools.ring,
-                store=tools.store,
-                algorithm=settings.algorithm,
-                secret=settings.secret_key,
-                fallbacks=settings.secret_key_fallbacks,
-                clock=tools.clock,
-            )
-        except KeyRefused as fault:
-            raise SettingRefused("SECRET_KEY", str(fault)) from fault
+        await _load_keys(tools.ring, store=tools.store, settings=settings, clock=tools.clock)
         running.push_async_exit(starting.pop_all())
-
-
-async def _opened(store: Store) -> Store:
-    try:
-        return await store.open()
-    except Unavailable as fault:
-        raise SettingRefused("DATABASE_URL", str(fault)) from fault
 
 
 async def preflight(settings: Settings) -> None:
@@ -126,8 +113,34 @@ async def preflight(settings: Settings) -> None:
     Raises:
         StartRefused: it could not.
     """
-    async with AsyncExitStack() as running:
-        await start_tools(build_tools(settings, clock=system_clock), settings, running)
+    async with open_store(settings) as store:
+        await _load_keys(KeyRing(), store=store, settings=settings, clock=system_clock)
+
+
+async def _load_keys(ring: KeyRing, *, store: Store, settings: Settings, clock: Clock) -> None:
+    try:
+        with _naming_the_database():
+            await migrations.check(store)
+            await load_ring(
+                ring,
+                store=store,
+                algorithm=settings.algorithm,
+                secret=settings.secret_key,
+                fallbacks=settings.secret_key_fallbacks,
+                clock=clock,
+            )
+    except KeyRefused as fault:
+        raise SettingRefused("SECRET_KEY", str(fault)) from fault
+
+
+@contextmanager
+def _naming_the_database() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as fault:
+        raise SettingRefused("DATABASE_URL", str(fault)) from fault
+    except ModuleNotFoundError as fault:  # the driver of PostgreSQL is an extra
+        raise SettingRefused("DATABASE_URL", f"needs {fault.name}; install watchword[postgresql]") from fault
 
 
 def _leave_sigterm_to_the_master() -> None:
