@@ -12,7 +12,8 @@ from watchword.errors import InvalidCredentials, InvalidRequest, Overloaded
 from watchword.flows import Tools, admin
 from watchword.flows.login import log_in
 from watchword.model import AccessToken
-from watchword.passwords import EncodedHash, Hasher, Parameters
+from watchword.passwords import EncodedHash, Hasher, Parameters, Verified
+from watchword.passwords.pool import Place
 from watchword.store import users
 from watchword.store.connection import Statement
 
@@ -84,8 +85,8 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
     await add_user(tools)
 
     class Meanwhile(Hasher):
-        async def verify(self, password: str, stored: str | None):  # type: ignore[no-untyped-def]
-            verified = await super().verify(password, stored)
+        async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
+            verified = await super().verify(password, stored, place=place)
             if change == "disable":
                 await admin.disable_user(tools.store, username="alice", now=1)
             elif change == "delete":

@@ -26,6 +26,8 @@ from watchword.store.connection import Connection
 BATCH: Final = 500
 """Lines per transaction; each user is eight parameters, and SQLite takes 32,766 in a statement."""
 
+MAX_REASON: Final = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -110,7 +112,10 @@ def _candidate(number: int, line: bytes, *, min_length: int, now: int, seen: set
     try:
         fields = msgspec.convert(strictjson.loads(line.strip()), _Line)
     except msgspec.ValidationError as fault:
-        raise ValueError(str(fault)) from None
+        # It repeats the name of an unknown member, in which a slip is found. What is no name might be anything.
+        reason = str(fault)
+        is_fit = reason.isprintable() and len(reason) <= MAX_REASON
+        raise ValueError(reason if is_fit else "has an unknown member") from None
     name = usernames.canonical(fields.username)
     if name in seen:
         raise ValueError("the same user is on an earlier line")

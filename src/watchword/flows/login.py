@@ -27,12 +27,13 @@ async def log_in(tools: Tools, *, username: str, password: str) -> Issued:
         Overloaded: too many logins are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
-    user = await _find(tools, username=username)
-    try:
-        verified = await tools.hasher.verify(password, _hash_to_check(user))
-    except UnreadableHash:
-        _log.error("the stored password hash of user %s cannot be read", user and user.id)
-        raise InvalidCredentials("unreadable hash") from None
+    with tools.hasher.pool.place(username) as place:
+        user = await _find(tools, username=username)
+        try:
+            verified = await tools.hasher.verify(password, _hash_to_check(user), place=place)
+        except UnreadableHash:
+            _log.error("the stored password hash of user %s cannot be read", user and user.id)
+            raise InvalidCredentials("unreadable hash") from None
     if user is None:
         raise InvalidCredentials("unknown user")  # never reached: without a user there is no hash that fits
 

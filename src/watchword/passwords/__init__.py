@@ -13,7 +13,7 @@ from typing import Final
 from watchword.errors import InvalidCredentials, UnreadableHash
 from watchword.passwords import backends
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, EncodedHash, Parameters
-from watchword.passwords.pool import HashPool
+from watchword.passwords.pool import HashPool, Observer, Place, nobody_looks
 from watchword.passwords.text import check_new_password, password_bytes
 
 __all__ = [
@@ -46,14 +46,17 @@ class Hasher:
         parameters: the current cost of a hash.
         threads: how many hashes are computed at once.
         max_wait: seconds that one may wait for its turn.
+        observe: is told how long each hash waited and took.
     """
 
-    def __init__(self, parameters: Parameters, *, threads: int, max_wait: float) -> None:
+    def __init__(
+        self, parameters: Parameters, *, threads: int, max_wait: float, observe: Observer = nobody_looks
+    ) -> None:
         self.parameters = parameters
         self.threads = threads
         fastest, *_ = backends.time_backends(parameters)
         self.backend = fastest.backend
-        self._pool = HashPool(threads=threads, max_wait=max_wait, expected=fastest.seconds)
+        self.pool = HashPool(threads=threads, max_wait=max_wait, expected=fastest.seconds, observe=observe)
 
     async def hash(self, password: str) -> str:
         """The PHC string to store for a new password.
@@ -63,27 +66,27 @@ class Hasher:
             Overloaded: too many are waiting.
         """
         data = password_bytes(password)
-        return await self._pool.run(lambda: self._hash(data))
+        return await self.pool.run(lambda: self._hash(data))
 
-    async def verify(self, password: str, stored: str | None) -> Verified:
+    async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
         """Prove a claimed password, for the work of one hash at the current parameters.
 
         Args:
             password: what somebody claims.
             stored: the user's PHC string, or None where there is no user, no password, or no leave to log in.
+            place: taken from the pool before the user was looked for, so that whoever is sent away costs no look-up.
 
         Raises:
             InvalidRequest: no password (``password_bytes``); raised before any work and whatever is stored.
             InvalidCredentials: not the password.
             UnreadableHash: the stored string is unreadable; the work was done all the same.
-            Overloaded: too many are waiting.
         """
         data = password_bytes(password)
-        return await self._pool.run(lambda: self._verify(data, stored))
+        return await place.run(lambda: self._verify(data, stored))
 
     def close(self) -> None:
         """End the pool's threads."""
-        self._pool.close()
+        self.pool.close()
 
     def _hash(self, data: bytes) -> str:
         salt = secrets.token_bytes(SALT_BYTES)
