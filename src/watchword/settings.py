@@ -19,6 +19,7 @@ from watchword.errors import SettingRefused
 PREFIX: Final = "WATCHWORD_"
 SECRET_FILE: Final = "secret_key"
 DATABASE_FILE: Final = "watchword.db"
+DEFAULT_METRICS_BIND: Final[tuple[str, int] | None] = ("127.0.0.1", 9464)
 MIN_SECRET_BYTES: Final = 32
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA", "HS256")
 # No more than ``passwords.encoded`` reads back, or nobody could log in with a hash that was just stored.
@@ -59,6 +60,7 @@ class Settings:
         hash_threads: how many hashes this process computes at once.
         hash_max_wait: for how long a login may wait for its hash before it is refused.
         password_min_length: code points of a new password.
+        metrics_bind: host and port of the listener for ``/metrics``, the first worker's; None for no listener.
     """
 
     instance: Path
@@ -75,6 +77,7 @@ class Settings:
     hash_threads: int = field(default_factory=cores)
     hash_max_wait: float = 1.0
     password_min_length: int = 15
+    metrics_bind: tuple[str, int] | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -102,6 +105,7 @@ class Settings:
             hash_threads=source.get("HASH_THREADS", _integer(1, 1024), cores()),
             hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
             password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),
+            metrics_bind=source.get("METRICS_BIND", _address_or_off, DEFAULT_METRICS_BIND),
         )
 
 
@@ -254,6 +258,15 @@ def _split(text: str) -> SplitResult:
     except ValueError:
         raise ValueError("is not a URL") from None
     return url
+
+
+def _address_or_off(text: str) -> tuple[str, int] | None:
+    if text == "off":
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 2**16:
+        raise ValueError("must be HOST:PORT, or off")
+    return host.strip("[]"), int(port)
 
 
 def _issuer(text: str) -> str:

@@ -11,6 +11,9 @@ from typing import Final
 
 _request_log = logging.getLogger("watchword.request")
 
+_MAX_METHOD: Final = 20
+"""Characters: all registered methods are shorter, and a client may send one as long as a request's headers."""
+
 _PLAIN_RECORD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -53,7 +56,7 @@ def request_answered(
     """
     fields = {
         "request_id": request_id,
-        "method": method,
+        "method": method[:_MAX_METHOD],
         "route": route,
         "status": status,
         "ms": round(milliseconds, 1),

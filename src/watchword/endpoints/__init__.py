@@ -12,6 +12,7 @@ from quart import Quart, Response, request
 from werkzeug.exceptions import NotFound
 
 from watchword.endpoints.answers import shape_all
+from watchword.endpoints.doorstep import watch_the_doorstep
 from watchword.endpoints.health import healthz, readyz
 from watchword.endpoints.jwks import jwks
 from watchword.endpoints.login import login
@@ -58,6 +59,7 @@ def mount(app: Quart, tools: Tools) -> None:
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
     shape_all(app)
+    watch_the_doorstep(app)
     for route in ROUTES:
         view = _with(tools, route.view)
         app.add_url_rule(

@@ -5,8 +5,8 @@ import time
 from typing import Final
 
 import msgspec
-from quart import Quart, Response, g, request
-from quart.typing import ResponseReturnValue
+from quart import Quart, Response, g, has_request_context, request, websocket
+from quart.typing import ResponseReturnValue, ResponseTypes
 from werkzeug.exceptions import HTTPException
 
 from watchword import telemetry
@@ -15,7 +15,7 @@ from watchword.guard import Refusal
 from watchword.identifiers import new_id
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
 
-_HEADERS: Final = {
+HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -46,6 +46,8 @@ def shape_all(app: Quart) -> None:
     """
     app.before_request(_arrive)
     app.after_request(_leave)
+    app.before_websocket(_arrive)
+    app.after_websocket(_leave_unaccepted)
     app.register_error_handler(WatchwordError, _on_refusal)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(Exception, _on_surprise)
@@ -56,19 +58,25 @@ async def _arrive() -> None:
     g.arrived = time.perf_counter()
 
 
-async def _leave(response: Response) -> Response:
-    for name, value in _HEADERS.items():
+async def _leave(response: ResponseTypes) -> ResponseTypes:
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = g.request_id
+    asked = request if has_request_context() else websocket
     telemetry.request_answered(
         request_id=g.request_id,
-        method=request.method,
-        route=None if request.url_rule is None else request.url_rule.rule,
+        method=asked.method,
+        route=None if asked.url_rule is None else asked.url_rule.rule,
         status=response.status_code,
         milliseconds=(time.perf_counter() - g.arrived) * 1000,
         code=g.get("code"),
     )
     return response
+
+
+async def _leave_unaccepted(response: ResponseTypes | None) -> ResponseTypes | None:
+    """A handshake for a WebSocket that is not to be is a request like others; one that was accepted has no answer."""
+    return None if response is None else await _leave(response)
 
 
 async def _on_refusal(refusal: WatchwordError) -> ResponseReturnValue:

@@ -6,6 +6,7 @@ What a story needs is handed to it: the instruments as ``Tools`` or one by one, 
 from dataclasses import dataclass
 
 from watchword.keys import KeyRing
+from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.passwords import Hasher
 from watchword.store import Store
@@ -36,6 +37,7 @@ class Tools:
         profile: whom tokens are from and for.
         lifetimes: for how long things last.
         clock: tells the time.
+        metrics: counts and times.
     """
 
     store: Store
@@ -44,3 +46,4 @@ class Tools:
     profile: Profile
     lifetimes: Lifetimes
     clock: Clock
+    metrics: Metrics

@@ -10,7 +10,7 @@ from werkzeug.local import LocalProxy
 from watchword.errors import InsufficientScope, MissingToken, TokenRefused
 from watchword.guard.extension import checkpoint
 from watchword.guard.marks import Requirement, View, mark
-from watchword.guard.refusal import Refusal
+from watchword.guard.refusal import refusal_of
 from watchword.model import AccessToken, scopes_of
 
 V = TypeVar("V", bound=View)
@@ -44,7 +44,7 @@ def token_required(view: V | None = None, /, *, scope: str = "", optional: bool 
             try:
                 g.watchword_token = _admit(requirement)
             except TokenRefused as reason:
-                raise Refusal(reason) from None
+                raise refusal_of(reason) from None
             return await current_app.ensure_async(view)(*arguments, **options)
 
         mark(guarded, view=view, requirement=requirement)

@@ -4,10 +4,10 @@ An ``HTTPException``, so that an application may reshape it with an error handle
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from quart import g, has_app_context
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 
 from watchword.errors import TokenRefused
 from watchword.problems import Problem, problem_of
@@ -20,10 +20,9 @@ class Refusal(HTTPException):
         problem: status, code, sentence and challenge of the answer.
     """
 
-    def __init__(self, reason: TokenRefused) -> None:
-        self.problem: Problem = problem_of(reason)
-        self.code = self.problem.status
-        super().__init__(self.problem.sentence)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.sentence)
+        self.problem = problem
 
     def get_body(self, *_: Any, **__: Any) -> str:
         """The error answer as JSON."""
@@ -33,3 +32,21 @@ class Refusal(HTTPException):
     def get_headers(self, *_: Any, **__: Any) -> list[tuple[str, str]]:
         """The challenge (RFC 6750 §3); no cache may keep the answer."""
         return [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *self.problem.headers.items()]
+
+
+# Quart finds ``errorhandler(401)`` by the class of the exception, so each status needs one.
+class _Unauthorized(Refusal, Unauthorized):
+    pass
+
+
+class _Forbidden(Refusal, Forbidden):
+    pass
+
+
+_KINDS: Final[dict[int, type[Refusal]]] = {401: _Unauthorized, 403: _Forbidden}
+
+
+def refusal_of(reason: TokenRefused) -> Refusal:
+    """The exception to raise for a reason."""
+    problem = problem_of(reason)
+    return _KINDS[problem.status](problem)

@@ -15,6 +15,8 @@ from watchword.store.schema import HEAD
 if TYPE_CHECKING:
     from alembic.config import Config
 
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads
+
 _VERSION: Final = Statement("SELECT version_num FROM alembic_version")
 _HAS_VERSION: Final = {
     "sqlite": Statement("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"),
@@ -42,7 +44,8 @@ async def check(store: Store) -> None:
             f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, behind {HEAD}; run `watchword migrate`"
         )
     raise SchemaRefused(
-        f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, which this version does not know"
+        f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, which this version does not know;"
+        " it needs a newer Watchword"
     )
 
 
@@ -59,16 +62,20 @@ def upgrade(url: str) -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()
     config.attributes["url"] = url
     try:
         command.upgrade(config, "head")
     except CommandError as fault:
-        raise SchemaRefused(f"WATCHWORD_DATABASE_URL: {fault}") from fault
+        raise SchemaRefused(
+            "WATCHWORD_DATABASE_URL: the database is at a schema that this version does not know;"
+            " it needs a newer Watchword"
+        ) from fault
     except (SQLAlchemyError, OSError) as fault:
-        reason = getattr(fault, "orig", None) or fault
+        reason = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
         raise Unavailable(f"the database answers: {reason}") from fault
+    except ModuleNotFoundError as fault:  # the driver of PostgreSQL is an extra
+        raise Unavailable(f"needs {fault.name}; install watchword[postgresql]") from fault
 
 
 def _is_known(version: str) -> bool:

@@ -9,7 +9,7 @@ import asyncpg
 import databases
 
 from watchword.errors import Unavailable
-from watchword.store import PATIENCE, Store
+from watchword.store import PATIENCE, Observer, Store
 from watchword.store.connection import Connection, Row, Statement
 
 T = TypeVar("T")
@@ -23,8 +23,8 @@ class PostgresqlStore(Store):
 
     dialect = "postgresql"
 
-    def __init__(self, url: str) -> None:
-        super().__init__()
+    def __init__(self, url: str, *, observe: Observer) -> None:
+        super().__init__(observe)
         self._database = databases.Database(
             url,
             min_size=0,
@@ -45,7 +45,7 @@ class PostgresqlStore(Store):
         with _translated():
             await self._database.connect()
         try:
-            async with self.reading() as connection:
+            async with self._reading() as connection:
                 await connection.fetch(Statement("SELECT 1"))
         except BaseException:
             await self._release()
@@ -53,8 +53,7 @@ class PostgresqlStore(Store):
         return self
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the pool."""
+    async def _reading(self) -> AsyncIterator[Connection]:
         async with self._borrowed() as connection:
             yield connection
 

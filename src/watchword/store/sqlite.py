@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 import databases
 
 from watchword.errors import Unavailable
-from watchword.store import PATIENCE, Store
+from watchword.store import PATIENCE, Observer, Store
 from watchword.store.connection import Connection, Row, Statement
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ class SqliteStore(Store):
 
     dialect = "sqlite"
 
-    def __init__(self, url: str) -> None:
-        super().__init__()
+    def __init__(self, url: str, *, observe: Observer) -> None:
+        super().__init__(observe)
         self._url = url
         self._path = Path(databases.DatabaseURL(url).database)
         self._held = AsyncExitStack()
@@ -50,8 +50,7 @@ class SqliteStore(Store):
         return self
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """Lend a reader."""
+    async def _reading(self) -> AsyncIterator[Connection]:
         async with _borrowed(self._readers) as connection:
             with _translated():
                 yield connection

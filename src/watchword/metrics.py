@@ -1,0 +1,109 @@
+"""What a process counts and times, for Prometheus: logins, hashes, requests, database. Described in ``docs/metrics.md``.
+
+One ``Metrics`` per application, handed to whoever observes; no label ever holds a name, an address or a token.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Other methods share a label: a client could invent any number of them."""
+
+_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_WAIT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+_HASH_SECONDS: Final = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25)
+_DATABASE_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)
+
+class Queue(Protocol):
+    """What the hash pool lets be seen of its queue."""
+
+    @property
+    def depth(self) -> int:
+        """Jobs that wait or run."""
+        ...
+
+    @property
+    def expected_wait(self) -> float:
+        """Seconds until a job that comes now would start."""
+        ...
+
+
+class Metrics:
+    """The instruments of one process.
+
+    Attributes:
+        registry: what is exposed; Prometheus's own collectors of the process and of Python are in it.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._logins = Counter(
+            "watchword_logins", "Attempts to log in, by how they ended.", ["outcome", "reason"], registry=self.registry
+        )
+        self._requests = Histogram(
+            "watchword_request_seconds",
+            "Requests and their times, from arrival at the application to the answer.",
+            ["method", "route", "status"],
+            buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self._hash_wait = Histogram(
+            "watchword_hash_wait_seconds",
+            "How long a hash waited for its turn.",
+            buckets=_WAIT_SECONDS,
+            registry=self.registry,
+        )
+        self._hash = Histogram(
+            "watchword_hash_seconds", "How long a hash took.", buckets=_HASH_SECONDS, registry=self.registry
+        )
+        self._database = Histogram(
+            "watchword_database_seconds",
+            "How long a read or a write transaction took, its wait for a connection included.",
+            ["kind"],
+            buckets=_DATABASE_SECONDS,
+            registry=self.registry,
+        )
+        self._seen: dict[tuple[str, str, int], Callable[[float], None]] = {}
+
+    def describe_hashing(self, queue: Queue, *, backend: str, memory_kib: int, passes: int, threads: int) -> None:
+        """Tell what computes the hashes, and show the queue in front of it."""
+        Info("watchword_hashing", "What computes password hashes.", registry=self.registry).info(
+            {"backend": backend, "memory_kib": str(memory_kib), "passes": str(passes), "threads": str(threads)}
+        )
+        depth = Gauge("watchword_hash_queue_depth", "Hashes that wait or run.", registry=self.registry)
+        depth.set_function(lambda: queue.depth)
+        wait = Gauge(
+            "watchword_hash_expected_wait_seconds",
+            "How long a hash that is asked for now would wait.",
+            registry=self.registry,
+        )
+        wait.set_function(lambda: queue.expected_wait)
+
+    def login_ended(self, outcome: str, reason: str = "") -> None:
+        """Count an attempt to log in: its outcome, and the reason of a refusal."""
+        self._logins.labels(outcome, reason).inc()
+
+    def hash_computed(self, waited: float, took: float) -> None:
+        """Time a hash, in seconds."""
+        self._hash_wait.observe(waited)
+        self._hash.observe(took)
+
+    def database_used(self, kind: str, seconds: float) -> None:
+        """Time a ``read`` or a ``write``."""
+        self._database.labels(kind).observe(seconds)
+
+    def request_answered(self, *, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Time a request."""
+        key = (method if method in _METHODS else "other", route or "none", status)
+        observe = self._seen.get(key)  # finding a child by its labels costs more than observing
+        if observe is None:
+            observe = self._seen[key] = self._requests.labels(*map(str, key)).observe
+        observe(seconds)

@@ -1,0 +1,105 @@
+"""What Quart itself fails on: answered in the contract's shape, logged, and no 500 where the client is at fault.
+
+The paths and hosts that a real client could send are tried on a real server, in tests/attacks.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from quart import Quart, Request, Response
+from quart.testing.connections import WebsocketResponseError
+from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
+
+from tests.endpoints.contract import opened, refused
+from watchword.telemetry import JsonFormatter
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """No database is reached."""
+    return sqlite_url
+
+
+@pytest.mark.parametrize("path", ["", "me", "*", "http:/me", "healthz", "x:/healthz"])
+async def test_a_target_without_a_slash_is_not_there(client: Client, path: str) -> None:
+    """Only what begins with a slash is a path; the rest is 404 and reaches no view."""
+    response = await client.get("/healthz", scope_base={"path": path, "raw_path": path.encode()})
+    assert await refused(response) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "base", [{"query_string": b"\xff"}, {"headers": [(b"host", b"a..b")]}, {"headers": [(b"host", b"x" * 64)]}]
+)
+async def test_what_cannot_be_read_is_the_clients_fault(
+    client: Client, base: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A query that is not UTF-8 (which HTTP/2 lets through) or a Host that is none: 400, one line, no error."""
+    with caplog.at_level(logging.INFO):
+        response = await client.get("/healthz", scope_base=base)
+    assert await refused(response) == (400, "invalid_request")
+    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    del line["time"], line["ms"]
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "request_id": response.headers["X-Request-Id"],
+        "method": "GET",
+        "status": 400,
+        "code": "invalid_request",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "status"),
+    [("/me", {}, 400), ("/nope", {}, 404), ("/me", {"path": "me"}, 404), ("/", {"headers": [(b"host", b"a..b")]}, 400)],
+)
+async def test_a_websocket_is_refused_in_the_same_shape(
+    client: Client, path: str, base: dict[str, Any], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handshake's answer has the contract's headers and body, and its line is in the log."""
+    with caplog.at_level(logging.INFO), pytest.raises(WebsocketResponseError) as refusal:
+        async with client.websocket(path, scope_base=base) as websocket:
+            await websocket.receive()
+    response = refusal.value.response
+    assert isinstance(response, Response)
+    members = json.loads(await response.get_data())
+    assert (response.status_code, members["request_id"]) == (status, response.headers["X-Request-Id"])
+    assert response.headers["Cache-Control"] == "no-store"
+    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert (line["request_id"], line["method"], line["status"]) == (members["request_id"], "GET", status)
+
+
+async def test_a_fault_beyond_the_error_handlers(app: Quart, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Where no request can be made at all the answer is a bare 500, and the log has the fault under its id."""
+
+    class Broken(Request):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise ZeroDivisionError("canary")
+
+    app.request_class = Broken
+    response = await client.get("/healthz")
+    assert await refused(response) == (500, "internal_error")
+    assert "canary" not in await response.get_data(as_text=True)
+    (fault,) = [record for record in caplog.records if record.getMessage() == "unforeseen"]
+    line = json.loads(JsonFormatter().format(fault))
+    assert line["request_id"] == response.headers["X-Request-Id"]
+    assert "canary" in line["exception"]
+
+
+async def test_an_answer_that_began_is_not_begun_again(app: Quart, client: Client) -> None:
+    """A fault in the middle of an answer is left to the server, which closes the connection."""
+
+    @app.get("/stream")
+    async def stream() -> AsyncIterator[bytes]:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"one"
+            raise ZeroDivisionError
+
+        return parts()
+
+    with pytest.raises(ZeroDivisionError):
+        await client.get("/stream")
+    assert await opened(await client.get("/healthz")) == {"status": "alive"}

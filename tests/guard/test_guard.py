@@ -1,0 +1,273 @@
+"""The extension: what it takes from an application, what it refuses at the start, and that it never mixes two."""
+
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import wraps
+from pathlib import Path
+
+import pytest
+from quart import Blueprint, Quart
+from quart.testing.app import LifespanError
+
+from tests.builders import PASSWORD, SECRET, FakeClock, add_user, cheap_settings
+from tests.guard.issuer import Issuer
+from watchword import Guard, create_app, current_token, token_required
+from watchword.app import build_tools, start_tools
+from watchword.clock import system_clock
+from watchword.keys import KeyRefused, KeyRing, SigningKey
+
+
+def guarded_app(guard: Guard, **config: object) -> Quart:
+    """An application with one guarded view."""
+    app = Quart(__name__)
+    app.config.update(config)
+    guard.init_app(app)
+
+    @app.get("/")
+    @token_required
+    async def view() -> str:
+        return current_token.username
+
+    return app
+
+
+async def status(app: Quart, issuer: Issuer) -> int:
+    """What a bearer of an issuer's token gets."""
+    response = await app.test_client().get("/", headers=issuer.bearer())
+    return response.status_code
+
+
+def tutorial_issuer(secret: str, *, url: str = "http://127.0.0.1:8000") -> Issuer:
+    """A service that signs with a shared secret, as in the tutorial."""
+    return Issuer(url=url, audience=None, key=SigningKey.from_secret(secret.encode()))
+
+
+async def test_one_guard_never_mixes_two_applications() -> None:
+    """One Guard object on applications of different SECRET_KEY, issuer and audience: each believes only its own."""
+    guard = Guard()
+    letters = [letter * 40 for letter in "abc"]
+    apps = [
+        guarded_app(guard, SECRET_KEY=letters[0]),
+        guarded_app(guard, SECRET_KEY=letters[1], WATCHWORD_ISSUER="https://other.example"),
+        guarded_app(guard, SECRET_KEY=letters[2], WATCHWORD_AUDIENCE="reports"),
+        guarded_app(guard, SECRET_KEY=letters[0], WATCHWORD_ISSUER="https://other.example"),
+    ]
+    issuers = [
+        tutorial_issuer(letters[0]),
+        tutorial_issuer(letters[1], url="https://other.example"),
+        Issuer(url="http://127.0.0.1:8000", audience="reports", key=SigningKey.from_secret(letters[2].encode())),
+        tutorial_issuer(letters[0], url="https://other.example"),
+    ]
+    for row, app in enumerate(apps):
+        expected = [200 if row == column else 401 for column in range(len(issuers))]
+        assert [await status(app, issuer) for issuer in issuers] == expected
+
+
+async def test_a_shared_secret_guards_as_in_the_tutorial() -> None:
+    """Guard(app) alone believes HS256 tokens signed with app.config["SECRET_KEY"], be it text or bytes."""
+    for secret in (SECRET, SECRET.encode()):
+        app = Quart(__name__)
+        app.config["SECRET_KEY"] = secret
+        Guard(app)
+
+        @app.get("/")
+        @token_required
+        async def view() -> str:
+            return current_token.username
+
+        assert await status(app, tutorial_issuer(SECRET)) == 200
+        assert await status(app, tutorial_issuer(SECRET[::-1])) == 401
+        assert await status(app, Issuer(url="http://127.0.0.1:8000")) == 401
+
+
+async def test_what_is_given_counts_before_the_configuration(issuer: Issuer) -> None:
+    """Keys, issuer and audience that the caller names win over those in app.config."""
+    guard = Guard(keys=issuer.keys, issuer=issuer.url, audience="watchword")
+    config = {"SECRET_KEY": SECRET, "WATCHWORD_ISSUER": "https://other.example", "WATCHWORD_AUDIENCE": "other"}
+    app = guarded_app(guard, **config)
+    assert await status(app, issuer) == 200
+    assert await status(app, tutorial_issuer(SECRET, url="https://other.example")) == 401
+
+
+async def test_the_guard_asks_the_clock_it_was_given(issuer: Issuer) -> None:
+    """A token is over when the guard's clock says so."""
+    clock = FakeClock(2**33)
+    app = guarded_app(Guard(keys=issuer.keys, issuer=issuer.url, clock=clock))
+    assert await status(app, issuer) == 401
+
+
+async def test_keys_may_be_replaced_while_the_guard_stands(issuer: Issuer) -> None:
+    """The guard follows the ring that it was given: a new key verifies at once, one that is gone no longer does."""
+    ring = KeyRing()
+    app = guarded_app(Guard(keys=ring, issuer=issuer.url))
+    assert await status(app, issuer) == 401
+    ring.replace([issuer.key.verification])
+    assert await status(app, issuer) == 200
+    ring.replace([])
+    assert await status(app, issuer) == 401
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+async def test_a_login_elsewhere_opens_the_door_here(sqlite_url: str, tmp_path: Path, algorithm: str) -> None:
+    """A token from POST /login passes another application that has the published keys, or the shared secret."""
+    audience = None if algorithm == "HS256" else "watchword"
+    settings = cheap_settings(instance=tmp_path, database_url=sqlite_url, algorithm=algorithm, audience=audience)
+    service = create_app(settings)
+    async with AsyncExitStack() as running, service.test_app():
+        tools = build_tools(settings, clock=system_clock)
+        await start_tools(tools, settings, running)
+        await add_user(tools, "Alice")
+        client = service.test_client()
+        answer = await client.post("/login", json={"username": "alice", "password": PASSWORD})
+        jwks = await (await client.get("/.well-known/jwks.json")).get_data(as_text=True)
+    if algorithm == "HS256":
+        assert jwks == '{"keys":[]}'  # a secret is not published
+        app = guarded_app(Guard(), SECRET_KEY=SECRET)
+    else:
+        app = guarded_app(Guard(keys=KeyRing.from_jwks(jwks)))
+    headers = {"Authorization": f"Bearer {(await answer.get_json())['token']}"}
+    response = await app.test_client().get("/", headers=headers)
+    assert (response.status_code, await response.get_data()) == (200, b"Alice")
+
+
+@pytest.mark.parametrize("config", [{}, {"SECRET_KEY": None}, {"SECRET_KEY": ""}, {"SECRET_KEY": b""}])
+def test_a_guard_with_nothing_to_verify_with_is_refused(config: dict[str, object]) -> None:
+    """Without keys and without SECRET_KEY there is no guard, and the message says what to give it."""
+    app = Quart(__name__)
+    app.config.update(config)
+    with pytest.raises(RuntimeError, match=r"keys=.*SECRET_KEY"):
+        Guard(app)
+    assert app.extensions == {}
+
+
+def test_a_short_secret_is_refused() -> None:
+    """A SECRET_KEY that HS256 must not be used with is refused, and the message does not hold it (RFC 7518 §3.2)."""
+    app = Quart(__name__)
+    app.config["SECRET_KEY"] = "hunter2hunter2hunter2hunter2hun"
+    with pytest.raises(KeyRefused) as refusal:
+        Guard(app)
+    assert "32 bytes" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+async def test_an_application_without_a_guard_says_so(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    """A guarded view in an application without a guard is closed to everybody, and the log says what is missing."""
+    app = Quart(__name__)
+
+    @app.get("/")
+    @token_required
+    async def view() -> str:
+        return ""
+
+    assert await status(app, issuer) == 500
+    assert "this application has no guard: call Guard(app)" in caplog.text
+
+
+class TestDecoratorsInTheWrongOrder:
+    """@token_required above the route would guard nothing: the application does not start, and is told which view."""
+
+    async def refused(self, app: Quart, name: str) -> None:
+        """The start fails and names the view."""
+        with pytest.raises(LifespanError, match=rf"above the route and guards nothing: {name}'?\)?$"):
+            async with app.test_app():
+                pass
+
+    async def test_on_the_application(self, app: Quart) -> None:
+        """A route of the application."""
+
+        @token_required
+        @app.get("/")
+        async def reports() -> str:
+            return ""
+
+        await self.refused(app, "reports")
+
+    async def test_on_a_blueprint(self, app: Quart) -> None:
+        """A route of a blueprint."""
+        blueprint = Blueprint("rooms", __name__)
+
+        @token_required(scope="a")
+        @blueprint.get("/")
+        async def reports() -> str:
+            return ""
+
+        app.register_blueprint(blueprint)
+        await self.refused(app, r"rooms\.reports")
+
+    async def test_on_a_sync_view(self, app: Quart) -> None:
+        """A plain function."""
+
+        @token_required(optional=True)
+        @app.get("/")
+        def reports() -> str:
+            return ""
+
+        await self.refused(app, "reports")
+
+    async def test_on_a_websocket(self, app: Quart) -> None:
+        """A WebSocket."""
+
+        @token_required
+        @app.websocket("/")
+        async def reports() -> None:
+            return None
+
+        await self.refused(app, "reports")
+
+    async def test_under_another_decorator(self, app: Quart) -> None:
+        """A view that is wrapped before it is registered."""
+
+        def loud(view: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+            @wraps(view)
+            async def wrapped() -> str:
+                return (await view()).upper()
+
+            return wrapped
+
+        @token_required
+        @app.get("/")
+        @loud
+        async def reports() -> str:
+            return ""
+
+        await self.refused(app, "reports")
+
+    async def test_the_right_order_starts(self, app: Quart) -> None:
+        """Below the route it guards, and the application starts."""
+
+        @app.get("/")
+        @token_required
+        async def reports() -> str:
+            return ""
+
+        async with app.test_app():
+            assert (await app.test_client().get("/")).status_code == 401
+
+
+def test_hypercorn_does_not_serve_decorators_in_the_wrong_order() -> None:
+    """Under the real server too the process ends instead of serving an open view."""
+    program = """
+import asyncio
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from quart import Quart
+from watchword import Guard, token_required
+
+app = Quart("wrong")
+app.config["SECRET_KEY"] = "k" * 32
+Guard(app)
+
+@token_required
+@app.get("/")
+async def reports():
+    return ""
+
+config = Config()
+config.bind = ["127.0.0.1:0"]
+asyncio.run(serve(app, config))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "guards nothing: reports" in done.stderr

@@ -1,0 +1,116 @@
+"""The route table, walked from outside: who may call what, by which method, and nothing beside it."""
+
+import pytest
+from quart import Quart
+from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
+
+from tests.endpoints.contract import BARE, ask, headers_of, opened, refused
+from watchword.endpoints import ROUTES, Caller, Route
+from watchword.guard.marks import Requirement, requirement_of
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "FOO")
+
+ANYONE = {"POST /login", "GET /.well-known/jwks.json", "GET /healthz", "GET /readyz"}
+BEARER = {"GET /me"}
+
+PATHS = tuple(dict.fromkeys(route.path for route in ROUTES))
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """The routes are the same on any database."""
+    return sqlite_url
+
+
+def allowed(path: str) -> set[str]:
+    """The methods of a path; HEAD is where GET is."""
+    methods = {route.method for route in ROUTES if route.path == path}
+    return methods | ({"HEAD"} if "GET" in methods else set())
+
+
+def test_every_route_has_a_caller() -> None:
+    """The table says of each route who may call it, and it is what this file expects."""
+    callers = {Caller.ANYONE: ANYONE, Caller.BEARER: BEARER}
+    named = {
+        caller: {f"{route.method} {route.path}" for route in ROUTES if route.caller is caller} for caller in Caller
+    }
+    assert named == callers
+    assert len(ROUTES) == len({(route.method, route.path) for route in ROUTES})
+
+
+async def test_the_application_has_the_table_and_nothing_else(app: Quart) -> None:
+    """No rule of the framework's own, such as static files or automatic OPTIONS, is beside the table."""
+    rules = {(rule.rule, frozenset(rule.methods or ())) for rule in app.url_map.iter_rules()}
+    assert rules == {(path, frozenset(allowed(path))) for path in PATHS}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+async def test_the_guard_stands_where_the_table_says(app: Quart, client: Client, route: Route) -> None:
+    """A bearer's route is guarded and refuses who has no token or a bad one; anybody's route asks for none."""
+    requirement = requirement_of(app.view_functions[route.path])
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        response = await ask(client, route.method, route.path, headers)
+        if route.caller is Caller.BEARER:
+            assert requirement == Requirement(scopes=frozenset(), optional=False)
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"].startswith(BARE)
+        else:
+            assert requirement is None
+            assert response.status_code not in {401, 403}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_wrong_method_is_told_the_right_ones(client: Client, path: str) -> None:
+    """Any method that a path does not have, made up or not, is 405 with Allow and our JSON (row 33)."""
+    for method in METHODS:
+        if method in allowed(path):
+            continue
+        response = await ask(client, method, path, {"X-Canary": "canary"}, "canary")
+        allow = response.headers.get("Allow", "")
+        assert await refused(response, allow=allow) == (405, "method_not_allowed"), method
+        assert set(allow.split(", ")) == allowed(path), method
+        assert b"canary" not in await response.get_data(), method  # a TRACE would echo the request
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nope",
+        "/static/x",
+        "/login/",
+        "/me/x",
+        "/Login",
+        "/admin",
+        "/docs",
+        "/metrics",
+        "/console",
+        "/openapi.json",
+        "/favicon.ico",
+        "/.git/config",
+        "/.well-known",
+        "/.well-known/jwks.json/",
+    ],
+)
+async def test_what_is_not_in_the_table_is_not_there(client: Client, path: str) -> None:
+    """Any other path is 404 by any method, without a hint at what is near it (row 97)."""
+    for method in ("GET", "POST", "DELETE", "OPTIONS", "FOO"):
+        response = await ask(client, method, path)
+        assert await refused(response) == (404, "not_found"), method
+
+
+@pytest.mark.parametrize("path", sorted(path for path in PATHS if "GET" in allowed(path)))
+async def test_head_is_get_without_the_body(client: Client, path: str) -> None:
+    """HEAD answers with the status and the headers of GET, its own request id excepted (RFC 9110 §9.3.2)."""
+    get, head = await client.get(path), await client.head(path)
+    assert head.status_code == get.status_code
+    assert {name for name, value in set(headers_of(get)) ^ set(headers_of(head))} == {"x-request-id"}
+
+
+async def test_foreign_origins_are_told_nothing(client: Client) -> None:
+    """No answer and no preflight names an origin, so no other site's page may read us (row 97)."""
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:8000.evil.example"):
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        assert await opened(await client.get("/healthz", headers=headers)) == {"status": "alive"}
+        preflight = await client.options("/login", headers=headers)
+        assert await refused(preflight, allow="POST") == (405, "method_not_allowed")
