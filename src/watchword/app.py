@@ -17,8 +17,10 @@ from watchword.flows import Lifetimes, Tools
 from watchword.flows.rotation import load_ring
 from watchword.guard import Guard
 from watchword.keys import KeyRefused, KeyRing
+from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.passwords import Hasher, Parameters
+from watchword.passwords.pool import Observer, nobody_looks
 from watchword.settings import Settings
 from watchword.store import Store, migrations, store_at
 from watchword.tokens import Profile
@@ -56,15 +58,25 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock)
 
 def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     """Make the instruments; nothing is opened yet."""
+    metrics = Metrics()
     with _naming_the_database():
-        store = store_at(settings.database_url)
+        store = store_at(settings.database_url, observe=metrics.database_used)
+    hasher = build_hasher(settings, observe=metrics.hash_computed)
+    metrics.describe_hashing(
+        hasher.pool,
+        backend=hasher.backend.name,
+        memory_kib=settings.hash_memory_kib,
+        passes=settings.hash_passes,
+        threads=settings.hash_threads,
+    )
     return Tools(
         store=store,
-        hasher=build_hasher(settings),
+        hasher=hasher,
         ring=KeyRing(),
         profile=Profile(issuer=settings.issuer, audience=settings.audience),
         lifetimes=Lifetimes(access_token=settings.access_token_lifetime, session=settings.session_lifetime),
         clock=clock,
+        metrics=metrics,
     )
 
 
@@ -83,12 +95,13 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         await store.close()
 
 
-def build_hasher(settings: Settings) -> Hasher:
+def build_hasher(settings: Settings, *, observe: Observer = nobody_looks) -> Hasher:
     """Make the password hasher, which times its back ends on the configured parameters."""
     return Hasher(
         Parameters(memory_kib=settings.hash_memory_kib, passes=settings.hash_passes),
         threads=settings.hash_threads,
         max_wait=settings.hash_max_wait,
+        observe=observe,
     )
 
 
