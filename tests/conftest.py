@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
@@ -18,6 +19,10 @@ from watchword.app import create_app, start_tools
 from watchword.flows import Tools
 from watchword.settings import Settings
 from watchword.store import migrations
+
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a deadline would make every property a timed test
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

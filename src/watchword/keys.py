@@ -188,6 +188,9 @@ class KeyRing:
     """Keys from oldest to newest. The newest that can sign does; all verify.
 
     The keys of a living ring are replaced as one, so that who holds the ring follows a rotation.
+
+    Attributes:
+        version: another object after each replacement, for whoever remembers what the former keys have verified.
     """
 
     def __init__(self, keys: Iterable[SigningKey | VerificationKey] = ()) -> None:
@@ -195,6 +198,7 @@ class KeyRing:
 
     def replace(self, keys: Iterable[SigningKey | VerificationKey]) -> None:
         """Let these keys, oldest first, take the place of all that were here."""
+        self.version = object()
         ring = tuple(keys)
         verifying = [key.verification if isinstance(key, SigningKey) else key for key in ring]
         self._signing = tuple(key for key in ring if isinstance(key, SigningKey))
@@ -210,9 +214,9 @@ class KeyRing:
         if len(document) > MAX_JWKS_BYTES:
             raise KeyRefused("the key set is too large")
         try:
-            jwks = strictjson.loads(document.encode() if isinstance(document, str) else document)
-        except UnicodeEncodeError:
-            raise KeyRefused("the key set is not UTF-8") from None
+            # A lone surrogate goes through here, for the strict reader to refuse.
+            data = document.encode(errors="surrogatepass") if isinstance(document, str) else document
+            jwks = strictjson.loads(data)
         except ValueError as fault:
             raise KeyRefused(f"the key set is {fault}") from None
         if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):

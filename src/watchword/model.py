@@ -120,8 +120,8 @@ class SealedKey:
 
 
 def scopes_of(scope: str) -> Scopes:
-    """Split a scope string (RFC 6749 §3.3); order and repetition mean nothing."""
-    return frozenset(scope.split())
+    """Split a scope string at its spaces (RFC 6749 §3.3); order and repetition mean nothing."""
+    return frozenset(scope.split(" ")) - {""}
 
 
 def scope_from(tokens: Iterable[str]) -> str:

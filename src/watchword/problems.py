@@ -55,6 +55,7 @@ _STATUS_WORDS = {
     405: ("method_not_allowed", "This method is not allowed here"),
     408: ("request_timeout", "The request took too long to arrive"),
     413: ("payload_too_large", "The body is too large"),
+    415: ("unsupported_media_type", "The body must be application/json in UTF-8"),
 }
 
 
@@ -68,6 +69,8 @@ def problem_of(refusal: errors.WatchwordError) -> Problem:
 
 def problem_of_status(status: int) -> Problem:
     """The problem for a status that the web framework came to by itself, such as 404."""
+    if status >= INTERNAL_ERROR.status:
+        return INTERNAL_ERROR
     code, sentence = _STATUS_WORDS.get(status, ("invalid_request", "The request cannot be answered"))
     return Problem(status, code, sentence)
 

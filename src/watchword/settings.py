@@ -263,10 +263,11 @@ def _split(text: str) -> SplitResult:
 def _address_or_off(text: str) -> tuple[str, int] | None:
     if text == "off":
         return None
-    host, _, port = text.rpartition(":")
-    if not host or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 2**16:
-        raise ValueError("must be HOST:PORT, or off")
-    return host.strip("[]"), int(port)
+    # Exactly one host: an empty one would mean every network that this machine is in.
+    parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
+    if parts is None or not 0 < int(parts[3]) < 2**16:
+        raise ValueError("must be HOST:PORT, with brackets around an IPv6 address, or off")
+    return parts[1] or parts[2], int(parts[3])
 
 
 def _issuer(text: str) -> str:

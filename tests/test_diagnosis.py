@@ -1,0 +1,145 @@
+"""What ``watchword doctor`` finds: each fault by name and with what to do; it tells no secret and changes nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import COMMAND, change, digests, fresh_environment, run
+from tests.servers import free_port
+from watchword.diagnosis import Finding, examine
+
+CANARY = "canary-in-a-setting"
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An instance that is set up, to be copied."""
+    instance = tmp_path_factory.mktemp("installation") / "instance"
+    run([*COMMAND, "init"], environ=fresh_environment(instance)).check_returncode()
+    return instance
+
+
+@pytest.fixture
+def instance(installation: Path, tmp_path: Path) -> Path:
+    """An instance that is set up, to be spoilt."""
+    return Path(shutil.copytree(installation, tmp_path / "instance"))
+
+
+def bad(findings: list[Finding]) -> list[str]:
+    """What is to be mended."""
+    return [f"{finding.subject}: {finding.message}" for finding in findings if finding.verdict == "bad"]
+
+
+def test_a_sound_installation_passes_and_stays_as_it_is(instance: Path) -> None:
+    """Status 0, a line for each thing looked at, for people and for programs; not a byte is changed."""
+    before = digests(instance)
+    people, programs = (
+        run([*COMMAND, "doctor", *arguments], environ=fresh_environment(instance)) for arguments in ([], ["--json"])
+    )
+    assert (people.returncode, people.stderr) == (0, "")
+    assert (programs.returncode, programs.stderr) == (0, "")
+    findings = [json.loads(line) for line in programs.stdout.splitlines()]
+    assert {finding["subject"] for finding in findings} == {"settings", "hashing", "database"}
+    assert all(finding.keys() == {"subject", "verdict", "message"} for finding in findings)
+    assert len(people.stdout.splitlines()) == len(findings)
+    assert "sqlite is there, at the right schema, with 1 key(s) that open" in people.stdout
+    assert digests(instance) == before
+
+
+def test_a_fault_is_a_status_of_1(tmp_path: Path) -> None:
+    """The report is still whole, on standard output, and nothing was made."""
+    done = run([*COMMAND, "doctor", "--json"], environ=fresh_environment(tmp_path / "instance"))
+    assert (done.returncode, done.stderr) == (1, "")
+    (finding,) = map(json.loads, done.stdout.splitlines())
+    assert finding["verdict"] == "bad"
+    assert "run `watchword init`" in finding["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        pytest.param({"ALGORITHM": "HS257"}, "settings: WATCHWORD_ALGORITHM: must be one of ES256", id="a setting"),
+        pytest.param({"SECRET_KEY": f"changeme{CANARY}"}, "openssl rand -base64 48", id="a bad secret"),
+        pytest.param(
+            {"SECRET_KEY": f"{CANARY}, 0123456789 and more"},
+            "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS",
+            id="another secret",
+        ),
+        pytest.param(
+            {"DATABASE_URL": "postgresql://u:{canary}@127.0.0.1:{port}/db"},
+            "database: WATCHWORD_DATABASE_URL: the database answers: ConnectionRefusedError; see that it runs",
+            id="PostgreSQL is down",
+        ),
+        pytest.param({"DATABASE_URL": "sqlite:///{tmp}/no.db"}, "run `watchword init`", id="no database"),
+    ],
+)
+async def test_a_wrong_setting_is_found(instance: Path, settings: dict[str, str], told: str) -> None:
+    """It is named together with what to do, and its value is not repeated."""
+    blanks = {"tmp": str(instance), "canary": CANARY, "port": str(free_port())}
+    environ = fresh_environment(instance, **{name: value.format(**blanks) for name, value in settings.items()})
+    before = digests(instance)
+    (message,) = bad(await examine(environ))
+    assert told in message
+    assert CANARY not in message
+    assert digests(instance) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        pytest.param("DROP TABLE alembic_version", "run `watchword migrate`", id="no schema"),
+        pytest.param("UPDATE alembic_version SET version_num = '9999'", "it needs a newer Watchword", id="unknown"),
+        pytest.param("DROP TABLE signing_keys", "WATCHWORD_DATABASE_URL: the database answers: no such", id="no keys"),
+        pytest.param("UPDATE signing_keys SET sealed = x'00'", "WATCHWORD_SECRET_KEY: the stored", id="a spoilt key"),
+    ],
+)
+async def test_a_wrong_database_is_found(instance: Path, statement: str, told: str) -> None:
+    """A schema or keys that a start would refuse are refused here in the same words."""
+    change(instance / "watchword.db", statement)
+    before = digests(instance)
+    (message,) = bad(await examine(fresh_environment(instance)))
+    assert told in message
+    assert digests(instance) == before
+
+
+async def test_a_secret_that_others_may_read_is_found(instance: Path) -> None:
+    """With the command that mends it."""
+    (instance / "secret_key").chmod(0o644)
+    (message,) = bad(await examine(fresh_environment(instance)))
+    assert "run chmod 600 on it" in message
+
+
+async def test_what_looks_like_a_setting_is_noted(instance: Path) -> None:
+    """A slip is told together with what was meant; it is no reason to refuse, and its value is not repeated."""
+    findings = await examine(fresh_environment(instance, ALGORYTHM=CANARY, COFFEE=CANARY))
+    assert bad(findings) == []
+    notes = [finding.message for finding in findings if finding.subject == "settings" and finding.verdict == "note"]
+    assert notes == [
+        "WATCHWORD_ALGORYTHM is no setting; did you mean WATCHWORD_ALGORITHM?",
+        "WATCHWORD_COFFEE is no setting",
+    ]
+
+
+async def test_weak_parameters_are_noted(instance: Path) -> None:
+    """Cheaper hashes than OWASP asks for are told, the usual ones are not; either way each back end is timed."""
+    weak = [finding for finding in await examine(fresh_environment(instance)) if finding.subject == "hashing"]
+    assert weak[0].verdict == "note"
+    assert "8 KiB and 1 passes is less than OWASP asks for" in weak[0].message
+    environ = fresh_environment(instance, HASH_MEMORY_KIB="7168", HASH_PASSES="5")
+    usual = [finding for finding in await examine(environ) if finding.subject == "hashing"]
+    assert usual[0] == Finding("hashing", "good", "Argon2id with 7168 KiB and 5 passes")
+    assert "argon2-cffi" in usual[1].message
+    assert "PyNaCl" in usual[1].message
+
+
+async def test_postgresql_is_looked_over_too(tmp_path: Path, postgresql_url: str) -> None:
+    """A schema without keys is sound: the first start makes the key, and looking makes none."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    for _ in range(2):
+        findings = await examine(environ)
+        assert findings[-1] == Finding(
+            "database", "good", "postgresql is there, at the right schema, with 0 key(s) that open"
+        )
