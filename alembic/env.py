@@ -5,6 +5,7 @@ Watchword calls it through ``watchword migrate``; the ``alembic`` command needs 
 
 import asyncio
 import os
+from pathlib import Path
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, event, pool, text
@@ -34,6 +35,7 @@ def migrate(connection: Connection) -> None:
 
 def migrate_sqlite(url: URL) -> None:
     """On SQLite the driver would commit before each DDL statement, so we begin and end the transaction ourselves."""
+    Path(url.database or "").touch(mode=0o600)  # password hashes are nobody else's to read
     engine = create_engine(
         url.set(drivername="sqlite"), poolclass=pool.NullPool, connect_args={"timeout": SECONDS_TO_WAIT}
     )
@@ -69,7 +71,8 @@ def online() -> None:
     if url.get_backend_name() == "sqlite":
         migrate_sqlite(url)
         return
-    options = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
+    # Of the URL's options those that the service heeds too.
+    options = {known: url.query[given] for given, known in (("sslmode", "ssl"), ("host", "host")) if given in url.query}
     asyncio.run(migrate_postgresql(url.set(drivername="postgresql+asyncpg", query=options)))
 
 

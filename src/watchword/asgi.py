@@ -1,19 +1,34 @@
 """The door for servers: ``hypercorn -c hypercorn.toml 'watchword.asgi:create_app()'``."""
 
+import asyncio
+
 from quart import Quart
 
 from watchword import app, telemetry
 from watchword.errors import StartRefused
+from watchword.settings import Settings
 
 
 def create_app() -> Quart:
     """The service as the environment describes it, logging to standard error.
 
     Raises:
-        SystemExit: a setting is missing or wrong; its one line says which.
+        SystemExit: it cannot start; the one line says why and names the setting.
     """
     telemetry.log_to_stderr()
     try:
-        return app.create_app()
+        settings = Settings.read()
+        if not _loop_runs():
+            asyncio.run(app.preflight(settings))
+        return app.create_app(settings)
     except StartRefused as refusal:
         raise SystemExit(f"watchword: {refusal}") from None
+
+
+def _loop_runs() -> bool:
+    """Whether the server has begun its loop already, as uvicorn has: a refusal is then its to report."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

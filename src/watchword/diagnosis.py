@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from watchword import app, settings
-from watchword.errors import StartRefused, Unavailable
+from watchword.errors import SchemaRefused, StartRefused, Unavailable
 from watchword.flows.rotation import open_keys
 from watchword.keys import KeyRefused
 from watchword.passwords import Parameters, backends
@@ -74,8 +74,14 @@ async def _try_database(current: Settings) -> Finding:
         async with app.open_store(current) as store:
             await migrations.check(store)
             keys = await open_keys(store, secrets=(current.secret_key, *current.secret_key_fallbacks))
-    except (StartRefused, Unavailable) as refusal:
+    except SchemaRefused as refusal:
         return Finding("database", "bad", str(refusal))
+    except StartRefused as refusal:
+        advice = "" if kind == "sqlite" else "; see that it runs and lets this user in"
+        return Finding("database", "bad", f"{refusal}{advice}")
+    except Unavailable as fault:
+        return Finding("database", "bad", f"WATCHWORD_DATABASE_URL: {fault}")
     except KeyRefused as refusal:
-        return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}")
+        advice = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS"
+        return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {advice}")
     return Finding("database", "good", f"{kind} is there, at the right schema, with {len(keys)} key(s) that open")

@@ -1,15 +1,16 @@
 """Run the service under Hypercorn, in this process."""
 
 import asyncio
-import logging
 from pathlib import Path
 
 import uvloop
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+from hypercorn.asyncio.run import worker_serve
+from hypercorn.config import Config, Sockets
+from hypercorn.utils import wrap_app
 
 from watchword import telemetry
 from watchword.app import create_app, preflight
+from watchword.errors import StartRefused
 from watchword.settings import Settings
 
 
@@ -27,10 +28,20 @@ def run(settings: Settings, *, bind: str | None) -> None:
     telemetry.log_to_stderr()
     config = Config.from_toml(_hypercorn_toml())
     config.workers = 1  # this process; the file's 0 says the same to Hypercorn's own command
-    config.errorlog = logging.getLogger("hypercorn.error")
     if bind is not None:
         config.bind = [bind]
-    uvloop.run(serve(create_app(settings), config))
+    # Before the application starts: if the server failed after that, the held connections would keep the process alive.
+    sockets = _bind(config)
+    application = wrap_app(create_app(settings), config.wsgi_max_body_size, "asgi")
+    uvloop.run(worker_serve(application, config, sockets=sockets))
+
+
+def _bind(config: Config) -> Sockets:
+    try:
+        return config.create_sockets()
+    except (OSError, OverflowError, UnicodeError) as fault:  # taken or forbidden, a port beyond 65535, no host name
+        reason = getattr(fault, "strerror", None) or fault
+        raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
 
 
 def _hypercorn_toml() -> Path:

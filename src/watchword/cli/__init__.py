@@ -7,7 +7,7 @@ import click
 
 from watchword import __version__
 from watchword.cli import service, users
-from watchword.errors import WatchwordError
+from watchword.errors import Unavailable, WatchwordError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +27,8 @@ def main() -> NoReturn:
     """Run a command; a refusal is one line on standard error and a status of 1."""
     try:
         watchword(prog_name="watchword")
+    except Unavailable as fault:
+        sys.exit(f"watchword: WATCHWORD_DATABASE_URL: {fault}")
     except WatchwordError as refusal:
         sys.exit(f"watchword: {refusal}")
     sys.exit()

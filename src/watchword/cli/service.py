@@ -4,14 +4,16 @@ import asyncio
 import json
 import os
 import secrets
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from watchword import app, diagnosis
 from watchword.clock import system_clock
-from watchword.errors import SettingRefused, Unavailable
+from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
 from watchword.settings import SECRET_FILE, Settings, instance_folder
 from watchword.store import migrations
@@ -25,8 +27,21 @@ def init() -> None:
 
     What is there already stays as it is, so running it again does no harm.
     """
-    settings = _settings_with_a_secret()
-    _migrate(settings)
+    path = instance_folder() / SECRET_FILE
+    given = {"WATCHWORD_SECRET_KEY", "WATCHWORD_SECRET_KEY_FILE"} & os.environ.keys()
+    if given or os.access(path, os.F_OK):  # false, not an error, where the way there is barred
+        settings = Settings.read()
+        with _instance_folder():
+            _migrate(settings)
+    else:
+        secret = secrets.token_urlsafe(48)
+        settings = Settings.read({**os.environ, "WATCHWORD_SECRET_KEY": secret})
+        with _instance_folder(), _draft_of(path, secret) as draft:
+            _migrate(settings)
+            # Of several that run at once, the first gives the secret. It is whole as soon as it is there.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        settings = Settings.read()
     password = asyncio.run(_first_user(settings))
     if password is None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
@@ -50,6 +65,8 @@ def serve(bind: str | None) -> None:
     """Run the service until it is told to stop."""
     from watchword.serve import run  # loads the server, which no other command needs
 
+    if bind is not None and not bind.rpartition(":")[0]:  # to Hypercorn, no host means every interface
+        raise click.BadParameter("must be HOST:PORT", param_hint="--bind")
     run(Settings.read(), bind=bind)
 
 
@@ -67,42 +84,36 @@ def doctor(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _settings_with_a_secret() -> Settings:
-    """The settings, all checked before a secret is generated and stored."""
-    path = instance_folder() / SECRET_FILE
-    given = {"WATCHWORD_SECRET_KEY", "WATCHWORD_SECRET_KEY_FILE"} & os.environ.keys()
-    if given or path.exists():
-        _make_instance_folder()
-        return Settings.read()
-    secret = secrets.token_urlsafe(48)
-    settings = Settings.read({**os.environ, "WATCHWORD_SECRET_KEY": secret})
-    asyncio.run(_reach_database(settings))
-    _make_instance_folder()
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{secret}\n")
-    except FileExistsError:
-        return Settings.read()  # another init was first; its secret is the one
-    except OSError as fault:
-        raise SettingRefused("INSTANCE", f"{path} cannot be written ({fault.strerror})") from None
-    return settings
-
-
-def _make_instance_folder() -> None:
+@contextmanager
+def _instance_folder() -> Iterator[None]:
+    """Make the folder; if what follows fails, remove it again, unless others have put something into it."""
     folder = instance_folder()
     try:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
         raise SettingRefused("INSTANCE", f"{folder} cannot be made ({fault.strerror})") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()
+        raise
 
 
-async def _reach_database(settings: Settings) -> None:
-    """See that a server is there before anything is made; a SQLite file is made later."""
-    if settings.database_url.startswith("sqlite:"):
-        return
-    async with app.open_store(settings):
-        pass
+@contextmanager
+def _draft_of(path: Path, text: str) -> Iterator[Path]:
+    """A file with a secret beside the one that it is to become: whether it can be written is known before the rest."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{text}\n")
+        yield draft
+    except OSError as fault:
+        raise SettingRefused("INSTANCE", f"{path} cannot be written ({fault.strerror})") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _migrate(settings: Settings) -> None:
@@ -119,14 +130,18 @@ async def _first_user(settings: Settings) -> str | None:
         await app.start_tools(tools, settings, running)
         if await has_users(tools.store):
             return None
-        password = secrets.token_urlsafe(18)
-        await add_user(
-            tools.store,
-            tools.hasher,
-            username=FIRST_USER,
-            password=password,
-            scopes=["admin"],
-            min_length=settings.password_min_length,
-            now=tools.clock(),
-        )
+        length = max(24, settings.password_min_length)
+        password = secrets.token_urlsafe(length)[:length]
+        try:
+            await add_user(
+                tools.store,
+                tools.hasher,
+                username=FIRST_USER,
+                password=password,
+                scopes=["admin"],
+                min_length=settings.password_min_length,
+                now=tools.clock(),
+            )
+        except UserExists:  # another init was first, and it is the one that tells the password
+            return None
         return password

@@ -19,7 +19,7 @@ from watchword.errors import UnknownUser, UserExists
 from watchword.flows import admin
 from watchword.flows.imports import import_users
 from watchword.settings import Settings
-from watchword.store import Store
+from watchword.store import Store, migrations
 
 T = TypeVar("T")
 
@@ -169,6 +169,7 @@ def _change(name: str, story: Callable[[Store], Awaitable[None]]) -> None:
 def _with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
     async def run() -> T:
         async with app.open_store(settings) as store:
+            await migrations.check(store)
             return await story(store)
 
     return asyncio.run(run())

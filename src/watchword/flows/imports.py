@@ -8,7 +8,7 @@ run again: the names that are there already are left as they are.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, Literal
@@ -140,14 +140,14 @@ def _candidate(number: int, line: bytes, *, min_length: int, now: int, seen: set
 
 
 async def _hash_passwords(hasher: Hasher, candidates: Sequence[_Candidate]) -> list[_Candidate]:
-    async def hashed(candidate: _Candidate) -> _Candidate:
-        if candidate.password is None:
-            return candidate
-        return replace(candidate, user=replace(candidate.user, password_hash=await hasher.hash(candidate.password)))
+    async def hashed(candidate: _Candidate, password: str) -> _Candidate:
+        return replace(candidate, user=replace(candidate.user, password_hash=await hasher.hash(password)))
 
-    done: list[_Candidate] = []
-    for chunk in _chunks(candidates, hasher.threads):  # never more than run at once, so none waits and none is refused
-        done += await asyncio.gather(*map(hashed, chunk))
+    done = [candidate for candidate in candidates if candidate.password is None]
+    plain = [(candidate, candidate.password) for candidate in candidates if candidate.password is not None]
+    for start in range(0, len(plain), hasher.threads):  # as many as run at once, so that none waits and none is refused
+        chunk = plain[start : start + hasher.threads]
+        done += await asyncio.gather(*(hashed(candidate, password) for candidate, password in chunk))
     return done
 
 
@@ -164,7 +164,3 @@ async def _insert(store: Store, batch: Sequence[User], *, dry_run: bool) -> set[
         return await store.write(insert)
     except _DryRun as undone:
         return undone.added
-
-
-def _chunks(items: Sequence[_Candidate], size: int) -> Iterator[Sequence[_Candidate]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -22,7 +22,8 @@ class Statement:
     def __init__(self, text: str) -> None:
         self.named = text
         self.names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
-        self.numbered = _PARAMETER.sub(lambda match: f"${self.names.index(match[1]) + 1}", text)
+        places = {name: place for place, name in enumerate(self.names, start=1)}
+        self.numbered = _PARAMETER.sub(lambda match: f"${places[match[1]]}", text)
 
 
 class Connection(Protocol):

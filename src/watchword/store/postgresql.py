@@ -102,4 +102,4 @@ def _translated() -> Iterator[None]:
     except asyncpg.IntegrityConstraintViolationError:
         raise
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as fault:  # TimeoutError is an OSError
-        raise Unavailable(f"the database answers: {type(fault).__name__}") from fault
+        raise Unavailable(f"the database answers: {fault or type(fault).__name__}") from fault

@@ -38,8 +38,7 @@ class SqliteStore(Store):
 
     async def open(self) -> Self:
         """Take the readers and the writer."""
-        if not self._path.exists():  # SQLite would make an empty file and call it a database
-            raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
+        self._try_to_open()
         try:
             for _ in range(_READERS):
                 self._readers.put_nowait(await self._hold(_ReadingConnection))
@@ -72,6 +71,14 @@ class SqliteStore(Store):
     async def _release(self) -> None:
         self._readers, self._writer = asyncio.LifoQueue(), asyncio.LifoQueue()
         await self._held.aclose()
+
+    def _try_to_open(self) -> None:
+        # Here, for a connection that fails to open in a thread of its own may outlive the event loop, with a traceback.
+        with _translated():
+            if not self._path.exists():  # SQLite would make an empty file and call it a database
+                raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
+            for factory in (_ReadingConnection, _WritingConnection):
+                sqlite3.connect(self._path, factory=factory).close()
 
     async def _hold(self, factory: type[sqlite3.Connection]) -> "_SqliteConnection":
         database = databases.Database(self._url, factory=factory)

@@ -1,0 +1,106 @@
+"""``watchword users import``: a report line by line, totals for people and programs, progress for people alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import COMMAND, change, fresh_environment, refusal, rows, run
+from tests.cli.terminals import at_a_terminal
+from tests.servers import watchword
+
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$" + "ZGlnZXN0" * 5 + "ZGk"
+GOOD = [json.dumps({"username": f"user{number:03}", "password_hash": HASH}) for number in range(700)]
+BAD = json.dumps({"username": "weak", "password": "hunter2"})
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an instance that is set up."""
+    environ = fresh_environment(tmp_path_factory.mktemp("import") / "instance")
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    return environ
+
+
+@pytest.fixture
+def environ(installation: dict[str, str]) -> dict[str, str]:
+    """The same, with nobody but admin in it."""
+    change(database(installation), "DELETE FROM users WHERE canonical_name != 'admin'")
+    return installation
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Seven hundred good lines, and in their middle a bad one, one for admin, and one that comes twice."""
+    path = tmp_path / "users.jsonl"
+    admin = json.dumps({"username": "Admin", "password_hash": HASH})
+    path.write_text("\n".join([*GOOD[:350], BAD, admin, GOOD[0], *GOOD[350:]]))
+    return path
+
+
+def database(environ: dict[str, str]) -> Path:
+    """The instance's SQLite file."""
+    return Path(environ["WATCHWORD_INSTANCE"]) / "watchword.db"
+
+
+def number_of_users(environ: dict[str, str]) -> int:
+    """How many users there are."""
+    number: int = rows(database(environ), "SELECT count(*) FROM users")[0][0]
+    return number
+
+
+REPORT = [
+    "line 351: refused: The password must have at least 15 characters, this one has 7",
+    "line 352: exists: there is such a user already; left as it is",
+    "line 353: refused: the same user is on an earlier line",
+]
+
+
+def test_a_file_is_reported_line_by_line(environ: dict[str, str], file: Path) -> None:
+    """First foretold by --dry-run, then done, then run again: reports on standard error, totals on standard output."""
+    foretold = watchword("users", "import", "--dry-run", str(file), environ=environ)
+    assert (foretold.returncode, foretold.stderr.splitlines()) == (1, REPORT)
+    assert foretold.stdout == "Would add 700; 1 were there already; 2 refused.\n"
+    assert number_of_users(environ) == 1
+
+    done = watchword("users", "import", str(file), environ=environ)
+    assert (done.returncode, done.stderr.splitlines()) == (1, REPORT)
+    assert done.stdout == "Added 700; 1 were there already; 2 refused.\n"
+    assert number_of_users(environ) == 701
+
+    again = watchword("users", "import", "--json", str(file), environ=environ)
+    assert json.loads(again.stdout) == {"added": 0, "exists": 701, "refused": 2, "dry_run": False}
+    assert len(again.stderr.splitlines()) == 703
+    assert number_of_users(environ) == 701
+
+
+def test_standard_input_is_a_file_too(environ: dict[str, str]) -> None:
+    """With ``-`` users come through a pipe; nothing refused is a status of 0 and silence on standard error."""
+    done = watchword("users", "import", "-", "--json", environ=environ, stdin="\n".join(GOOD[:3]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"added": 3, "exists": 0, "refused": 0, "dry_run": False}
+
+
+def test_progress_is_for_a_terminal_alone(environ: dict[str, str], file: Path) -> None:
+    """On a terminal a bar follows the file to its end, and the report is readable beside it."""
+    status, screen = at_a_terminal([*COMMAND, "users", "import", str(file)], environ=environ, stdin=False)
+    assert status == 1
+    assert "Importing" in screen
+    assert "100%" in screen
+    assert REPORT[0] in screen
+    assert "Added 700;" in screen
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(environ: dict[str, str], tmp_path: Path) -> None:
+    """Before anything is opened."""
+    done = watchword("users", "import", str(tmp_path / "nothing"), environ=environ)
+    assert done.returncode == 2
+    assert "No such file" in done.stderr
+
+
+def test_a_database_that_is_not_ours_takes_nobody(tmp_path: Path) -> None:
+    """Without our schema the import is refused in one line."""
+    environ = fresh_environment(tmp_path, SECRET_KEY="0123456789 abcdefghijklmnopqrstuvwxyz")
+    database(environ).touch()
+    line = refusal(watchword("users", "import", "-", environ=environ, stdin=GOOD[0]))
+    assert line.startswith("watchword: WATCHWORD_DATABASE_URL: the database has no tables of ours yet")

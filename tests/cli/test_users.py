@@ -1,0 +1,84 @@
+"""``watchword users …``: what goes wrong is one line and a status of 1; passwords come from people or from a pipe."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import COMMAND, change, fresh_environment, refusal, run
+from tests.cli.terminals import at_a_terminal
+from tests.servers import watchword
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an instance with two users, admin and alice."""
+    environ = fresh_environment(tmp_path_factory.mktemp("users") / "instance")
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    watchword("users", "add", "alice", "--password-stdin", environ=environ, stdin=PASSWORD).check_returncode()
+    return environ
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "line"),
+    [
+        ("add carol --password-stdin", "too short", "The password must have at least 15 characters, this one has 9"),
+        ("add carol --password-stdin", "", "password: must not be empty"),
+        ("add carol --password-stdin --scope a\\b", PASSWORD, "scope: must be visible ASCII"),
+        ("add ca\trol --password-stdin", PASSWORD, "A user name cannot have"),
+        ("add ALICE --password-stdin", PASSWORD, "there is a user ALICE already"),
+        ("set-password nobody --password-stdin", PASSWORD, "there is no user nobody"),
+        ("set-password alice --password-stdin", "too short", "The password must have at least 15 characters"),
+        ("disable nobody", "", "there is no user nobody"),
+        ("enable nobody", "", "there is no user nobody"),
+        ("delete nobody", "", "there is no user nobody"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(environ: dict[str, str], arguments: str, password: str, line: str) -> None:
+    """Status 1, one line that says why, never the password, and no user more or less."""
+    done = watchword("users", *arguments.split(" "), environ=environ, stdin=password)
+    told = refusal(done)
+    assert line in told
+    assert not password or password not in told
+
+
+def test_nobody_came_or_went(environ: dict[str, str]) -> None:
+    """After all that was refused the users are those of before, in the order of their names, for eye and program."""
+    assert watchword("users", "list", environ=environ).stdout == "admin\tenabled\tadmin\nalice\tenabled\t\n"
+    listed = watchword("users", "list", "--json", environ=environ).stdout.splitlines()
+    admin, alice = map(json.loads, listed)
+    assert admin.keys() == {"id", "username", "scope", "disabled", "created_at"}
+    assert (alice["username"], alice["scope"], alice["disabled"]) == ("alice", "", False)
+    assert admin["id"] != alice["id"]
+
+
+@pytest.mark.parametrize("command", ["add carol", "set-password alice"])
+def test_without_a_terminal_a_password_must_be_piped(environ: dict[str, str], command: str) -> None:
+    """Nobody can be asked: a usage error says what to use, and what happens to be on standard input is no password."""
+    done = watchword("users", *command.split(), environ=environ, stdin=PASSWORD)
+    assert done.returncode == 2
+    assert "use --password-stdin" in done.stderr
+    assert done.stdout == ""
+
+
+def test_at_a_terminal_a_password_is_asked_for_twice_and_not_shown(environ: dict[str, str]) -> None:
+    """Two answers that differ are asked for again; what is typed never stands on the screen."""
+    typed = f"{PASSWORD}\nsomething else\n{PASSWORD}\n{PASSWORD}\n"
+    status, screen = at_a_terminal([*COMMAND, "users", "add", "dave"], environ=environ, typed=typed, stdin=True)
+    assert status == 0, screen
+    assert "Added dave." in screen
+    assert screen.count("Password:") == 2
+    assert PASSWORD not in screen
+    watchword("users", "delete", "dave", environ=environ).check_returncode()
+
+
+def test_a_database_that_fails_names_its_setting(tmp_path: Path) -> None:
+    """What goes wrong in the database amid a command is one line too, and says which setting leads there."""
+    instance = tmp_path / "instance"
+    environ = fresh_environment(instance)
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    change(instance / "watchword.db", "DROP TABLE users")
+    line = refusal(run([*COMMAND, "users", "list"], environ=environ))
+    assert line == "watchword: WATCHWORD_DATABASE_URL: the database answers: no such table: users\n"

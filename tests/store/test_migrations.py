@@ -1,0 +1,256 @@
+"""The migrations lead from nothing to the schema, all or nothing, one at a time, and a start knows how far they are."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect, pool, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.postgresql import fresh_database
+from watchword.errors import SchemaRefused, Unavailable
+from watchword.store import Store, migrations, store_at
+from watchword.store.connection import Statement
+from watchword.store.schema import HEAD, metadata
+
+ALEMBIC = Path(__file__).parents[2] / "alembic"
+
+BROKEN = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.create_table("half", sa.Column("id", sa.Text, primary_key=True))
+    op.execute("INSERT INTO half (id) VALUES ('x')")
+    with op.batch_alter_table("users") as users:
+        users.add_column(sa.Column("nickname", sa.Text))
+    op.execute("this is not SQL")
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of either kind without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+    else:
+        with fresh_database(request.getfixturevalue("postgresql_server")) as url:
+            yield url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An open store on a fresh database."""
+    store = await store_at(database_url).open()
+    yield store
+    await store.close()
+
+
+def ask(url: str, question: Any) -> Any:
+    """What a question about the schema is answered on a connection of its own."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+            return question(connection)
+
+    async def ask_postgresql() -> Any:
+        engine = create_async_engine(parsed.set(drivername="postgresql+asyncpg"), poolclass=pool.NullPool)
+        async with engine.connect() as connection:
+            return await connection.run_sync(question)
+
+    return asyncio.run(ask_postgresql())
+
+
+def tables(url: str) -> dict[str, set[str]]:
+    """All tables and their columns."""
+
+    def look(connection: Connection) -> dict[str, set[str]]:
+        found = inspect(connection)
+        return {table: {column["name"] for column in found.get_columns(table)} for table in found.get_table_names()}
+
+    answer: dict[str, set[str]] = ask(url, look)
+    return answer
+
+
+def test_the_migrations_lead_to_the_schema(empty_url: str) -> None:
+    """From an empty database to exactly what ``schema.metadata`` says, types and indexes included."""
+    migrations.upgrade(empty_url)
+    differences = ask(
+        empty_url,
+        lambda connection: compare_metadata(
+            MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True}),
+            metadata,
+        ),
+    )
+    assert differences == []
+    assert set(tables(empty_url)) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_code_knows_the_newest_migration() -> None:
+    """``schema.HEAD`` is the one head of the scripts."""
+    assert ScriptDirectory(str(ALEMBIC)).get_heads() == [HEAD]
+
+
+def test_upgrading_twice_does_nothing(empty_url: str) -> None:
+    """What is there already is not made again."""
+    migrations.upgrade(empty_url)
+    before = tables(empty_url)
+    migrations.upgrade(empty_url)
+    assert tables(empty_url) == before
+
+
+def test_four_processes_upgrade_at_once(empty_url: str) -> None:
+    """All four end well, and the schema is there once (they wait for one another)."""
+    program = (
+        "import sys, alembic.command; from watchword.store.migrations import upgrade;"
+        "print('loaded', flush=True); sys.stdin.read(1); upgrade(sys.argv[1])"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, empty_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == "loaded\n"
+        for process in processes:
+            assert process.stdin
+            process.stdin.write(".")
+            process.stdin.flush()
+        errors = [process.communicate(timeout=60)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [(process.returncode, error) for process, error in zip(processes, errors, strict=True)] == [(0, "")] * 4
+    assert set(tables(empty_url)) == {*metadata.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize("start", ["empty", "at the version before"])
+def test_a_migration_that_fails_leaves_nothing(
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    """Neither tables nor columns nor rows nor a version number of what began and did not end; then mended, it goes."""
+    if start != "empty":
+        migrations.upgrade(empty_url)
+    before = tables(empty_url)
+    scripts = Path(shutil.copytree(ALEMBIC, tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__")))
+    planted = scripts / "versions" / "0002_broken.py"
+    planted.write_text(BROKEN)
+    monkeypatch.setattr(migrations, "_scripts", lambda: scripts)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the mended file has the same time and nearly the same size
+    with pytest.raises(Unavailable, match="syntax error") as fault:
+        migrations.upgrade(empty_url)
+    assert "\n" not in str(fault.value)
+    assert tables(empty_url) == before
+    planted.write_text(BROKEN.replace("this is not SQL", "DELETE FROM half"))
+    migrations.upgrade(empty_url)
+    after = tables(empty_url)
+    assert "nickname" in after["users"]
+    assert "half" in after
+    version = text("SELECT version_num FROM alembic_version")
+    assert ask(empty_url, lambda connection: connection.execute(version).all()) == [("0002",)]
+
+
+async def test_the_right_schema_passes(store: Store) -> None:
+    """A database that was brought up to date is let through."""
+    await migrations.check(store)
+
+
+async def set_version(store: Store, statement: str) -> None:
+    """Change what the database says of its schema."""
+    await store.write(lambda connection: connection.fetch(Statement(statement)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        pytest.param("DROP TABLE alembic_version", "no tables of ours yet; run `watchword migrate`", id="no tables"),
+        pytest.param("DELETE FROM alembic_version", "no tables of ours yet; run `watchword migrate`", id="no version"),
+        pytest.param("UPDATE alembic_version SET version_num = '9999'", "9999, which this version", id="new"),
+        pytest.param("UPDATE alembic_version SET version_num = ''", "which this version does not know", id="empty"),
+    ],
+)
+async def test_a_foreign_schema_is_refused(store: Store, statement: str, told: str) -> None:
+    """No tables, no version, or one that no script of ours has: the refusal names the setting and what to do."""
+    await set_version(store, statement)
+    with pytest.raises(SchemaRefused, match=told) as refusal:
+        await migrations.check(store)
+    assert str(refusal.value).startswith("WATCHWORD_DATABASE_URL: ")
+
+
+async def test_a_schema_that_is_behind_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code is newer than the database: migrate first."""
+    monkeypatch.setattr(migrations, "HEAD", "9999")
+    with pytest.raises(SchemaRefused, match=f"at schema {HEAD}, behind 9999; run `watchword migrate`"):
+        await migrations.check(store)
+
+
+def test_an_unknown_schema_is_not_upgraded(empty_url: str) -> None:
+    """To bring a database up to date one must know where it stands."""
+    migrations.upgrade(empty_url)
+
+    async def forge() -> None:
+        store = await store_at(empty_url).open()
+        await set_version(store, "UPDATE alembic_version SET version_num = '9999'")
+        await store.close()
+
+    asyncio.run(forge())
+    with pytest.raises(SchemaRefused, match=r"WATCHWORD_DATABASE_URL: .* does not know"):
+        migrations.upgrade(empty_url)
+
+
+def test_sqlite_is_in_wal_mode_and_private(tmp_path: Path) -> None:
+    """Readers and a writer do not wait for each other, and nobody else reads the password hashes."""
+    path = tmp_path / "watchword.db"
+    migrations.upgrade(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Where no file can be made the refusal is ours."""
+    with pytest.raises(Unavailable, match="No such file or directory"):
+        migrations.upgrade(f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
+
+
+def test_the_alembic_command_finds_its_way(empty_url: str) -> None:
+    """Who knows Alembic may use its own command on these scripts, as its author would while writing the next one."""
+    migrations.upgrade(empty_url)
+    program = (
+        "from alembic.config import Config; from alembic import command; config = Config();"
+        f"config.set_main_option('script_location', {str(ALEMBIC)!r}); command.check(config)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "WATCHWORD_DATABASE_URL": empty_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "No new upgrade operations detected" in done.stdout
