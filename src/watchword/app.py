@@ -3,6 +3,7 @@
 The application is an ordinary Quart application with a guard, so your own routes may live in it too.
 """
 
+import asyncio
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -26,12 +27,13 @@ from watchword.store import Store, migrations, store_at
 from watchword.tokens import Profile
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock = system_clock) -> Quart:
+def create_app(settings: Settings | None = None, *, clock: Clock = system_clock, worker: int = 0) -> Quart:
     """The login service as a Quart application.
 
     Args:
         settings: what the operator decided; read from the environment where not given.
         clock: tells the time.
+        worker: which of several processes this is, from 0; each has a listener for its metrics on a port of its own.
 
     Raises:
         SettingRefused: a setting is missing or wrong. The database is looked at when the application starts.
@@ -48,6 +50,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock)
     async def start() -> None:
         _leave_sigterm_to_the_master()
         await start_tools(tools, settings, running)
+        if settings.metrics_bind is not None:
+            host, port = settings.metrics_bind
+            exposing = asyncio.create_task(tools.metrics.expose(host, port + worker))
+            running.push_async_callback(_ended, exposing)
 
     @app.after_serving
     async def stop() -> None:
@@ -154,6 +160,11 @@ def _naming_the_database() -> Iterator[None]:
         raise SettingRefused("DATABASE_URL", str(fault)) from fault
     except ModuleNotFoundError as fault:  # the driver of PostgreSQL is an extra
         raise SettingRefused("DATABASE_URL", f"needs {fault.name}; install watchword[postgresql]") from fault
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _leave_sigterm_to_the_master() -> None:

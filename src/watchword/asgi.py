@@ -9,8 +9,11 @@ from watchword.errors import StartRefused
 from watchword.settings import Settings
 
 
-def create_app() -> Quart:
+def create_app(*, worker: int = 0) -> Quart:
     """The service as the environment describes it, logging to standard error.
+
+    Args:
+        worker: which of several processes this is, from 0.
 
     Raises:
         SystemExit: it cannot start; the one line says why and names the setting.
@@ -20,7 +23,7 @@ def create_app() -> Quart:
         settings = Settings.read()
         if not _loop_runs():
             asyncio.run(app.preflight(settings))
-        return app.create_app(settings)
+        return app.create_app(settings, worker=worker)
     except StartRefused as refusal:
         raise SystemExit(f"watchword: {refusal}") from None
 

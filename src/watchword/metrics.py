@@ -1,16 +1,21 @@
-"""What a process counts and times, for Prometheus: logins, hashes, requests, database. Described in ``docs/metrics.md``.
+"""What a process counts and times, for Prometheus: logins, hashes, requests, database; see ``docs/metrics.md``.
 
 One ``Metrics`` per application, handed to whoever observes; no label ever holds a name, an address or a token.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+_log = logging.getLogger(__name__)
+
+_RETRY_SECONDS: Final = 1.0
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Other methods share a label: a client could invent any number of them."""
 
@@ -18,6 +23,7 @@ _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 _WAIT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _HASH_SECONDS: Final = (0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25)
 _DATABASE_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0)
+
 
 class Queue(Protocol):
     """What the hash pool lets be seen of its queue."""
@@ -72,6 +78,28 @@ class Metrics:
             registry=self.registry,
         )
         self._seen: dict[tuple[str, str, int], Callable[[float], None]] = {}
+
+    async def expose(self, host: str, port: int) -> None:
+        """Answer ``GET /metrics`` on a listener of its own until cancelled.
+
+        While the address is taken, as by a predecessor that still drains, the service goes on without it.
+        """
+        is_told = False
+        while True:
+            try:
+                server, thread = start_http_server(port, addr=host, registry=self.registry)
+                break
+            except OSError as fault:
+                if not is_told:
+                    _log.warning("no metrics on %s:%d yet: %s", host, port, fault.strerror)
+                is_told = True
+                await asyncio.sleep(_RETRY_SECONDS)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def describe_hashing(self, queue: Queue, *, backend: str, memory_kib: int, passes: int, threads: int) -> None:
         """Tell what computes the hashes, and show the queue in front of it."""

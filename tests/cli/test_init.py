@@ -183,7 +183,7 @@ def test_options_of_the_url_are_no_stumbling_block(tmp_path: Path, postgresql_se
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["init", "serve", "users list"])
+@pytest.mark.parametrize("command", ["init", "migrate", "users list"])
 def test_a_missing_driver_is_told(tmp_path: Path, command: str) -> None:
     """Without the extra for PostgreSQL the refusal says what to install."""
     without = "import sys; sys.modules['asyncpg'] = None; from watchword.cli import main; main()"

@@ -1,26 +1,43 @@
-"""The command line: the same flows as over HTTP, for people and scripts at a terminal."""
+"""The command line: the same flows as over HTTP, for people and scripts at a terminal.
+
+A command's module is loaded when the command is called, so that none pays for what another needs.
+"""
 
 import sys
-from typing import NoReturn
+from importlib import import_module
+from typing import Final, NoReturn
 
 import click
 
 from watchword import __version__
-from watchword.cli import service, users
 from watchword.errors import Unavailable, WatchwordError
 
+_HOMES: Final = {
+    "init": "service",
+    "migrate": "service",
+    "serve": "serve",
+    "doctor": "service",
+    "users": "users",
+    "calibrate": "calibrate",
+    "bench": "bench",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _LateCommands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        if cmd_name not in _HOMES:
+            return None
+        command: click.Command = getattr(import_module(f"watchword.cli.{_HOMES[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.command(cls=_LateCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="watchword")
 def watchword() -> None:
     """A password goes in, a bearer token comes out."""
-
-
-watchword.add_command(service.init)
-watchword.add_command(service.migrate)
-watchword.add_command(service.serve)
-watchword.add_command(service.doctor)
-watchword.add_command(users.users)
 
 
 def main() -> NoReturn:

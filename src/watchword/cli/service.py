@@ -60,17 +60,6 @@ def migrate() -> None:
 
 
 @click.command()
-@click.option("--bind", metavar="HOST:PORT", help="Where to listen, if not where hypercorn.toml says.")
-def serve(bind: str | None) -> None:
-    """Run the service until it is told to stop."""
-    from watchword.serve import run  # loads the server, which no other command needs
-
-    if bind is not None and not bind.rpartition(":")[0]:  # to Hypercorn, no host means every interface
-        raise click.BadParameter("must be HOST:PORT", param_hint="--bind")
-    run(Settings.read(), bind=bind)
-
-
-@click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per finding.")
 def doctor(as_json: bool) -> None:
     """Look over settings, secret, database, keys and hashing; exit with 1 if something must be mended."""

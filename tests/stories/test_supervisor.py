@@ -1,0 +1,149 @@
+"""The supervisor keeps its workers serving: through a crash, a replacement of all, and its own end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers import Server, environment, free_port, running, watchword
+
+SECONDS = 20.0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Two workers on a fresh instance."""
+    instance = tmp_path / "instance"
+    environ = environment(instance)
+    watchword("init", environ=environ).check_returncode()
+    port = free_port()
+    command = [sys.executable, "-m", "watchword", "serve", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+    with running(command, environ=environ, port=port, log=instance / "server.log") as server:
+        until(lambda: server.log.read_text().count("Running on") == 2)
+        yield server
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that must come to pass."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children(server: Server) -> set[int]:
+    """The ids of the workers."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, check=False)
+    return {int(each) for each in found.stdout.split()}
+
+
+def lives(process_id: int) -> bool:
+    """Whether there is such a process, and it is not just a dead child that nobody has waited for."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def visitors(server: Server) -> Iterator[list[int]]:
+    """Three clients that ask again and again, each time on a new connection; the statuses that they got."""
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                statuses.append(httpx.get(f"{server.url}/healthz", timeout=SECONDS).status_code)
+            except httpx.TransportError:
+                statuses.append(0)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield statuses
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_worker_that_dies_is_replaced(server: Server) -> None:
+    """After kill -9 of each worker in turn there are two again, the service answers, and the end is orderly."""
+    for _ in range(2):
+        before = children(server)
+        os.kill(min(before), signal.SIGKILL)
+        until(lambda before=before: len(children(server) - before) == 1 and len(children(server)) == 2)  # type: ignore[misc]
+        until(lambda: httpx.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200)
+    until(lambda: server.log.read_text().count("Running on") == 4)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(SECONDS) == 0
+
+
+def test_all_are_replaced_without_a_failed_request(server: Server) -> None:
+    """SIGHUP gives two new workers, and whoever asked meanwhile was answered."""
+    before = children(server)
+    with visitors(server) as statuses:
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: len(children(server)) == 2 and children(server).isdisjoint(before))
+        seen = len(statuses)
+        until(lambda: len(statuses) > seen + 50)
+    assert set(statuses) == {200}
+
+
+def test_the_workers_end_with_the_supervisor(server: Server) -> None:
+    """Kill -9 of the supervisor leaves no orphan behind."""
+    workers = children(server)
+    assert len(workers) == 2
+    server.process.kill()
+    server.process.wait()
+    until(lambda: not any(map(lives, workers)))
+
+
+def test_what_is_in_flight_is_answered_by_all_workers(server: Server) -> None:
+    """SIGTERM under load: every request that was taken is answered, the exit status is 0, nobody is left."""
+    workers = children(server)
+    with visitors(server) as statuses:
+        until(lambda: len(statuses) > 30)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(SECONDS) == 0
+    assert {status for status in statuses if status} == {200}  # 0: nobody listened any more
+    assert not any(map(lives, workers))
+
+
+def test_a_second_service_on_the_same_port_is_refused(server: Server, tmp_path: Path) -> None:
+    """SO_REUSEPORT would let two services share a port unnoticed, so the address is tried without it first."""
+    bind = server.url.removeprefix("http://")
+    refused = watchword("serve", "--bind", bind, environ=server.environ)
+    assert refused.returncode == 1
+    assert refused.stderr == f"watchword: cannot listen on {bind} (Address already in use)\n"
+
+
+def test_metrics_of_each_worker_on_a_port_of_its_own(tmp_path: Path) -> None:
+    """Worker n answers /metrics on the configured port plus n, and counts what it answered itself."""
+    instance = tmp_path / "instance"
+    port, metrics = free_port(), free_port()
+    environ = {**environment(instance), "WATCHWORD_METRICS_BIND": f"127.0.0.1:{metrics}"}
+    watchword("init", environ=environ).check_returncode()
+    command = [sys.executable, "-m", "watchword", "serve", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+    with running(command, environ=environ, port=port, log=instance / "server.log") as server:
+        until(lambda: server.log.read_text().count("Running on") == 2)
+        for _ in range(20):
+            httpx.post(f"{server.url}/login", json={"username": "nobody", "password": "wrong"})
+        pages = [httpx.get(f"http://127.0.0.1:{metrics + number}/metrics").text for number in range(2)]
+    count = 'watchword_logins_total{outcome="failure",reason="unknown_user"} '
+    counts = [float(line.removeprefix(count)) for page in pages for line in page.splitlines() if line.startswith(count)]
+    assert sum(counts) == 20
+    for page in pages:
+        assert 'watchword_hashing_info{backend="' in page
+        assert "watchword_hash_queue_depth 0.0" in page
+        assert "process_resident_memory_bytes" in page
