@@ -1,9 +1,12 @@
 """What every test may ask for: a fresh database of either kind, its instruments, the application, a real server."""
 
+import io
+import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import hypothesis
@@ -14,12 +17,12 @@ from quart.typing import TestClientProtocol
 from tests.builders import FakeClock, cheap_settings
 from tests.postgresql import fresh_database, postgresql
 from tests.servers import Server, watchword_server
+from watchword import telemetry
 from watchword.app import build_tools as build
 from watchword.app import create_app, start_tools
 from watchword.flows import Tools
 from watchword.settings import Settings
 from watchword.store import migrations
-
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a deadline would make every property a timed test
 hypothesis.settings.load_profile("untimed")
@@ -101,6 +104,20 @@ async def app(settings: Settings, clock: FakeClock) -> AsyncIterator[Quart]:
 def client(app: Quart) -> TestClientProtocol:
     """A client of the started application."""
     return app.test_client()
+
+
+@pytest.fixture
+def request_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What has been written to the request log since the test began, as objects."""
+    written = io.BytesIO()
+    telemetry.write_requests_to(written)
+
+    def lines() -> list[dict[str, Any]]:
+        telemetry.write_requests_to(written)  # writes what still waits
+        return [json.loads(line) for line in written.getvalue().splitlines()]
+
+    yield lines
+    telemetry.write_requests_to(None)
 
 
 @pytest.fixture

@@ -16,9 +16,12 @@ from pathlib import Path
 from tests.builders import SECRET
 
 START_SECONDS = 20.0
+LOG_SECONDS = 5.0
+LOG_DELAY = 0.05
 STOP_SECONDS = 30.0
 
 CHEAP_HASHES = {"WATCHWORD_HASH_MEMORY_KIB": "8", "WATCHWORD_HASH_PASSES": "1"}
+NO_METRICS = {"WATCHWORD_METRICS_BIND": "off"}  # several servers of one test run would want the same port
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,14 @@ class Server:
         """Host and port, for a raw socket."""
         return "127.0.0.1", int(self.url.rpartition(":")[2])
 
+    def logged(self, lines: int = 1, *, since: int = 0) -> str:
+        """What it has logged from an offset on, as soon as that is so many lines: it writes some 20 ms later."""
+        deadline = time.monotonic() + LOG_SECONDS
+        while (written := self.log.read_bytes()[since:]).count(b"\n") < lines and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(LOG_DELAY)  # for what should not be there
+        return self.log.read_bytes()[since:].decode("ascii") if written else ""
+
 
 def environment(instance: Path, **settings: str) -> dict[str, str]:
     """This process's environment with our settings and no others of Watchword's."""
@@ -49,6 +60,7 @@ def environment(instance: Path, **settings: str) -> dict[str, str]:
     return {
         **inherited,
         **CHEAP_HASHES,
+        **NO_METRICS,
         "WATCHWORD_INSTANCE": str(instance),
         "WATCHWORD_SECRET_KEY": SECRET,
         **{f"WATCHWORD_{name}": value for name, value in settings.items()},

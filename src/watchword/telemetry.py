@@ -3,13 +3,19 @@
 Field by field in ``docs/request-log.md``. Never a password, a token, a hash, a key, a query string or a raw path.
 """
 
+import asyncio
+import atexit
 import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Final
+from typing import BinaryIO, Final
 
-_request_log = logging.getLogger("watchword.request")
+import msgspec
+
+from watchword.clock import utc_now
+
+_ENCODER: Final = msgspec.json.Encoder()
 
 _MAX_METHOD: Final = 20
 """Characters: all registered methods are shorter, and a client may send one as long as a request's headers."""
@@ -33,16 +39,72 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+class LineWriter:
+    """Writes lines a few at a time: one system call for all that came within ``DELAY`` seconds.
+
+    A process that ends has written everything; one that is killed loses what it was about to write.
+    """
+
+    DELAY: Final = 0.02
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines: list[bytes] = []
+
+    def add(self, line: bytes) -> None:
+        """Take a line, without its end."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(self.DELAY, self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what was added."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._file.write(b"\n".join([*lines, b""]))
+            self._file.flush()
+
+
+class RequestLine(msgspec.Struct, omit_defaults=True):
+    """The fields of a request's line, in their order; one that has nothing to say is left out."""
+
+    time: str
+    level: str
+    event: str
+    request_id: str
+    method: str
+    status: int
+    ms: float
+    route: str | None = None
+    code: str | None = None
+
+
+class _State:
+    writer: LineWriter | None = None
+    """Where request lines go; nowhere in a process that is not ours alone."""
+
+
 def log_to_stderr() -> None:
     """Send the logs of this process to standard error as JSON lines; for a process that is ours alone."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("databases").setLevel(logging.WARNING)  # at DEBUG it logs every bound value
+    write_requests_to(sys.stderr.buffer)
+
+
+def write_requests_to(file: BinaryIO | None) -> None:
+    """Write each request's line to a file from now on, or none."""
+    if _State.writer is not None:
+        _State.writer.flush()
+        atexit.unregister(_State.writer.flush)
+    _State.writer = None if file is None else LineWriter(file)
+    if _State.writer is not None:
+        atexit.register(_State.writer.flush)
 
 
 def request_answered(
-    *, request_id: str, method: str, route: str | None, status: int, milliseconds: float, code: str | None
+    *, request_id: str, method: str, route: str | None, status: int, seconds: float, code: str | None
 ) -> None:
     """Write the one line of a request.
 
@@ -51,15 +113,20 @@ def request_answered(
         method: the HTTP method.
         route: the rule that matched, not what was asked for; None where none did.
         status: the answer's.
-        milliseconds: from the request's arrival at the application to its answer.
+        seconds: from the request's arrival at the application to its answer.
         code: the stable word of an error answer.
     """
-    fields = {
-        "request_id": request_id,
-        "method": method[:_MAX_METHOD],
-        "route": route,
-        "status": status,
-        "ms": round(milliseconds, 1),
-        "code": code,
-    }
-    _request_log.info("request", extra={name: value for name, value in fields.items() if value is not None})
+    if _State.writer is None:
+        return
+    line = RequestLine(
+        time=utc_now().isoformat(timespec="milliseconds"),
+        level="info",
+        event="request",
+        request_id=request_id,
+        method=method[:_MAX_METHOD],
+        status=status,
+        ms=round(seconds * 1000, 1),
+        route=route,
+        code=code,
+    )
+    _State.writer.add(_ENCODER.encode(line))

@@ -63,5 +63,5 @@ def test_a_hundred_clients_hang_up(server: Server) -> None:
     ((rows,),) = query(server, "SELECT count(*) FROM sessions")
     assert sessions == rows
     assert len(honest) <= int(str(rows)) <= len(honest) + ABORTED
-    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in server.logged().splitlines()]
     assert {line["level"] for line in lines} == {"info"}

@@ -86,7 +86,7 @@ def test_an_upgrade_to_a_websocket_is_refused_like_all_else(service: Server, bea
     answer = ask(service, request("GET", path, *UPGRADE, bearer))
     allow = {"allow": "POST"} if path == "/login" else {}
     assert answer.refused(**allow)[0] in {400, 404, 405}
-    assert answer.headers["x-request-id"] in service.log.read_text()
+    assert answer.headers["x-request-id"] in service.logged()
 
 
 def test_head_sends_no_body(service: Server, bearer: str) -> None:
@@ -127,7 +127,7 @@ class TestCredentialsElsewhere:
         assert empty.refused() == (400, "invalid_request")
         answer = ask(service, request("GET", f"/me?access_token={token}&token={token}&x={secret}"))
         assert answer.refused(www_authenticate=BARE) == (401, "missing_token")
-        log = service.log.read_text()
+        log = service.logged()
         assert secret not in log
         assert token not in log
         assert PASSWORD.replace(" ", "+") not in log

@@ -4,8 +4,7 @@ The paths and hosts that a real client could send are tried on a real server, in
 """
 
 import json
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -34,13 +33,12 @@ async def test_a_target_without_a_slash_is_not_there(client: Client, path: str) 
     "base", [{"query_string": b"\xff"}, {"headers": [(b"host", b"a..b")]}, {"headers": [(b"host", b"x" * 64)]}]
 )
 async def test_what_cannot_be_read_is_the_clients_fault(
-    client: Client, base: dict[str, Any], caplog: pytest.LogCaptureFixture
+    client: Client, base: dict[str, Any], request_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """A query that is not UTF-8 (which HTTP/2 lets through) or a Host that is none: 400, one line, no error."""
-    with caplog.at_level(logging.INFO):
-        response = await client.get("/healthz", scope_base=base)
+    response = await client.get("/healthz", scope_base=base)
     assert await refused(response) == (400, "invalid_request")
-    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    (line,) = request_lines()
     del line["time"], line["ms"]
     assert line == {
         "level": "info",
@@ -57,10 +55,10 @@ async def test_what_cannot_be_read_is_the_clients_fault(
     [("/me", {}, 400), ("/nope", {}, 404), ("/me", {"path": "me"}, 404), ("/", {"headers": [(b"host", b"a..b")]}, 400)],
 )
 async def test_a_websocket_is_refused_in_the_same_shape(
-    client: Client, path: str, base: dict[str, Any], status: int, caplog: pytest.LogCaptureFixture
+    client: Client, path: str, base: dict[str, Any], status: int, request_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """The handshake's answer has the contract's headers and body, and its line is in the log."""
-    with caplog.at_level(logging.INFO), pytest.raises(WebsocketResponseError) as refusal:
+    with pytest.raises(WebsocketResponseError) as refusal:
         async with client.websocket(path, scope_base=base) as websocket:
             await websocket.receive()
     response = refusal.value.response
@@ -68,7 +66,7 @@ async def test_a_websocket_is_refused_in_the_same_shape(
     members = json.loads(await response.get_data())
     assert (response.status_code, members["request_id"]) == (status, response.headers["X-Request-Id"])
     assert response.headers["Cache-Control"] == "no-store"
-    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    (line,) = request_lines()
     assert (line["request_id"], line["method"], line["status"]) == (members["request_id"], "GET", status)
 
 

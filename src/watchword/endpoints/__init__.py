@@ -12,6 +12,7 @@ from quart import Quart, Response, request
 from werkzeug.exceptions import NotFound
 
 from watchword.endpoints.answers import shape_all
+from watchword.endpoints.connection import direct_connection
 from watchword.endpoints.doorstep import watch_the_doorstep
 from watchword.endpoints.health import healthz, readyz
 from watchword.endpoints.jwks import jwks
@@ -19,6 +20,7 @@ from watchword.endpoints.login import login
 from watchword.endpoints.me import me
 from watchword.flows import Tools
 from watchword.guard import token_required
+from watchword.guard.extension import checkpoint_of
 
 MAX_BODY_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10
@@ -58,8 +60,9 @@ def mount(app: Quart, tools: Tools) -> None:
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
+    app.asgi_http_class = direct_connection(*(route.path for route in ROUTES if route.method == "GET"))
     shape_all(app)
-    watch_the_doorstep(app)
+    watch_the_doorstep(app, checkpoint=checkpoint_of(app), metrics=tools.metrics)
     for route in ROUTES:
         view = _with(tools, route.view)
         app.add_url_rule(

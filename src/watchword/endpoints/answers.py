@@ -1,26 +1,17 @@
-"""Shape answers: JSON bodies, error answers, and the headers and the log line that every answer gets."""
+"""Shape answers: JSON bodies, and every error in one form."""
 
 import logging
-import time
-from typing import Final
+from typing import Final, cast
 
 import msgspec
-from quart import Quart, Response, g, has_request_context, request, websocket
-from quart.typing import ResponseReturnValue, ResponseTypes
+from quart import Quart, Response, has_request_context, request, websocket
+from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from watchword import telemetry
+from watchword.endpoints.exchange import KEY, Exchange
 from watchword.errors import WatchwordError
 from watchword.guard import Refusal
-from watchword.identifiers import new_id
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
-
-HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 _FIRST_ERROR: Final = 400
 
@@ -34,49 +25,30 @@ def answer(body: object, *, status: int = 200, headers: dict[str, str] | None = 
 
 def refuse(problem: Problem, *, headers: dict[str, str] | None = None) -> Response:
     """An error answer (DESIGN §1)."""
-    g.code = problem.code
-    body = problem.body(request_id=g.get("request_id"))
+    exchange = _current_exchange()
+    exchange.code = problem.code
+    body = problem.body(request_id=exchange.request_id)
     return answer(body, status=problem.status, headers={**(headers or {}), **problem.headers})
 
 
 def shape_all(app: Quart) -> None:
-    """Give every answer of an application its request id, headers and log line, and every error its shape.
-
-    Headers that a view set itself stay as they are.
-    """
-    app.before_request(_arrive)
-    app.after_request(_leave)
-    app.before_websocket(_arrive)
-    app.after_websocket(_leave_unaccepted)
+    """Give every error of an application its shape, and let its exchanges know their routes."""
+    app.before_request(_note_route)
+    app.before_websocket(_note_route)
     app.register_error_handler(WatchwordError, _on_refusal)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(Exception, _on_surprise)
 
 
-async def _arrive() -> None:
-    g.request_id = new_id()
-    g.arrived = time.perf_counter()
-
-
-async def _leave(response: ResponseTypes) -> ResponseTypes:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers["X-Request-Id"] = g.request_id
+def _current_exchange() -> Exchange:
     asked = request if has_request_context() else websocket
-    telemetry.request_answered(
-        request_id=g.request_id,
-        method=asked.method,
-        route=None if asked.url_rule is None else asked.url_rule.rule,
-        status=response.status_code,
-        milliseconds=(time.perf_counter() - g.arrived) * 1000,
-        code=g.get("code"),
-    )
-    return response
+    return cast("dict[str, Exchange]", asked.scope)[KEY]
 
 
-async def _leave_unaccepted(response: ResponseTypes | None) -> ResponseTypes | None:
-    """A handshake for a WebSocket that is not to be is a request like others; one that was accepted has no answer."""
-    return None if response is None else await _leave(response)
+async def _note_route() -> None:
+    rule = (request if has_request_context() else websocket).url_rule
+    if rule is not None:
+        _current_exchange().route = rule.rule
 
 
 async def _on_refusal(refusal: WatchwordError) -> ResponseReturnValue:
@@ -89,7 +61,7 @@ async def _on_refusal(refusal: WatchwordError) -> ResponseReturnValue:
 async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, Refusal):
         return refuse(error.problem)
-    status = error.code or 500
+    status = error.code or INTERNAL_ERROR.status
     if status < _FIRST_ERROR:
         return error.get_response()  # a redirect is an answer, not an error
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
@@ -97,5 +69,5 @@ async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
 
 
 async def _on_surprise(fault: Exception) -> ResponseReturnValue:
-    _log.error("unforeseen", exc_info=fault, extra={"request_id": g.get("request_id")})
+    _log.error("unforeseen", exc_info=fault, extra={"request_id": _current_exchange().request_id})
     return refuse(INTERNAL_ERROR)

@@ -1,84 +1,74 @@
-"""The doorstep: answer what never becomes a request of the application.
+"""The doorstep: what is answered before it becomes a request of the application.
 
-Quart makes its request where no error handler watches. There a Host header that is no host name, or a query that is not
-UTF-8, ends in an empty 500. And of a target that does not begin with a slash it takes what a URL parser would call
-the path, so that ``GET http:/me`` is /me to us and something else to a proxy's rules.
+1. ``/forward-auth``, because it must be cheap.
+2. What Quart would stumble over where no error handler watches: a Host header that is no host name, or a query that is
+   not UTF-8, would end in an empty 500.
+3. What a proxy in front may have understood in another way. Of a target that does not begin with a slash Quart takes
+   what a URL parser would call the path, so that ``GET http:/me`` is /me to us and something else to a proxy's rules;
+   and of a request with both a length and chunks (RFC 9112 §6.1) the two may see different ends.
 """
 
 import logging
-import time
-from typing import Final
+from typing import Final, cast
 
-import msgspec
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebsocketScope
 from quart import Quart
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException
 
-from watchword import telemetry
-from watchword.endpoints.answers import HEADERS
-from watchword.identifiers import new_id
+from watchword.endpoints.exchange import KEY, Exchange
+from watchword.endpoints.forward_auth import PATH as FORWARD_AUTH
+from watchword.endpoints.forward_auth import forward_auth
+from watchword.guard.extension import Checkpoint
+from watchword.metrics import Metrics
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of_status
 
 _BAD_REQUEST: Final = 400
+_NOT_FOUND: Final = 404
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 _log = logging.getLogger(__name__)
 
 
-def watch_the_doorstep(app: Quart) -> None:
-    """Answer in the contract's shape, and log, what an application's own handlers never see."""
+def watch_the_doorstep(app: Quart, *, checkpoint: Checkpoint, metrics: Metrics) -> None:
+    """Stand in front of an application: every request and its answer pass here as an ``Exchange``."""
     inside = app.asgi_app
 
     async def doorstep(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "lifespan":
             await inside(scope, receive, send)
             return
-        arrived, answered = time.perf_counter(), False
+        exchange = Exchange(scope, send, metrics)
+        if scope["type"] == "http" and scope["raw_path"] == _RAW_FORWARD_AUTH:
+            exchange.route = FORWARD_AUTH
+            await forward_auth(exchange, scope, checkpoint)
+        elif not scope["path"].startswith("/"):
+            await exchange.refuse(problem_of_status(_NOT_FOUND))
+        elif scope["type"] == "http" and _has_two_ends(scope):
+            # What follows on this connection may be no request of its own.
+            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=[(b"connection", b"close")])
+        else:
+            cast("dict[str, object]", scope)[KEY] = exchange
+            await enter(exchange, scope, receive)
 
-        async def sending(event: ASGISendEvent) -> None:
-            nonlocal answered
-            answered = True
-            await send(event)
-
+    async def enter(exchange: Exchange, scope: HTTPScope | WebsocketScope, receive: ASGIReceiveCallable) -> None:
         try:
-            if scope["path"].startswith("/"):
-                await inside(scope, receive, sending)
-            else:
-                await _refuse(NotFound(), scope, send, arrived=arrived)
+            await inside(scope, receive, exchange.send)
         except Exception as fault:
-            if answered:
+            if exchange.has_begun:
                 raise  # too late for another answer; the server logs it and closes
-            await _refuse(fault, scope, send, arrived=arrived)
+            problem = _problem_of(fault)
+            if problem is INTERNAL_ERROR:
+                _log.error("unforeseen", exc_info=fault, extra={"request_id": exchange.request_id})
+            await exchange.refuse(problem)
 
     app.asgi_app = doorstep  # type: ignore[method-assign]  # the place that Quart has for middleware
 
 
-async def _refuse(fault: Exception, scope: Scope, send: ASGISendCallable, *, arrived: float) -> None:
-    request_id = new_id()
-    problem = _problem_of(fault)
-    if problem is INTERNAL_ERROR:
-        _log.error("unforeseen", exc_info=fault, extra={"request_id": request_id})
-    body = msgspec.json.encode(problem.body(request_id=request_id))
-    names = {
-        **HEADERS,
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "X-Request-Id": request_id,
-    }
-    headers = [(name.lower().encode(), value.encode()) for name, value in names.items()]
-    telemetry.request_answered(
-        request_id=request_id,
-        method=scope["method"] if scope["type"] == "http" else "GET",
-        route=None,
-        status=problem.status,
-        milliseconds=(time.perf_counter() - arrived) * 1000,
-        code=problem.code,
-    )
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
-    else:
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+_RAW_FORWARD_AUTH: Final = FORWARD_AUTH.encode()
+
+
+def _has_two_ends(scope: HTTPScope) -> bool:
+    return len(_FRAMING.intersection(name for name, _ in scope["headers"])) == len(_FRAMING)
 
 
 def _problem_of(fault: Exception) -> Problem:

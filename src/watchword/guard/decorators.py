@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
 from quart import current_app, g, has_request_context, request, websocket
 from werkzeug.local import LocalProxy
 
 from watchword.errors import InsufficientScope, MissingToken, TokenRefused
-from watchword.guard.extension import checkpoint
+from watchword.guard.extension import checkpoint_of
 from watchword.guard.marks import Requirement, View, mark
 from watchword.guard.refusal import refusal_of
 from watchword.model import AccessToken, scopes_of
@@ -39,13 +40,16 @@ def token_required(view: V | None = None, /, *, scope: str = "", optional: bool 
     requirement = Requirement(scopes=scopes_of(scope), optional=optional)
 
     def guard(view: V) -> V:
+        is_async = iscoroutinefunction(view)
+
         @wraps(view)
         async def guarded(*arguments: Any, **options: Any) -> Any:
             try:
                 g.watchword_token = _admit(requirement)
             except TokenRefused as reason:
                 raise refusal_of(reason) from None
-            return await current_app.ensure_async(view)(*arguments, **options)
+            run = view if is_async else current_app.ensure_async(view)
+            return await run(*arguments, **options)
 
         mark(guarded, view=view, requirement=requirement)
         return cast("V", guarded)
@@ -56,7 +60,7 @@ def token_required(view: V | None = None, /, *, scope: str = "", optional: bool 
 def _admit(requirement: Requirement) -> AccessToken | None:
     headers = (request if has_request_context() else websocket).headers
     try:
-        token = checkpoint().admit(headers.getlist("Authorization"))
+        token = checkpoint_of(current_app).admit(headers.getlist("Authorization"))
     except MissingToken:
         if requirement.optional:
             return None
@@ -66,7 +70,12 @@ def _admit(requirement: Requirement) -> AccessToken | None:
     return token
 
 
-def _token_of_this_request() -> AccessToken | None:
+def token_of_this_request() -> AccessToken | None:
+    """The token itself and not a proxy of it; None where it is optional and none was sent.
+
+    Raises:
+        RuntimeError: not in a view with @token_required.
+    """
     try:
         token: AccessToken | None = g.watchword_token
     except (AttributeError, RuntimeError):
@@ -74,5 +83,5 @@ def _token_of_this_request() -> AccessToken | None:
     return token
 
 
-current_token: AccessToken = cast("AccessToken", LocalProxy(_token_of_this_request))
+current_token: AccessToken = cast("AccessToken", LocalProxy(token_of_this_request))
 """The token of the request that is being answered; false where it is optional and none was sent."""

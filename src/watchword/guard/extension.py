@@ -9,13 +9,13 @@ from typing import Final
 
 from quart import Quart, current_app
 
-from watchword import tokens
 from watchword.clock import system_clock
 from watchword.errors import InvalidToken, MissingToken
 from watchword.guard.marks import unguarded_views
+from watchword.guard.memory import VerifiedTokens
 from watchword.keys import KeyRing, SigningKey
 from watchword.model import AccessToken, Clock
-from watchword.tokens import KeyFinder, Profile
+from watchword.tokens import Profile
 
 EXTENSION: Final = "watchword"
 
@@ -28,13 +28,11 @@ class Checkpoint:
     """One application's rule for who may pass.
 
     Attributes:
-        find_key: finds a verification key by its id.
-        profile: the issuer and audience to insist on.
+        tokens: verifies them, against the application's keys, issuer and audience.
         clock: tells the time.
     """
 
-    find_key: KeyFinder
-    profile: Profile
+    tokens: VerifiedTokens
     clock: Clock
 
     def admit(self, authorization: Sequence[str]) -> AccessToken:
@@ -54,7 +52,7 @@ class Checkpoint:
         scheme, _, text = authorization[0].partition(" ")
         if scheme.lower() != "bearer":
             raise MissingToken
-        return tokens.verify(text.lstrip(" "), find_key=self.find_key, profile=self.profile, now=self.clock())
+        return self.tokens.verify(text.lstrip(" "), now=self.clock())
 
 
 class Guard:
@@ -101,17 +99,17 @@ class Guard:
             issuer=self._issuer or app.config.get("WATCHWORD_ISSUER", _DEFAULT_ISSUER),
             audience=self._audience or app.config.get("WATCHWORD_AUDIENCE", default_audience),
         )
-        app.extensions[EXTENSION] = Checkpoint(find_key=ring.find, profile=profile, clock=self._clock)
+        app.extensions[EXTENSION] = Checkpoint(VerifiedTokens(ring, profile), clock=self._clock)
         app.before_serving(_refuse_decorators_in_the_wrong_order)
 
 
-def checkpoint() -> Checkpoint:
-    """The current application's rule.
+def checkpoint_of(app: Quart) -> Checkpoint:
+    """An application's rule.
 
     Raises:
         RuntimeError: the application has no guard.
     """
-    found = current_app.extensions.get(EXTENSION)
+    found = app.extensions.get(EXTENSION)
     if not isinstance(found, Checkpoint):
         raise RuntimeError("this application has no guard: call Guard(app) where the application is made")
     return found
