@@ -1,0 +1,33 @@
+"""What is said beside the numbers."""
+
+from watchword.bench.measurement import Phase, Sample
+from watchword.bench.story import Plan, remarks
+from watchword.bench.target import Target
+from watchword.bench.users import User
+
+WELL = Sample(1.0, 0.1, 200, 0)
+
+
+def said(*samples: Sample, users: int = 8, cpu: float = 0.1, late: float = 0.0) -> str:
+    """The remarks about one phase under eight clients."""
+    plan = Plan(Target("localhost", 80, ("127.0.0.1",)), [User("a", "b")] * users, 8, 100.0, 10.0)
+    return "\n".join(remarks(plan, [Phase("logins", 10.0, samples, generator_cpu=cpu, late=late)]))
+
+
+def test_a_run_that_went_well_needs_no_remark() -> None:
+    """Refusals and slow answers are what was measured, and speak for themselves."""
+    assert said(WELL, Sample(1.0, 9.0, 200, 0), Sample(1.0, 0.1, 503, 0), Sample(1.0, 0.1, 500, 0)) == ""
+
+
+def test_a_generator_that_was_the_limit_is_remarked() -> None:
+    """A generator without a core to itself, or late, is said to be one, with the figure."""
+    for text, figure in ((said(WELL, cpu=0.93), "93 % of a core"), (said(WELL, late=0.03), "30 ms late")):
+        assert "The load generator itself was a limit" in text
+        assert figure in text
+
+
+def test_faults_of_the_set_up_are_remarked() -> None:
+    """Wrong passwords, failed connections and too few users are counted and named."""
+    assert "2 requests were answered 401" in said(WELL, Sample(1.0, 0.1, 401, 0), Sample(1.0, 0.1, 401, 0))
+    assert "1 requests got no answer" in said(WELL, Sample(1.0, 0.1, 0, 0))
+    assert "8 clients shared 7 users" in said(WELL, users=7)
