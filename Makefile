@@ -19,7 +19,7 @@ postgresql := $(if $(shell command -v postgres || ls /usr/lib/postgresql/*/bin/p
 unexport PYTHONPATH
 
 .NOTPARALLEL:
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test lint bench format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ lint: setup $(STAMPS)/develop ## check style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: setup $(STAMPS)/develop $(postgresql) ## measure beside Flask, fastapi-users and Quart, write docs/performance.md (QUICK=1: a minute)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 format: $(STAMPS)/develop ## put the code in shape
 	$(BIN)/ruff check --fix-only .
@@ -98,4 +101,5 @@ lock: ## pin the newest versions that pyproject.toml allows, with hashes
 	$(COMPILE) requirements/postgresql-server.in -c requirements/service.txt -c requirements/develop.txt -o requirements/postgresql-server.txt
 	$(COMPILE) requirements/build.in -c requirements/develop.txt -o requirements/build.txt
 	$(COMPILE) requirements/native.in -o requirements/native.txt
+	for peer in flask fastapi_users quart; do $(COMPILE) benchmarks/requirements/$$peer.in -o benchmarks/requirements/$$peer.txt || exit 1; done
 	rm -rf .venv/lock

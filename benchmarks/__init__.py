@@ -1,0 +1,1 @@
+"""How fast is it, beside what people use today? ``make bench`` measures and writes docs/performance.md."""

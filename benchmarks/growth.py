@@ -1,0 +1,112 @@
+"""Growth: logins with a multitude of users beside logins with few, and what the database writes for each login."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from benchmarks.peers import Program, ours, set_up
+from benchmarks.people import write_import_file
+from benchmarks.phases import Bench, Figures, measure_login, warm_up
+from benchmarks.processes import Server, cpu_seconds
+from tests.postgresql import fresh_database, postgresql
+
+# The server of the tests forgets what a crash would cost; this one is as durable as PostgreSQL comes.
+_DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """A database of a PostgreSQL server that does nothing else meanwhile."""
+
+    url: str
+
+    def wal_bytes(self) -> int:
+        return int(_query(self.url, "SELECT pg_current_wal_lsn() - '0/0'"))
+
+    def cpu_seconds(self) -> float:
+        postmaster = Path(_query(self.url, "SHOW data_directory")) / "postmaster.pid"
+        return cpu_seconds(int(postmaster.read_text().split()[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    program: Program
+    users: int
+    database: _Database | None = None
+
+
+def grow_on_sqlite(bench: Bench) -> Iterator[Figures]:
+    """Round by round, on SQLite."""
+    few = _Instance(ours(bench.work / "sqlite-few"), bench.plan.users)
+    many = _Instance(ours(bench.work / "sqlite-many"), bench.plan.multitude)
+    yield from _grow(bench, few, many)
+
+
+def grow_on_postgresql(bench: Bench) -> Iterator[Figures]:
+    """The same on PostgreSQL, with what a login costs the server."""
+
+    def instance(name: str, url: str, users: int) -> _Instance:
+        return _Instance(ours(bench.work / f"postgresql-{name}", DATABASE_URL=url), users, _Database(url))
+
+    with postgresql() as server, fresh_database(server) as few, fresh_database(server) as many:
+        for setting in _DURABLE:
+            _query(server, f"ALTER SYSTEM SET {setting} = on")
+        _query(server, "SELECT pg_reload_conf()")
+        yield from _grow(bench, instance("few", few, bench.plan.users), instance("many", many, bench.plan.multitude))
+
+
+def _grow(bench: Bench, few: _Instance, many: _Instance) -> Iterator[Figures]:
+    _import(bench, few)
+    seconds = _import(bench, many)
+    yield {"import s": seconds, "import users/s": many.users / seconds}
+    with few.program.started(bench.work) as few_server, many.program.started(bench.work) as many_server:
+        for _ in range(bench.plan.rounds):
+            small, large = _log_in(bench, few, few_server), _log_in(bench, many, many_server)
+            yield {
+                "few login share": small["login share"],
+                "many login share": large["login share"],
+                "many ÷ few": large["login share"] / small["login share"],
+                **{name: value for name, value in large.items() if name.startswith("database")},
+            }
+
+
+def _import(bench: Bench, instance: _Instance) -> float:
+    file = write_import_file(bench.work / "users.jsonl", users=instance.users)
+    seconds = set_up(instance.program, file)
+    file.unlink()
+    if instance.database:
+        # As after every large import, so that it does not come in the midst of a measurement.
+        for statement in ("VACUUM ANALYZE", "CHECKPOINT"):
+            _query(instance.database.url, statement)
+    return seconds
+
+
+def _log_in(bench: Bench, instance: _Instance, server: Server) -> Figures:
+    every = instance.users // bench.plan.users  # as many accounts of the many as of the few, spread over all
+    logins = [instance.program.login(number * every) for number in range(bench.plan.users)]
+    warm_up(bench, server, logins)
+    database = instance.database
+    if database is None:
+        return measure_login(bench, server, logins)
+    bytes_before, cpu_before = database.wal_bytes(), database.cpu_seconds()
+    figures = measure_login(bench, server, logins)
+    return {
+        **figures,
+        "database WAL bytes/login": (database.wal_bytes() - bytes_before) / figures["logins"],
+        "database µs/login": (database.cpu_seconds() - cpu_before) / figures["logins"] * 1e6,
+    }
+
+
+def _query(url: str, statement: str) -> Any:
+    async def run() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())

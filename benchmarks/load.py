@@ -1,0 +1,87 @@
+"""The load generator in a process of its own, so that its garbage and its clock disturb nobody else's."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle
+from multiprocessing import get_context
+from typing import Any, Final, Self, TypeVar
+
+import uvloop
+
+from benchmarks.processes import HOST
+from watchword.bench.engine import Phase, Request, closed_loop, once, open_loop
+
+T = TypeVar("T")
+
+STEADY_RATE: Final = 100.0
+"""Requests a second of a steady load."""
+
+_OK: Final = 200
+
+
+class Generator:
+    """Sends requests to ports of this machine; each method returns when its load has ended."""
+
+    def __init__(self) -> None:
+        self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.shutdown()
+
+    def crowd(self, port: int, requests: Sequence[Request], *, clients: int, seconds: float) -> Phase:
+        """Clients, each of whom sends its next request when it has the last answer, or when a refusal says."""
+        return self._run(_crowd, port, requests, clients, seconds)
+
+    def steady(self, port: int, requests: Sequence[Request], *, seconds: float) -> Phase:
+        """So many requests a second, whether or not they are answered."""
+        return self._run(_steady, port, requests, seconds)
+
+    def both(
+        self, port: int, crowd: Sequence[Request], steady: Sequence[Request], *, clients: int, seconds: float
+    ) -> tuple[Phase, Phase]:
+        """The two at once."""
+        return self._run(_both, port, crowd, steady, clients, seconds)
+
+    def answers(self, port: int, requests: Iterable[Request]) -> list[Any]:
+        """What JSON comes back for each of a few requests.
+
+        Raises:
+            RuntimeError: one was not answered with a 200.
+        """
+        return self._run(_answers, port, list(requests))
+
+    def _run(self, load: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
+        return self._process.submit(_on_a_loop, load, arguments).result()
+
+
+def _on_a_loop(load: Callable[..., Coroutine[Any, Any, T]], arguments: Sequence[object]) -> T:
+    return uvloop.run(load(*arguments))
+
+
+async def _crowd(port: int, requests: Sequence[Request], clients: int, seconds: float) -> Phase:
+    return await closed_loop("crowd", host=HOST, port=port, requests=cycle(requests), clients=clients, seconds=seconds)
+
+
+async def _steady(port: int, requests: Sequence[Request], seconds: float) -> Phase:
+    return await open_loop("steady", host=HOST, port=port, requests=cycle(requests), rate=STEADY_RATE, seconds=seconds)
+
+
+async def _both(
+    port: int, crowd: Sequence[Request], steady: Sequence[Request], clients: int, seconds: float
+) -> tuple[Phase, Phase]:
+    return await asyncio.gather(_crowd(port, crowd, clients, seconds), _steady(port, steady, seconds))
+
+
+async def _answers(port: int, requests: Sequence[Request]) -> list[Any]:
+    found = []
+    for request in requests:
+        status, _, body = await once(HOST, port, request)
+        if status != _OK:
+            raise RuntimeError(f"{request.method} {request.path} was answered with {status}: {body[:200]!r}")
+        found.append(json.loads(body))
+    return found

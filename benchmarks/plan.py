@@ -1,0 +1,50 @@
+"""How much of everything a run measures; in seconds where nothing else is said."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run.
+
+    Attributes:
+        rounds: how often each program is measured, in number.
+        users: of each program, in number.
+        multitude: the users that growth is measured with, beside ``users``, in number.
+        probe: of each look at the raw limit.
+        login: 32 clients that log in.
+        idle: steady guarded requests, with nothing beside them.
+        me: guarded requests as fast as they are answered.
+        mixed: steady guarded requests while 32 clients log in.
+        overload: 256 clients that log in.
+        cost_rounds: how often the CPU of a request is measured, in number.
+        cost: of each of these.
+    """
+
+    rounds: int = 3
+    users: int = 1_000
+    multitude: int = 1_000_000
+    probe: float = 2.0
+    login: float = 6.0
+    idle: float = 4.0
+    me: float = 2.0
+    mixed: float = 8.0
+    overload: float = 20.0
+    cost_rounds: int = 5
+    cost: float = 2.0
+
+
+FULL: Final = Plan()
+QUICK: Final = Plan(
+    rounds=1,
+    multitude=5_000,
+    probe=0.4,
+    login=1.0,
+    idle=1.0,
+    me=0.5,
+    mixed=1.5,
+    overload=2.0,
+    cost_rounds=1,
+    cost=0.5,
+)
