@@ -46,6 +46,7 @@ class Newcomer:
         self.addresses = addresses
         self.servers = servers
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("WATCHWORD_")}
+        self.environ["WATCHWORD_METRICS_BIND"] = "off"
         self.environ["WATCHWORD_ISSUER"] = f"http://{addresses['127.0.0.1:8000']}"
         self.state = home / "shell-state"
         self.state.touch()
@@ -74,7 +75,9 @@ class Newcomer:
     def serve(self, text: str, *, port: str) -> Path:
         """Start a block that runs a server, wait until it answers, and return the file of its output."""
         log = self.home / f"server-{port}.log"
-        self.servers.enter_context(_served(self.here(text), home=self.home, environ=self.environ, log=log))
+        self.servers.enter_context(
+            _served(f". ./{self.state.name}\n{self.here(text)}", home=self.home, environ=self.environ, log=log)
+        )
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             try:
@@ -130,7 +133,8 @@ def _copy_as_old(source: str, target: str) -> None:
 def blocks() -> list[Block]:
     """The README's blocks, in order."""
     found = FENCE.finditer((ROOT / "README.md").read_text())
-    return [Block(*match["info"].partition(" ")[::2], match["text"].strip()) for match in found]
+    infos = ((match["info"].partition(" "), match["text"].strip()) for match in found)
+    return [Block(kind, detail, text) for (kind, _, detail), text in infos]
 
 
 def test_every_block_of_the_readme_runs(newcomer: Newcomer) -> None:
@@ -148,7 +152,7 @@ def test_every_block_of_the_readme_runs(newcomer: Newcomer) -> None:
         elif detail == "server" and "--bind" in text:
             logs.append(newcomer.serve(text, port=next(hypercorn_blocks)))
         elif detail == "server":
-            newcomer.servers.close()  # plain Hypercorn listens where `make run` did
+            newcomer.servers.close()  # what comes now listens where the one before did
             bind = newcomer.addresses["127.0.0.1:8000"]
             logs.append(newcomer.serve(f"{text} --bind {bind}", port="127.0.0.1:8000"))
             assert httpx.get(f"http://{bind}/readyz").status_code == 200
@@ -163,6 +167,8 @@ def test_every_block_of_the_readme_runs(newcomer: Newcomer) -> None:
     assert reports == {"reports_for": "alice"}
     assert "Would add 1" in "".join(said)
     assert "The first user is admin" in logs[0].read_text()
+    assert "WATCHWORD_HASH_MEMORY_KIB=19456 WATCHWORD_HASH_PASSES=2" in "".join(said)
+    assert (newcomer.home / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def _follow_up(newcomer: Newcomer, text: str) -> None:

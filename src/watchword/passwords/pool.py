@@ -3,8 +3,8 @@
 A queue without a bound only turns every answer into a late one. So the pool knows how long a hash takes and how many
 wait, and sends away at once whoever would wait too long. Laws of this file:
 
-1. A place belongs to its job, not to its request: a client that hangs up while the hash is computed frees nothing early,
-   and a job that nobody awaits any more is dropped before it starts.
+1. A place belongs to its job, not to its request: a client that hangs up while the hash is computed frees nothing
+   early, and a job that nobody awaits any more is dropped before it starts.
 2. Whoever was sent away and comes back is let in before newcomers: part of the queue is kept for them. Otherwise those
    inside, who ask again the moment they are answered, would take every place that falls free, and some outside would
    never get one.
