@@ -89,9 +89,9 @@ class Metrics:
             try:
                 server, thread = start_http_server(port, addr=host, registry=self.registry)
                 break
-            except OSError as fault:
+            except (OSError, OverflowError) as fault:  # taken, or beyond 65535
                 if not is_told:
-                    _log.warning("no metrics on %s:%d yet: %s", host, port, fault.strerror)
+                    _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
                 is_told = True
                 await asyncio.sleep(_RETRY_SECONDS)
         try:

@@ -271,3 +271,12 @@ asyncio.run(serve(app, config))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "guards nothing: reports" in done.stderr
+
+
+async def test_the_predecessors_of_a_secret_still_verify() -> None:
+    """While ``SECRET_KEY_FALLBACKS`` has the former secret its tokens pass; without it they do not."""
+    former, present = "f" * 40, "p" * 40
+    lenient = guarded_app(Guard(), SECRET_KEY=present, SECRET_KEY_FALLBACKS=[former])
+    strict = guarded_app(Guard(), SECRET_KEY=present)
+    for secret, expected in ((present, [200, 200]), (former, [200, 401]), ("x" * 40, [401, 401])):
+        assert [await status(app, tutorial_issuer(secret)) for app in (lenient, strict)] == expected

@@ -13,7 +13,7 @@ from watchword.clock import system_clock
 from watchword.errors import InvalidToken, MissingToken
 from watchword.guard.marks import unguarded_views
 from watchword.guard.memory import VerifiedTokens
-from watchword.keys import KeyRing, SigningKey
+from watchword.keys import KeyRing, VerificationKey
 from watchword.model import AccessToken, Clock
 from watchword.tokens import Profile
 
@@ -58,8 +58,8 @@ class Checkpoint:
 class Guard:
     """Checks bearer tokens in a Quart application.
 
-    What is not given is taken from ``app.config``: ``SECRET_KEY`` (tokens are then HS256, as in the Flask tutorial),
-    ``WATCHWORD_ISSUER`` and ``WATCHWORD_AUDIENCE``.
+    What is not given is taken from ``app.config``: ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS`` (tokens are then HS256,
+    as in the Flask tutorial), ``WATCHWORD_ISSUER`` and ``WATCHWORD_AUDIENCE``.
 
     Args:
         app: the application, or none yet (``init_app``).
@@ -119,7 +119,8 @@ def _secret_ring(app: Quart) -> KeyRing:
     secret = app.config.get("SECRET_KEY")
     if not secret:
         raise RuntimeError("a guard needs keys=… or app.config['SECRET_KEY'] to verify tokens with")
-    return KeyRing([SigningKey.from_secret(secret if isinstance(secret, bytes) else secret.encode()).verification])
+    secrets = [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), secret]  # Flask 3.1's name for a secret's predecessors
+    return KeyRing(VerificationKey.from_secret(each if isinstance(each, bytes) else each.encode()) for each in secrets)
 
 
 async def _refuse_decorators_in_the_wrong_order() -> None:
