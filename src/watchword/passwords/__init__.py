@@ -54,9 +54,11 @@ class Hasher:
     ) -> None:
         self.parameters = parameters
         self.threads = threads
-        fastest, *_ = backends.time_backends(parameters)
+        self.pool = HashPool(threads=threads, max_wait=max_wait, expected=0.0, observe=observe)
+        # In a thread of the pool: a thread keeps the memory of its hashes, and one that does nothing else would too.
+        fastest, *_ = self.pool.prepare(lambda: backends.time_backends(parameters))
+        self.pool.expect(fastest.seconds)
         self.backend = fastest.backend
-        self.pool = HashPool(threads=threads, max_wait=max_wait, expected=fastest.seconds, observe=observe)
 
     async def hash(self, password: str) -> str:
         """The PHC string to store for a new password.

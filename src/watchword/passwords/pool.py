@@ -74,6 +74,14 @@ class HashPool:
         """Seconds until a job that is admitted now would start."""
         return max(0, self._depth - self._threads + 1) * self._mean / self._threads
 
+    def prepare(self, job: Callable[[], T]) -> T:
+        """Run a job in a thread of the pool and wait for it, before the pool serves anybody."""
+        return self._executor.submit(job).result()
+
+    def expect(self, seconds: float) -> None:
+        """Take a better guess of the time that one job takes."""
+        self._mean = seconds
+
     def place(self, claimant: str) -> "Place":
         """Take a place in the queue, to be used or left.
 
