@@ -14,8 +14,7 @@ from benchmarks.peers import REQUIREMENTS, ROOT, Program
 from watchword.settings import cores
 
 _OURS: Final = (
-    "quart hypercorn uvloop pyjwt cryptography databases aiosqlite asyncpg msgspec"
-    " argon2-cffi argon2-cffi-bindings pynacl"
+    "quart hypercorn uvloop pyjwt cryptography asyncpg msgspec argon2-cffi argon2-cffi-bindings pynacl"
 ).split()
 _PEERS: Final = {
     "flask": ("flask", "flask-jwt-extended", "gunicorn", "argon2-cffi", "argon2-cffi-bindings"),

@@ -89,7 +89,6 @@ def log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    logging.getLogger("databases").setLevel(logging.WARNING)  # at DEBUG it logs every bound value
     write_requests_to(sys.stderr.buffer)
 
 

@@ -78,14 +78,12 @@ async def works(client: Client, username: str = "alice", password: str = PASSWOR
 
 async def sessions_of(tools: Tools) -> list[tuple[str, str]]:
     """Session and user ids of all sessions."""
-    async with tools.store.reading() as connection:
-        return [(row[0], row[1]) for row in await connection.fetch(SESSIONS)]
+    return [(row[0], row[1]) for row in await tools.store.read(lambda connection: connection.fetch(SESSIONS))]
 
 
 async def hash_of(tools: Tools, name: str = "alice") -> str | None:
     """The stored hash of a user."""
-    async with tools.store.reading() as connection:
-        user = await users.find_by_name(connection, canonical_name=name)
+    user = await tools.store.read(lambda connection: users.find_by_name(connection, canonical_name=name))
     assert user is not None
     return user.password_hash
 

@@ -21,8 +21,7 @@ async def test_the_claims_of_the_bearer(tools: Tools, client: Client, clock: Fak
     token = await log_in("zoë")
     clock.advance(5)
     members = await opened(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
-    async with tools.store.reading() as connection:
-        ((sid,),) = await connection.fetch(LATEST_SESSION)
+    ((sid,),) = await tools.store.read(lambda connection: connection.fetch(LATEST_SESSION))
     then = clock.now - 5
     assert list(members.items()) == [
         ("sub", user.id),

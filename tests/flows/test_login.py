@@ -32,8 +32,7 @@ async def test_the_right_password_opens_a_session_and_gives_its_token(tools: Too
     token = claims_of(tools, issued.token)
     assert (token.sub, token.username, token.scope) == (alice.id, "Alice", "reports:read")
     assert (token.iat, token.auth_time, token.exp) == (clock.now, clock.now, clock.now + issued.expires_in)
-    async with tools.store.reading() as connection:
-        sessions = await connection.fetch(SESSIONS)
+    sessions = await tools.store.read(lambda connection: connection.fetch(SESSIONS))
     assert [tuple(row) for row in sessions] == [(token.sid, alice.id, clock.now, clock.now + tools.lifetimes.session)]
 
 
@@ -65,8 +64,7 @@ async def test_every_reason_is_the_same_refusal(tools: Tools, reason: str, caplo
         await insert_user(tools, replace(alice, id="c", username="Carol", canonical_name="carol", password_hash=stored))
     with caplog.at_level(logging.ERROR), pytest.raises(InvalidCredentials):
         await log_in(tools, username=name, password=password)
-    async with tools.store.reading() as connection:
-        assert await connection.fetch(SESSIONS) == []
+    assert await tools.store.read(lambda connection: connection.fetch(SESSIONS)) == []
     assert ("cannot be read" in caplog.text) == (reason == "unreadable hash")
     assert "unreadable$" not in caplog.text
 
@@ -101,8 +99,7 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
     with pytest.raises(InvalidCredentials):
         await log_in(replace(tools, hasher=hasher), username="alice", password=PASSWORD)
     hasher.close()
-    async with tools.store.reading() as connection:
-        assert await connection.fetch(SESSIONS) == []
+    assert await tools.store.read(lambda connection: connection.fetch(SESSIONS)) == []
 
 
 async def test_an_old_hash_is_renewed_by_a_good_login_alone(tools: Tools) -> None:
@@ -112,8 +109,7 @@ async def test_an_old_hash_is_renewed_by_a_good_login_alone(tools: Tools) -> Non
     today = replace(tools, hasher=stronger)
 
     async def stored() -> str | None:
-        async with tools.store.reading() as connection:
-            user = await users.find_by_name(connection, canonical_name="alice")
+        user = await tools.store.read(lambda connection: users.find_by_name(connection, canonical_name="alice"))
         assert user is not None
         return user.password_hash
 

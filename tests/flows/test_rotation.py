@@ -77,7 +77,6 @@ async def test_a_stolen_database_holds_no_private_key(store: Store) -> None:
     raw = ring.signer.private.private_bytes_raw()  # type: ignore[union-attr]
     from watchword.store import signing_keys
 
-    async with store.reading() as connection:
-        (stored,) = await signing_keys.all_keys(connection)
+    (stored,) = await store.read(signing_keys.all_keys)
     assert raw not in stored.sealed
     assert b"\x06\x03\x2b\x65\x70" not in stored.sealed  # the object identifier of Ed25519

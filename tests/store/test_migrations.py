@@ -23,7 +23,7 @@ from tests.postgresql import fresh_database
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.store import Store, migrations, store_at
 from watchword.store.connection import Statement
-from watchword.store.schema import HEAD, metadata
+from watchword.store.schema import metadata
 
 ALEMBIC = Path(__file__).parents[2] / "alembic"
 
@@ -103,8 +103,8 @@ def test_the_migrations_lead_to_the_schema(empty_url: str) -> None:
 
 
 def test_the_code_knows_the_newest_migration() -> None:
-    """``schema.HEAD`` is the one head of the scripts."""
-    assert ScriptDirectory(str(ALEMBIC)).get_heads() == [HEAD]
+    """``migrations.HEAD`` is the one head of the scripts."""
+    assert ScriptDirectory(str(ALEMBIC)).get_heads() == [migrations.HEAD]
 
 
 def test_upgrading_twice_does_nothing(empty_url: str) -> None:
@@ -203,8 +203,9 @@ async def test_a_foreign_schema_is_refused(store: Store, statement: str, told: s
 
 async def test_a_schema_that_is_behind_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code is newer than the database: migrate first."""
+    head = migrations.HEAD
     monkeypatch.setattr(migrations, "HEAD", "9999")
-    with pytest.raises(SchemaRefused, match=f"at schema {HEAD}, behind 9999; run `watchword migrate`"):
+    with pytest.raises(SchemaRefused, match=f"at schema {head}, behind 9999; run `watchword migrate`"):
         await migrations.check(store)
 
 

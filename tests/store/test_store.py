@@ -1,19 +1,27 @@
 """Both stores keep the same promises: the same functions give the same results on SQLite and on PostgreSQL."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from functools import partial
 
+import asyncpg
 import pytest
 
 from watchword.errors import Unavailable, UnknownUser, UserExists
 from watchword.identifiers import new_id
 from watchword.model import SealedKey, Session, User
-from watchword.store import Store, sessions, signing_keys, store_at, users
+from watchword.store import PATIENCE, Store, sessions, signing_keys, store_at, users
 from watchword.store.connection import Connection, Statement
 
 COUNT_USERS = Statement("SELECT count(*) FROM users")
 COUNT_SESSIONS = Statement("SELECT count(*) FROM sessions")
+A_WHILE = Statement(
+    "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) SELECT count(*) FROM n"
+)
 
 
 @pytest.fixture
@@ -56,15 +64,31 @@ async def keep(store: Store, key: SealedKey) -> None:
 
 async def find(store: Store, name: str) -> User | None:
     """Look a user up."""
-    async with store.reading() as connection:
-        return await users.find_by_name(connection, canonical_name=name)
+    return await store.read(lambda connection: users.find_by_name(connection, canonical_name=name))
 
 
 async def count(store: Store, statement: Statement) -> int:
     """Run a counting statement."""
-    async with store.reading() as connection:
-        ((number,),) = await connection.fetch(statement)
-        return int(number)
+    ((number,),) = await store.read(lambda connection: connection.fetch(statement))
+    return int(number)
+
+
+@asynccontextmanager
+async def somebody_holding_the_lock(url: str) -> AsyncIterator[None]:
+    """Another process in the midst of a write to the row of alice."""
+    update = "UPDATE users SET disabled_at = 1 WHERE canonical_name = 'alice'"
+    if url.startswith("sqlite:"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(update)
+            yield
+            connection.execute("ROLLBACK")
+    else:
+        holder = await asyncpg.connect(url)
+        async with holder.transaction():
+            await holder.execute(update)
+            yield
+        await holder.close()
 
 
 def a_session(user: User) -> Session:
@@ -125,8 +149,7 @@ async def test_pages_cover_everybody_once(store: Store) -> None:
     await add(store, *(a_user(f"user{number:03}") for number in range(25)))
     seen: list[str] = []
     while True:
-        async with store.reading() as connection:
-            page = await users.page(connection, after=seen[-1] if seen else "", limit=10)
+        page = await store.read(partial(users.page, after=seen[-1] if seen else "", limit=10))
         seen += [user.canonical_name for user in page]
         if len(page) < 10:
             break
@@ -213,8 +236,7 @@ async def test_of_two_first_keys_one_is_kept(store: Store) -> None:
     """Two processes that make the first key of an algorithm at once end up with the same one."""
     keys = [SealedKey(kid, "ES256", 1, kid.encode(), 1_800_000_000) for kid in ("one", "two")]
     await asyncio.gather(*(keep(store, key) for key in keys))
-    async with store.reading() as connection:
-        kept = await signing_keys.all_keys(connection)
+    kept = await store.read(signing_keys.all_keys)
     assert len(kept) == 1
     assert kept[0] in keys
 
@@ -224,8 +246,7 @@ async def test_keys_come_oldest_first(store: Store) -> None:
     keys = [SealedKey(f"kid{n}", "ES256", n, bytes(range(256)), 1_800_000_000 + n) for n in (3, 1, 2)]
     for key in keys:
         await keep(store, key)
-    async with store.reading() as connection:
-        assert await signing_keys.all_keys(connection) == sorted(keys, key=lambda key: key.generation)
+    assert await store.read(signing_keys.all_keys) == sorted(keys, key=lambda key: key.generation)
 
 
 class Failure(Exception):
@@ -253,7 +274,6 @@ async def test_a_caller_who_leaves_does_not_tear_the_write(store: Store) -> None
     async def story(connection: Connection) -> None:
         name = new_id()
         await users.insert(connection, a_user(f"{name}a"))
-        await asyncio.sleep(0)
         await users.insert(connection, a_user(f"{name}b"))
 
     for moment in range(60):
@@ -286,7 +306,7 @@ async def test_closing_waits_for_writes_under_way(database_url: str) -> None:
     store = await store_at(database_url).open()
 
     async def story(connection: Connection) -> None:
-        await asyncio.sleep(0.05)
+        await connection.fetch(A_WHILE)
         await users.insert(connection, a_user())
 
     caller = asyncio.create_task(store.write(story))
@@ -310,22 +330,41 @@ async def test_writers_of_two_processes_take_turns(store: Store, database_url: s
 
 async def test_a_write_lock_held_elsewhere_is_unavailable_and_not_for_ever(store: Store, database_url: str) -> None:
     """While another process holds the lock a write is refused in time; afterwards it works (checklist F5)."""
-    other = await store_at(database_url).open()
     user = a_user()
     await add(store, user)
-    held, release = asyncio.Event(), asyncio.Event()
-
-    async def hold(connection: Connection) -> None:
-        await users.set_disabled(connection, canonical_name="alice", disabled_at=1)
-        held.set()
-        await release.wait()
-
-    holder = asyncio.create_task(other.write(hold))
-    await held.wait()
-    with pytest.raises(Unavailable):
-        await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=2))
-    release.set()
-    await holder
+    async with somebody_holding_the_lock(database_url):
+        with pytest.raises(Unavailable):
+            await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=2))
     await store.write(lambda connection: users.set_disabled(connection, canonical_name="alice", disabled_at=3))
     assert await find(store, "alice") == replace(user, disabled_at=3)
-    await other.close()
+
+
+async def test_those_who_queue_for_a_held_lock_give_up_together(sqlite_url: str) -> None:
+    """Each write waits for as long as it may and not for those before it too (checklist F3, F5)."""
+    store = await store_at(sqlite_url).open()
+    async with somebody_holding_the_lock(sqlite_url):
+        started = time.monotonic()
+        refused = await asyncio.gather(*(add(store, a_user(str(n))) for n in range(5)), return_exceptions=True)
+        assert [type(refusal) for refusal in refused] == [Unavailable] * 5
+        assert time.monotonic() - started < 2 * PATIENCE
+    await store.close()
+
+
+async def test_a_story_awaits_nothing_but_its_connection(sqlite_url: str) -> None:
+    """On SQLite it would never be woken: it is refused, undone, and the store goes on working."""
+    store = await store_at(sqlite_url).open()
+
+    async def story(connection: Connection) -> None:
+        await users.insert(connection, a_user())
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="await nothing but"):
+        await store.write(story)
+    assert await count(store, COUNT_USERS) == 0
+    await store.close()
+
+
+async def test_a_story_of_one_statement_is_a_transaction(store: Store) -> None:
+    """It is there for every other connection as soon as it is told."""
+    await store.write_one(lambda connection: users.insert_many(connection, [a_user("a"), a_user("b")]))
+    assert await count(store, COUNT_USERS) == 2

@@ -4,6 +4,7 @@ Passwords are hashed before a transaction begins, so that no lock waits for a ha
 """
 
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from typing import Final
 
 from watchword import usernames
@@ -45,16 +46,14 @@ async def add_user(
 
 async def has_users(store: Store) -> bool:
     """Whether there is any account."""
-    async with store.reading() as connection:
-        return bool(await users.page(connection, after="", limit=1))
+    return bool(await store.read(lambda connection: users.page(connection, after="", limit=1)))
 
 
 async def list_users(store: Store) -> AsyncIterator[User]:
     """All users in the order of their canonical names, read page by page."""
     after = ""
     while True:
-        async with store.reading() as connection:
-            page = await users.page(connection, after=after, limit=_PAGE)
+        page = await store.read(partial(users.page, after=after, limit=_PAGE))
         for user in page:
             yield user
         if len(page) < _PAGE:

@@ -69,8 +69,7 @@ async def _find(tools: Tools, *, username: str) -> User | None:
         name = usernames.canonical(username)
     except InvalidUsername:
         return None
-    async with tools.store.reading() as connection:
-        return await users.find_by_name(connection, canonical_name=name)
+    return await tools.store.read(lambda connection: users.find_by_name(connection, canonical_name=name))
 
 
 def _hash_to_check(user: User | None) -> str | None:

@@ -43,8 +43,7 @@ async def open_keys(store: Store, *, secrets: Sequence[bytes]) -> list[SigningKe
         KeyRefused: one was sealed under none of the secrets.
         Unavailable: the database is away, slow or locked.
     """
-    async with store.reading() as connection:
-        stored = await signing_keys.all_keys(connection)
+    stored = await store.read(signing_keys.all_keys)
     return [unseal(key, secrets_to_try=secrets) for key in stored]
 
 

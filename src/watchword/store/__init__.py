@@ -1,6 +1,7 @@
 """What is remembered: the one way into the database, SQLite or PostgreSQL, for all that is SQL.
 
-A ``Store`` lends connections: one to read with, or one inside a transaction to write with. The functions beside
+A ``Store`` runs stories: functions that take a connection and await nothing else. One that reads, one that writes
+inside a transaction, or one that writes by a single statement, which is a transaction by itself. The functions beside
 this file, one file per table, take such a connection first, run one statement and return values of ``model``.
 """
 
@@ -8,13 +9,15 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import ClassVar, Final, Literal, Self, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
 from watchword.store.connection import Connection
 
 T = TypeVar("T")
+
+Story = Callable[[Connection], Coroutine[Any, Any, T]]
+"""What to do with a connection. It awaits the connection alone, for on SQLite it runs in the connection's thread."""
 
 PATIENCE: Final = 2.0
 """Seconds to wait for a connection or a lock before the caller is told that the database is unavailable."""
@@ -39,7 +42,7 @@ class Store(ABC):
 
     def __init__(self, observe: Observer) -> None:
         self._observe = observe
-        self._writes: set[asyncio.Task[object]] = set()
+        self._writes: set[asyncio.Future[Any]] = set()
 
     @abstractmethod
     async def open(self) -> Self:
@@ -55,50 +58,57 @@ class Store(ABC):
             await asyncio.wait(self._writes)
         await self._release()
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """Lend a connection for reading."""
+    async def read(self, story: Story[T]) -> T:
+        """Run a story that changes nothing."""
         started = time.perf_counter()
         try:
-            async with self._reading() as connection:
-                yield connection
+            return await self._begin_read(story)
         finally:
             self._observe("read", time.perf_counter() - started)
 
-    async def write(self, story: Callable[[Connection], Awaitable[T]]) -> T:
+    async def write(self, story: Story[T]) -> T:
         """Run a story inside one write transaction; all of it happens, or nothing.
 
-        The transaction has a task of its own: a caller who is cancelled, as the handler of a client that hangs up
-        is, neither tears it apart nor leaves its connection behind.
+        The transaction outlives its caller: one who is cancelled, as the handler of a client that hangs up is,
+        neither tears it apart nor leaves its connection behind.
         """
-        task = asyncio.ensure_future(self._timed(story))
-        self._writes.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        return await self._outliving(self._begin_write(story))
+
+    async def write_one(self, story: Story[T]) -> T:
+        """As ``write``, for a story of one statement: the database makes a transaction of it by itself."""
+        return await self._outliving(self._begin_write_one(story))
 
     @abstractmethod
-    def _reading(self) -> AbstractAsyncContextManager[Connection]:
-        """Lend a connection."""
+    def _begin_read(self, story: Story[T]) -> Awaitable[T]:
+        """Begin a read."""
 
     @abstractmethod
-    async def _transact(self, story: Callable[[Connection], Awaitable[T]]) -> T:
-        """Begin, run the story, commit; roll back whatever goes wrong."""
+    def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
+        """Begin a transaction: the story, then commit; roll back whatever goes wrong."""
+
+    @abstractmethod
+    def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
+        """Begin the story of one statement."""
 
     @abstractmethod
     async def _release(self) -> None:
         """Give the connections back."""
 
-    async def _timed(self, story: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _outliving(self, writing: "asyncio.Future[T]") -> T:
         started = time.perf_counter()
+        self._writes.add(writing)
+        writing.add_done_callback(self._finished)
         try:
-            return await self._transact(story)
+            return await asyncio.shield(writing)
         finally:
             self._observe("write", time.perf_counter() - started)
 
-    def _finished(self, task: "asyncio.Task[object]") -> None:
-        self._writes.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.debug("a write failed: %s", type(task.exception()).__name__)  # its caller, if still there, tells more
+    def _finished(self, writing: "asyncio.Future[Any]") -> None:
+        self._writes.discard(writing)
+        if not writing.cancelled() and writing.exception() is not None:
+            _log.debug(
+                "a write failed: %s", type(writing.exception()).__name__
+            )  # its caller, if still there, tells more
 
 
 def store_at(url: str, *, observe: Observer = nobody_looks) -> Store:

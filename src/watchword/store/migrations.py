@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.store import Store
-from watchword.store.connection import Statement, first
-from watchword.store.schema import HEAD
+from watchword.store.connection import Connection, Row, Statement, first
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+HEAD: Final = "0001"
+"""The migration that this version's code is written for."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads
 
@@ -32,9 +34,12 @@ async def check(store: Store) -> None:
     Raises:
         SchemaRefused: it is behind, or nothing that we know.
     """
-    async with store.reading() as connection:
+
+    async def find(connection: Connection) -> Row | None:
         has_version = first(await connection.fetch(_HAS_VERSION[store.dialect]))
-        version = None if has_version is None else first(await connection.fetch(_VERSION))
+        return None if has_version is None else first(await connection.fetch(_VERSION))
+
+    version = await store.read(find)
     if version is None:
         raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
     if version[0] == HEAD:

@@ -1,21 +1,22 @@
 """PostgreSQL, or whatever speaks its protocol: a pool of connections, shared by several machines' services."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
-import databases
 
 from watchword.errors import Unavailable
-from watchword.store import PATIENCE, Observer, Store
-from watchword.store.connection import Connection, Row, Statement
+from watchword.store import PATIENCE, Observer, Store, Story
+from watchword.store.connection import Row, Statement
 
 T = TypeVar("T")
 
 _POOL_SIZE: Final = 10
 _STATEMENT_TIMEOUT: Final = 5.0
+_URL_OPTIONS: Final = frozenset({"host", "sslmode"})
 
 
 class PostgresqlStore(Store):
@@ -25,56 +26,63 @@ class PostgresqlStore(Store):
 
     def __init__(self, url: str, *, observe: Observer) -> None:
         super().__init__(observe)
-        self._database = databases.Database(
-            url,
-            min_size=0,
-            max_size=_POOL_SIZE,
-            timeout=PATIENCE,
-            command_timeout=_STATEMENT_TIMEOUT,
-            reset=_keep_as_it_is,
-            server_settings={
-                "application_name": "watchword",
-                "lock_timeout": f"{PATIENCE}s",
-                "idle_in_transaction_session_timeout": f"{_STATEMENT_TIMEOUT}s",
-            },
-            **_tls_options(url),
-        )
+        self._url = url
+        self._pool: Any = None
 
     async def open(self) -> Self:
         """Make the pool and see that the server answers."""
         with _translated():
-            await self._database.connect()
+            self._pool = await asyncpg.create_pool(
+                _with_known_options(self._url),
+                min_size=0,
+                max_size=_POOL_SIZE,
+                timeout=PATIENCE,
+                command_timeout=_STATEMENT_TIMEOUT,
+                reset=_keep_as_it_is,
+                server_settings={
+                    "application_name": "watchword",
+                    "lock_timeout": f"{PATIENCE}s",
+                    "idle_in_transaction_session_timeout": f"{_STATEMENT_TIMEOUT}s",
+                },
+            )
         try:
-            async with self._reading() as connection:
-                await connection.fetch(Statement("SELECT 1"))
+            await self.read(lambda connection: connection.fetch(_ANYTHING))
         except BaseException:
             await self._release()
             raise
         return self
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Connection]:
-        async with self._borrowed() as connection:
-            yield connection
+    def _begin_read(self, story: Story[T]) -> Awaitable[T]:
+        return self._tell(story)
 
-    async def _transact(self, story: Callable[[Connection], Awaitable[T]]) -> T:
+    def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
+        return asyncio.ensure_future(self._tell_in_a_transaction(story))
+
+    def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
+        return asyncio.ensure_future(self._tell(story))
+
+    async def _tell(self, story: Story[T]) -> T:
+        async with self._borrowed() as connection:
+            return await story(connection)
+
+    async def _tell_in_a_transaction(self, story: Story[T]) -> T:
         async with self._borrowed() as connection, connection.raw.transaction():
             return await story(connection)
 
     async def _release(self) -> None:
-        await self._database.disconnect()
+        if self._pool is not None:
+            with suppress(TimeoutError):  # on which asyncpg cuts what is left
+                async with asyncio.timeout(PATIENCE):
+                    await self._pool.close()
 
     @asynccontextmanager
     async def _borrowed(self) -> AsyncIterator["_PostgresqlConnection"]:
-        # Our own deadline: asyncpg's timeouts do not cover the wait for a place in the pool.
-        held = self._database.connection()
         with _translated():
-            async with asyncio.timeout(PATIENCE):
-                await held.__aenter__()
+            raw = await self._pool.acquire(timeout=PATIENCE)
             try:
-                yield _PostgresqlConnection(held.raw_connection)
+                yield _PostgresqlConnection(raw)
             finally:
-                await held.__aexit__()
+                await self._pool.release(raw)
 
 
 class _PostgresqlConnection:
@@ -86,13 +94,18 @@ class _PostgresqlConnection:
         return rows
 
 
+def _with_known_options(url: str) -> str:
+    """The URL without what other programs like to read in one, which would be taken for settings of the server."""
+    parts = urlsplit(url)
+    options = [(name, value) for name, value in parse_qsl(parts.query) if name in _URL_OPTIONS]
+    return parts._replace(query=urlencode(options)).geturl()
+
+
+_ANYTHING: Final = Statement("SELECT 1")
+
+
 async def _keep_as_it_is(_: object) -> None:
     """Skip asyncpg's reset, a round trip for each request: we leave no session state behind."""
-
-
-def _tls_options(url: str) -> dict[str, Any]:
-    mode = databases.DatabaseURL(url).options.get("sslmode")
-    return {} if mode is None else {"ssl": mode}
 
 
 @contextmanager

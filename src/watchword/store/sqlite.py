@@ -1,26 +1,30 @@
-"""SQLite: a few held readers and one held writer per process, in WAL mode.
+"""SQLite: a few threads with a connection each for reading, one for writing, in WAL mode.
 
-``databases`` opens a connection, and with it a thread, for every query; so each connection here is a ``Database`` of
-its own that is taken once and kept. One writer per process leaves no lock to fight over inside the process; between
-processes BEGIN IMMEDIATE waits its turn.
+A story is handed over to a thread once, runs there from beginning to end on the plain ``sqlite3`` connection, and its
+result is handed back. That is what makes it cheap: an indexed look-up takes some microseconds, and each hand-over
+between threads many times that. One writer leaves no lock to fight over inside the process; between processes
+BEGIN IMMEDIATE waits its turn.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import databases
-
 from watchword.errors import Unavailable
-from watchword.store import PATIENCE, Observer, Store
-from watchword.store.connection import Connection, Row, Statement
+from watchword.store import PATIENCE, Observer, Store, Story
+from watchword.store.connection import Row, Statement
 
 T = TypeVar("T")
 
 _READERS: Final = 2
+_MEANWHILE: Final = 0.1
+"""Seconds in a queue that are worth taking off the wait for a lock."""
 
 
 class SqliteStore(Store):
@@ -30,84 +34,88 @@ class SqliteStore(Store):
 
     def __init__(self, url: str, *, observe: Observer) -> None:
         super().__init__(observe)
-        self._url = url
-        self._path = Path(databases.DatabaseURL(url).database)
-        self._held = AsyncExitStack()
-        self._readers: asyncio.LifoQueue[_SqliteConnection] = asyncio.LifoQueue()
-        self._writer: asyncio.LifoQueue[_SqliteConnection] = asyncio.LifoQueue()
+        self._path = Path(url.removeprefix("sqlite:///"))
+        self._readers = _Threads(self._path, _ReadingConnection, count=_READERS)
+        self._writer = _Threads(self._path, _WritingConnection, count=1)
 
     async def open(self) -> Self:
-        """Take the readers and the writer."""
-        self._try_to_open()
-        try:
-            for _ in range(_READERS):
-                self._readers.put_nowait(await self._hold(_ReadingConnection))
-            self._writer.put_nowait(await self._hold(_WritingConnection))
-        except BaseException:
-            await self._release()  # a held connection has a thread that would keep the process from ending
-            raise
-        return self
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Connection]:
-        async with _borrowed(self._readers) as connection:
-            with _translated():
-                yield connection
-
-    async def _transact(self, story: Callable[[Connection], Awaitable[T]]) -> T:
-        async with _borrowed(self._writer) as connection:
-            with _translated():
-                try:
-                    await connection.fetch(_BEGIN)
-                    result = await story(connection)
-                    await connection.fetch(_COMMIT)
-                except BaseException:
-                    # Unasked: a BEGIN whose awaiter was cancelled may still be queued in the connection's thread.
-                    # The rollback queues behind it, and outside a transaction does nothing.
-                    await asyncio.shield(connection.raw.rollback())
-                    raise
-                return result
-
-    async def _release(self) -> None:
-        self._readers, self._writer = asyncio.LifoQueue(), asyncio.LifoQueue()
-        await self._held.aclose()
-
-    def _try_to_open(self) -> None:
-        # Here, for a connection that fails to open in a thread of its own may outlive the event loop, with a traceback.
+        """See that the file is there and is a database; the threads begin when they are needed."""
         with _translated():
             if not self._path.exists():  # SQLite would make an empty file and call it a database
                 raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
             for factory in (_ReadingConnection, _WritingConnection):
-                sqlite3.connect(self._path, factory=factory).close()
+                _connect(self._path, factory).close()
+        return self
 
-    async def _hold(self, factory: type[sqlite3.Connection]) -> "_SqliteConnection":
-        database = databases.Database(self._url, factory=factory)
-        await database.connect()
-        self._held.push_async_callback(database.disconnect)
-        with _translated():
-            connection = await self._held.enter_async_context(database.connection())
-        return _SqliteConnection(connection.raw_connection)
+    def _begin_read(self, story: Story[T]) -> "asyncio.Future[T]":
+        return self._readers.run(_told, story)
 
+    def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
+        return self._writer.run(_told_in_a_transaction, story)
 
-class _SqliteConnection:
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
+    def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
+        return self._writer.run(_told, story)
 
-    async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
-        return list(await self.raw.execute_fetchall(statement.named, values))
+    async def _release(self) -> None:
+        await asyncio.gather(self._readers.close(), self._writer.close())
 
 
-_BEGIN: Final = Statement("BEGIN IMMEDIATE")  # a lock taken later, between a read and a write, fails at once when busy
-_COMMIT: Final = Statement("COMMIT")
+class _Threads:
+    """Threads that have a connection each."""
+
+    def __init__(self, path: Path, factory: type["_TunedConnection"], *, count: int) -> None:
+        self._path = path
+        self._factory = factory
+        self._own = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix="sqlite")
+
+    def run(self, tell: "Callable[[_TunedConnection, Story[T]], T]", story: Story[T]) -> "asyncio.Future[T]":
+        deadline = time.monotonic() + PATIENCE
+
+        def job() -> T:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Unavailable("all connections to the database are busy")
+            with _translated():
+                connection = self._connection()
+                connection.wait_for_locks(left)
+                return tell(connection, story)
+
+        return asyncio.get_running_loop().run_in_executor(self._executor, job)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._executor.shutdown)
+        for connection in self._open:
+            connection.close()
+
+    def _connection(self) -> "_TunedConnection":
+        connection: _TunedConnection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = _connect(self._path, self._factory)
+            self._open.append(connection)
+        return connection
 
 
 class _TunedConnection(sqlite3.Connection):
-    pragmas: tuple[str, ...] = (f"busy_timeout={int(PATIENCE * 1000)}", "foreign_keys=ON")
+    """Also the ``Connection`` of a story, whose statements it runs at once."""
+
+    pragmas: tuple[str, ...] = ("foreign_keys=ON",)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._waits = PATIENCE
         for pragma in self.pragmas:
             self.execute(f"PRAGMA {pragma}")
+
+    async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
+        return self.execute(statement.named, values).fetchall()
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """Wait no longer than what the queue has left of PATIENCE."""
+        if abs(seconds - self._waits) > _MEANWHILE:
+            self.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+            self._waits = seconds
 
 
 class _ReadingConnection(_TunedConnection):
@@ -118,17 +126,36 @@ class _WritingConnection(_TunedConnection):
     pragmas = (*_TunedConnection.pragmas, "synchronous=NORMAL")  # under WAL a killed process loses nothing
 
 
-@asynccontextmanager
-async def _borrowed(queue: "asyncio.LifoQueue[_SqliteConnection]") -> AsyncIterator[_SqliteConnection]:
+def _connect(path: Path, factory: type[_TunedConnection]) -> _TunedConnection:
+    # Each is used by one thread, but closed by another when the store closes.
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=factory)
+
+
+def _told(connection: _TunedConnection, story: Story[T]) -> T:
+    """Run a story to its end: as its connection never makes it wait, it needs no event loop.
+
+    Raises:
+        RuntimeError: it awaits something else, which could never come here.
+    """
+    telling = story(connection)
     try:
-        async with asyncio.timeout(PATIENCE):
-            connection = await queue.get()
-    except TimeoutError:
-        raise Unavailable("all connections to the database are busy") from None
+        telling.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    telling.close()
+    raise RuntimeError("a story may await nothing but its connection")
+
+
+def _told_in_a_transaction(connection: _TunedConnection, story: Story[T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")  # a lock taken later, between a read and a write, fails at once when busy
     try:
-        yield connection
-    finally:
-        queue.put_nowait(connection)
+        result = _told(connection, story)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    return result
 
 
 @contextmanager
