@@ -31,8 +31,8 @@ class Plan:
     me: float = 2.0
     mixed: float = 8.0
     overload: float = 20.0
-    cost_rounds: int = 5
-    cost: float = 2.0
+    cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
+    cost: float = 0.3
 
 
 FULL: Final = Plan()
@@ -45,6 +45,6 @@ QUICK: Final = Plan(
     me=0.5,
     mixed=1.5,
     overload=2.0,
-    cost_rounds=1,
-    cost=0.5,
+    cost_rounds=2,
+    cost=0.3,
 )

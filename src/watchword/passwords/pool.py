@@ -19,11 +19,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from math import ceil
 from typing import Final, Self, TypeVar
 
 from watchword.errors import Overloaded
+from watchword.threads import Threads, Times
 
 T = TypeVar("T")
 
@@ -60,9 +60,8 @@ class HashPool:
         self._mean = expected
         self._observe = observe
         self._depth = 0
-        self._lock = threading.Lock()
         self._expected_back: OrderedDict[int, float] = OrderedDict()
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="hash", initializer=_yield_to_the_loop)
+        self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
 
     @property
     def depth(self) -> int:
@@ -76,7 +75,7 @@ class HashPool:
 
     def prepare(self, job: Callable[[], T]) -> T:
         """Run a job in a thread of the pool and wait for it, before the pool serves anybody."""
-        return self._executor.submit(job).result()
+        return self._workers.run_first(job)
 
     def expect(self, seconds: float) -> None:
         """Take a better guess of the time that one job takes."""
@@ -98,8 +97,7 @@ class HashPool:
         share = 1.0 if was_sent_away or not self._expected_back else _NEWCOMERS
         if self.expected_wait > share * self._max_wait:
             raise Overloaded("the hash pool is full", retry_after=self._send_away(known, now))
-        with self._lock:
-            self._depth += 1
+        self._depth += 1
         return Place(self)
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -113,7 +111,7 @@ class HashPool:
 
     def close(self) -> None:
         """Drop what waits, let what runs end."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
 
     def _send_away(self, known: int, now: float) -> int:
         ahead = self._depth + len(self._expected_back)
@@ -126,27 +124,19 @@ class HashPool:
         while self._expected_back and next(iter(self._expected_back.values())) < now:
             self._expected_back.popitem(last=False)
 
-    def submit(self, job: Callable[[], T]) -> "Future[T]":
+    def submit(self, job: Callable[[], T]) -> "asyncio.Future[T]":
         """Queue a job in a place that was taken; the place is left when the job ends or is dropped."""
-        asked = time.perf_counter()
-
-        def timed() -> T:
-            started = time.perf_counter()
-            try:
-                return job()
-            finally:
-                took = time.perf_counter() - started
-                self._mean += (took - self._mean) * _WEIGHT_OF_NEWEST
-                self._observe(started - asked, took)
-
-        future = self._executor.submit(timed)
-        future.add_done_callback(lambda _: self.leave())
-        return future
+        return self._workers.run(job, ended=self._ended)
 
     def leave(self) -> None:
         """Give a place back."""
-        with self._lock:
-            self._depth -= 1
+        self._depth -= 1
+
+    def _ended(self, times: Times | None) -> None:
+        self.leave()
+        if times is not None:
+            self._mean += (times.took - self._mean) * _WEIGHT_OF_NEWEST
+            self._observe(times.waited, times.took)
 
 
 class Place:
@@ -168,7 +158,7 @@ class Place:
         if not self._is_mine:
             raise RuntimeError("this place has had its job")
         self._is_mine = False
-        return await asyncio.wrap_future(self._pool.submit(job))
+        return await self._pool.submit(job)
 
 
 def _yield_to_the_loop() -> None:

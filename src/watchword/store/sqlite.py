@@ -11,7 +11,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -19,6 +18,7 @@ from typing import Any, Final, Self, TypeVar
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
+from watchword.threads import Threads
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ class SqliteStore(Store):
     def __init__(self, url: str, *, observe: Observer) -> None:
         super().__init__(observe)
         self._path = Path(url.removeprefix("sqlite:///"))
-        self._readers = _Threads(self._path, _ReadingConnection, count=_READERS)
-        self._writer = _Threads(self._path, _WritingConnection, count=1)
+        self._readers = _Lane(self._path, _ReadingConnection, count=_READERS)
+        self._writer = _Lane(self._path, _WritingConnection, count=1)
 
     async def open(self) -> Self:
         """See that the file is there and is a database; the threads begin when they are needed."""
@@ -60,7 +60,7 @@ class SqliteStore(Store):
         await asyncio.gather(self._readers.close(), self._writer.close())
 
 
-class _Threads:
+class _Lane:
     """Threads that have a connection each."""
 
     def __init__(self, path: Path, factory: type["_TunedConnection"], *, count: int) -> None:
@@ -68,7 +68,7 @@ class _Threads:
         self._factory = factory
         self._own = threading.local()
         self._open: list[sqlite3.Connection] = []
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="sqlite")
+        self._threads = Threads(count, name="sqlite")
 
     def run(self, tell: "Callable[[_TunedConnection, Story[T]], T]", story: Story[T]) -> "asyncio.Future[T]":
         deadline = time.monotonic() + PATIENCE
@@ -82,10 +82,10 @@ class _Threads:
                 connection.wait_for_locks(left)
                 return tell(connection, story)
 
-        return asyncio.get_running_loop().run_in_executor(self._executor, job)
+        return self._threads.run(job)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._executor.shutdown)
+        await asyncio.to_thread(self._threads.close)
         for connection in self._open:
             connection.close()
 

@@ -1,0 +1,145 @@
+"""Threads that work for an event loop: a job goes out, its result comes back, and neither side waits for a lock.
+
+``concurrent.futures`` takes a dozen locks for each job, and each is a chance to lose the interpreter to another thread
+just when there is something to do. Laws of this file:
+
+1. A job that nobody awaits any more is dropped before it begins; once begun, it runs to its end.
+2. Whether a job ran or was dropped is decided once, by whoever takes its claim first: the thread or the loop.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Times(NamedTuple):
+    """How long a job waited for a thread and how long it took, in seconds."""
+
+    waited: float
+    took: float
+
+
+Ended = Callable[[Times | None], None]
+"""Is told, on the loop, that a job has run, or with None that it was dropped."""
+
+
+def nobody_asks(_: Times | None) -> None:
+    """For a job whose times and place concern nobody."""
+
+
+class Threads:
+    """So many threads that take one job after the other; they start with the first one.
+
+    Args:
+        count: how many jobs run at once.
+        name: of each thread, for whoever looks at the process.
+        begin: what each thread does first.
+    """
+
+    def __init__(self, count: int, *, name: str, begin: Callable[[], None] = lambda: None) -> None:
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._count = count
+        self._name = name
+        self._begin = begin
+        self._threads: list[threading.Thread] = []
+
+    def run(self, job: Callable[[], T], *, ended: Ended = nobody_asks) -> "asyncio.Future[T]":
+        """Queue a job of the running loop; cancelling the future drops it if it has not begun."""
+        queued = _Job(job, asyncio.get_running_loop(), ended)
+        self._put(queued)
+        return queued.future
+
+    def run_first(self, job: Callable[[], T]) -> T:
+        """Run a job and wait for it, before there is a loop."""
+        answer: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+        def answered() -> None:
+            try:
+                answer.put((job(), None))
+            except BaseException as fault:
+                answer.put((None, fault))
+
+        self._put(answered)
+        result, fault = answer.get()
+        if fault is not None:
+            raise fault
+        return result  # type: ignore[return-value]  # there is one, as there is no fault
+
+    def close(self) -> None:
+        """Drop what waits, let what runs end, and wait for it."""
+        with suppress(Empty):
+            while True:
+                waiting = self._jobs.get_nowait()
+                if isinstance(waiting, _Job):
+                    waiting.drop()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _put(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+        if not self._threads:
+            self._threads = [
+                threading.Thread(target=self._work, name=self._name, daemon=True) for _ in range(self._count)
+            ]
+            for thread in self._threads:
+                thread.start()
+
+    def _work(self) -> None:
+        self._begin()
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job  # what it holds would live until the next one comes
+
+
+class _Job(Generic[T]):
+    __slots__ = ("_asked", "_claim", "_ended", "_job", "_loop", "future")
+
+    def __init__(self, job: Callable[[], T], loop: asyncio.AbstractEventLoop, ended: Ended) -> None:
+        self._job = job
+        self._loop = loop
+        self._ended = ended
+        self._asked = time.perf_counter()
+        self._claim = threading.Lock()
+        self.future: asyncio.Future[T] = loop.create_future()
+        self.future.add_done_callback(self._drop_if_cancelled)
+
+    def __call__(self) -> None:
+        """Run, in a thread; hand the outcome to the loop."""
+        if not self._claim.acquire(blocking=False):
+            return
+        began = time.perf_counter()
+        result, fault = None, None
+        try:
+            result = self._job()
+        except BaseException as raised:
+            fault = raised
+        times = Times(began - self._asked, time.perf_counter() - began)
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits
+            self._loop.call_soon_threadsafe(partial(self._settle, times, result, fault))
+
+    def drop(self) -> None:
+        """Cancel it, from any thread."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.future.cancel)
+
+    def _settle(self, times: Times, result: T | None, fault: BaseException | None) -> None:
+        self._ended(times)
+        if self.future.done():
+            return  # cancelled while it ran
+        if fault is not None:
+            self.future.set_exception(fault)
+        else:
+            self.future.set_result(result)  # type: ignore[arg-type]  # what the job returned
+
+    def _drop_if_cancelled(self, future: "asyncio.Future[T]") -> None:
+        if future.cancelled() and self._claim.acquire(blocking=False):
+            self._ended(None)

@@ -1,0 +1,103 @@
+"""Claims about threads that work for an event loop: jobs go out, results come back, nothing is run or dropped twice."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from watchword.threads import Threads, Times
+
+PATIENCE = 30.0
+"""Seconds after which a test gives up on what should have happened; nothing is measured with it."""
+
+
+@pytest.fixture
+def thread() -> Iterator[Threads]:
+    """A single one."""
+    threads = Threads(1, name="worker")
+    yield threads
+    threads.close()
+
+
+async def test_what_a_job_returns_or_raises_comes_back(thread: Threads) -> None:
+    """A job's result is its future's, and so is what it raises."""
+    assert await thread.run(lambda: threading.current_thread().name) == "worker"
+    with pytest.raises(ZeroDivisionError):
+        await thread.run(lambda: 1 // 0)
+    assert await thread.run(lambda: "goes on") == "goes on"
+
+
+def test_a_first_job_needs_no_loop(thread: Threads) -> None:
+    """Before there is a loop, a job is waited for; what it raises is raised."""
+    assert thread.run_first(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        thread.run_first(lambda: 1 // 0)
+
+
+async def test_whether_a_job_ran_or_was_dropped_is_told_once(thread: Threads) -> None:
+    """Cancelled at any moment, a job either runs to its end or never begins, and one of the two is told."""
+    told: list[Times | None] = []
+    ran: list[int] = []
+    futures = []
+    for number in range(300):
+        futures.append(thread.run(lambda number=number: ran.append(number), ended=told.append))  # type: ignore[misc]
+        if number % 3 == 0:
+            futures[number // 2].cancel()
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    await asyncio.wait(futures)
+    await thread.run(lambda: None)
+    assert len(told) == 300
+    assert len(ran) == len(set(ran)) == sum(times is not None for times in told)
+    assert None in told
+
+
+async def test_times_are_told(thread: Threads) -> None:
+    """A job behind another has waited for about as long as that one took."""
+    told: list[Times | None] = []
+    hold = threading.Event()
+    first = thread.run(lambda: hold.wait(PATIENCE), ended=told.append)
+    second = thread.run(lambda: None, ended=told.append)
+    await asyncio.sleep(0.05)
+    hold.set()
+    await asyncio.gather(first, second)
+    assert told[0] is not None
+    assert told[1] is not None
+    assert told[0].took >= 0.05
+    assert told[1].waited >= 0.05 > told[1].took
+
+
+async def test_a_caller_who_leaves_does_not_stop_a_job_that_has_begun(thread: Threads) -> None:
+    """A job that runs while its future is cancelled ends as it would have, and the thread goes on."""
+    begun, hold, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> None:
+        begun.set()
+        hold.wait(PATIENCE)
+        ended.set()
+
+    future = thread.run(job)
+    await asyncio.to_thread(begun.wait, PATIENCE)
+    future.cancel()
+    hold.set()
+    assert await thread.run(lambda: "next") == "next"
+    assert ended.is_set()
+
+
+def test_a_result_for_a_loop_that_has_ended_is_let_go() -> None:
+    """A loop that closed before its job ended disturbs neither the thread nor the next loop."""
+    threads = Threads(1, name="worker")
+    hold = threading.Event()
+
+    async def leave_it() -> None:
+        threads.run(lambda: hold.wait(PATIENCE))
+
+    asyncio.run(leave_it())
+    hold.set()
+
+    async def ask_again() -> str:
+        return await threads.run(lambda: "still there")
+
+    assert asyncio.run(ask_again()) == "still there"
+    threads.close()
