@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from watchword.clock import utc_now
+from watchword.clock import utc_milliseconds
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -79,6 +79,21 @@ class RequestLine(msgspec.Struct, omit_defaults=True):
     code: str | None = None
 
 
+class _Calendar:
+    """Writes the time of many lines a second, of which only the milliseconds change."""
+
+    second = 0
+    text = ""
+
+    @classmethod
+    def timestamp(cls) -> str:
+        milliseconds = utc_milliseconds()
+        second, rest = divmod(milliseconds, 1000)
+        if second != cls.second:
+            cls.second, cls.text = second, datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
+        return f"{cls.text}.{rest:03}+00:00"
+
+
 class _State:
     writer: LineWriter | None = None
     """Where request lines go; nowhere in a process that is not ours alone."""
@@ -118,7 +133,7 @@ def request_answered(
     if _State.writer is None:
         return
     line = RequestLine(
-        time=utc_now().isoformat(timespec="milliseconds"),
+        time=_Calendar.timestamp(),
         level="info",
         event="request",
         request_id=request_id,

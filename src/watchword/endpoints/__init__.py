@@ -5,11 +5,10 @@ Each view takes the instruments; ``mount`` hands them over and puts the guard be
 
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
-from functools import wraps
+from functools import partial
 from typing import Final, NamedTuple
 
-from quart import Quart, Response, request
-from werkzeug.exceptions import NotFound
+from quart import Quart, Response
 
 from watchword.endpoints.answers import shape_all
 from watchword.endpoints.connection import direct_connection
@@ -24,9 +23,6 @@ from watchword.guard.extension import checkpoint_of
 
 MAX_BODY_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10
-
-
-View = Callable[[], Awaitable[Response]]
 
 
 class Caller(Enum):
@@ -60,36 +56,16 @@ def mount(app: Quart, tools: Tools) -> None:
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
-    app.asgi_http_class = direct_connection(*(route.path for route in ROUTES if route.method == "GET"))
+    is_ours = frozenset(route.path for route in ROUTES).__contains__
+    app.asgi_http_class = direct_connection(is_ours)
     shape_all(app)
-    watch_the_doorstep(app, checkpoint=checkpoint_of(app), metrics=tools.metrics)
+    watch_the_doorstep(app, is_ours=is_ours, checkpoint=checkpoint_of(app), metrics=tools.metrics)
     for route in ROUTES:
-        view = _with(tools, route.view)
+        view = partial(route.view, tools)
         app.add_url_rule(
             route.path,
             endpoint=route.path,
-            view_func=_spelled_plainly(token_required(view) if route.caller is Caller.BEARER else view),
+            view_func=token_required(view) if route.caller is Caller.BEARER else view,
             methods=[route.method],
             provide_automatic_options=False,
         )
-
-
-def _with(tools: Tools, view: Callable[[Tools], Awaitable[Response]]) -> View:
-    @wraps(view)
-    async def bound() -> Response:
-        return await view(tools)
-
-    return bound
-
-
-def _spelled_plainly(view: View) -> View:
-    """Answer only to a path's one spelling: /%6de and //me are /me to us and something else to a proxy's rules."""
-
-    @wraps(view)
-    async def checked() -> Response:
-        path = request.scope["raw_path"]
-        if b"%" in path or b"//" in path:
-            raise NotFound
-        return await view()
-
-    return checked

@@ -1,14 +1,14 @@
 """Shape answers: JSON bodies, and every error in one form."""
 
 import logging
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 from quart import Quart, Response, has_request_context, request, websocket
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from watchword.endpoints.exchange import KEY, Exchange
+from watchword.endpoints.exchange import Exchange, exchange_of
 from watchword.errors import WatchwordError
 from watchword.guard import Refusal
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
@@ -32,8 +32,7 @@ def refuse(problem: Problem, *, headers: dict[str, str] | None = None) -> Respon
 
 
 def shape_all(app: Quart) -> None:
-    """Give every error of an application its shape, and let its exchanges know their routes."""
-    app.before_request(_note_route)
+    """Give every error of an application its shape, and let the exchanges of its WebSockets know their routes."""
     app.before_websocket(_note_route)
     app.register_error_handler(WatchwordError, _on_refusal)
     app.register_error_handler(HTTPException, _on_http_error)
@@ -41,12 +40,11 @@ def shape_all(app: Quart) -> None:
 
 
 def _current_exchange() -> Exchange:
-    asked = request if has_request_context() else websocket
-    return cast("dict[str, Exchange]", asked.scope)[KEY]
+    return exchange_of((request if has_request_context() else websocket).scope)
 
 
 async def _note_route() -> None:
-    rule = (request if has_request_context() else websocket).url_rule
+    rule = websocket.url_rule
     if rule is not None:
         _current_exchange().route = rule.rule
 

@@ -4,11 +4,13 @@
 2. What Quart would stumble over where no error handler watches: a Host header that is no host name, or a query that is
    not UTF-8, would end in an empty 500.
 3. What a proxy in front may have understood in another way. Of a target that does not begin with a slash Quart takes
-   what a URL parser would call the path, so that ``GET http:/me`` is /me to us and something else to a proxy's rules;
-   and of a request with both a length and chunks (RFC 9112 §6.1) the two may see different ends.
+   what a URL parser would call the path, so that ``GET http:/me`` is /me to us and something else to a proxy's rules,
+   as ``/%6de`` and ``//me`` are: our routes answer to one spelling. And of a request with both a length and chunks
+   (RFC 9112 §6.1) the two may see different ends.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final, cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebsocketScope
@@ -29,8 +31,15 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _log = logging.getLogger(__name__)
 
 
-def watch_the_doorstep(app: Quart, *, checkpoint: Checkpoint, metrics: Metrics) -> None:
-    """Stand in front of an application: every request and its answer pass here as an ``Exchange``."""
+def watch_the_doorstep(app: Quart, *, is_ours: Callable[[str], bool], checkpoint: Checkpoint, metrics: Metrics) -> None:
+    """Stand in front of an application: every request and its answer pass here as an ``Exchange``.
+
+    Args:
+        app: the application.
+        is_ours: whether a path belongs to a route of ours.
+        checkpoint: the guard's rule, for ``/forward-auth``.
+        metrics: counts and times the requests.
+    """
     inside = app.asgi_app
 
     async def doorstep(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -41,7 +50,9 @@ def watch_the_doorstep(app: Quart, *, checkpoint: Checkpoint, metrics: Metrics) 
         if scope["type"] == "http" and scope["raw_path"] == _RAW_FORWARD_AUTH:
             exchange.route = FORWARD_AUTH
             await forward_auth(exchange, scope, checkpoint)
-        elif not scope["path"].startswith("/"):
+        elif not scope["path"].startswith("/") or (
+            _is_spelled_oddly(scope["raw_path"]) and is_ours(f"/{scope['path'].lstrip('/')}")
+        ):
             await exchange.refuse(problem_of_status(_NOT_FOUND))
         elif scope["type"] == "http" and _has_two_ends(scope):
             # What follows on this connection may be no request of its own.
@@ -65,6 +76,10 @@ def watch_the_doorstep(app: Quart, *, checkpoint: Checkpoint, metrics: Metrics) 
 
 
 _RAW_FORWARD_AUTH: Final = FORWARD_AUTH.encode()
+
+
+def _is_spelled_oddly(raw_path: bytes) -> bool:
+    return b"%" in raw_path or raw_path.startswith(b"//")
 
 
 def _has_two_ends(scope: HTTPScope) -> bool:

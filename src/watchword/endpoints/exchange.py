@@ -5,10 +5,11 @@ It wraps ASGI's ``send``, so that nobody who answers, Quart's own error pages in
 
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
+from quart.wrappers import Request
 
 from watchword import telemetry
 from watchword.identifiers import new_id
@@ -28,7 +29,8 @@ HEADERS: Final[dict[bytes, bytes]] = {
 }
 """What every answer carries, unless a view has set another value."""
 
-_ALL: Final = list(HEADERS.items())
+_ALL: Final = tuple(HEADERS.items())
+_JSON: Final = (b"content-type", b"application/json")
 _STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 _BODIES: Final = frozenset({"http.response.body", "websocket.http.response.body"})
 
@@ -38,12 +40,15 @@ class Exchange:
 
     Attributes:
         request_id: told in the answer and in the log.
-        route: the rule that matched, once it is known.
+        asked: Quart's view of the request, once there is one; it knows the rule that matched.
+        route: the rule that matched, where Quart did not look for one.
         code: the stable word of an error answer.
         has_begun: whether an answer is on its way.
     """
 
-    __slots__ = ("_arrived", "_metrics", "_scope", "_send", "_status", "code", "has_begun", "request_id", "route")
+    __slots__ = (
+        "_arrived", "_metrics", "_scope", "_send", "_status", "asked", "code", "has_begun", "request_id", "route",
+    )  # fmt: skip
 
     def __init__(self, scope: HTTPScope | WebsocketScope, send: ASGISendCallable, metrics: Metrics) -> None:
         self._scope = scope
@@ -52,6 +57,7 @@ class Exchange:
         self._arrived = time.perf_counter()
         self._status = 0
         self.request_id = new_id()
+        self.asked: Request | None = None
         self.route: str | None = None
         self.code: str | None = None
         self.has_begun = False
@@ -70,23 +76,27 @@ class Exchange:
             self._report()
 
     async def answer(self, *, status: int, body: bytes = b"", headers: Iterable[RawHeader] = ()) -> None:
-        """Answer by hand, without Quart."""
-        sent = [*headers, (b"content-length", b"%d" % len(body))]
+        """Send a whole answer, completed, and report it."""
+        self.has_begun = True
+        self._status = status
+        sent = self._completed(headers)
         if self._scope["type"] == "websocket":
-            await self.send({"type": "websocket.http.response.start", "status": status, "headers": sent})
-            await self.send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+            await self._send({"type": "websocket.http.response.start", "status": status, "headers": sent})
+            await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
         else:
-            await self.send({"type": "http.response.start", "status": status, "headers": sent})
-            await self.send({"type": "http.response.body", "body": body, "more_body": False})
+            await self._send({"type": "http.response.start", "status": status, "headers": sent})
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self._report()
 
     async def refuse(self, problem: Problem, *, headers: Iterable[RawHeader] = ()) -> None:
         """Answer with an error (DESIGN §1) by hand."""
         self.code = problem.code
         named = ((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
+        body = msgspec.json.encode(problem.body(request_id=self.request_id))
         await self.answer(
             status=problem.status,
-            body=msgspec.json.encode(problem.body(request_id=self.request_id)),
-            headers=[(b"content-type", b"application/json"), *named, *headers],
+            body=body,
+            headers=[_JSON, (b"content-length", b"%d" % len(body)), *named, *headers],
         )
 
     def _completed(self, headers: Iterable[RawHeader]) -> list[RawHeader]:
@@ -96,6 +106,8 @@ class Exchange:
         return [*given, *common, (b"x-request-id", self.request_id.encode())]
 
     def _report(self) -> None:
+        if self.asked is not None and self.asked.url_rule is not None:
+            self.route = self.asked.url_rule.rule
         method = self._scope["method"] if self._scope["type"] == "http" else "GET"
         seconds = time.perf_counter() - self._arrived
         telemetry.request_answered(
@@ -107,3 +119,8 @@ class Exchange:
             code=self.code,
         )
         self._metrics.request_answered(method=method, route=self.route, status=self._status, seconds=seconds)
+
+
+def exchange_of(scope: HTTPScope | WebsocketScope) -> Exchange:
+    """The exchange of a request that has passed the doorstep."""
+    return cast("dict[str, Exchange]", scope)[KEY]
