@@ -39,12 +39,11 @@ def direct_connection(is_ours: Callable[[str], bool]) -> type[ASGIHTTPConnection
                 await super().__call__(receive, send)
                 return
             request = self._create_request_from_scope(send)
-            response: Answer | None
+            response: Answer | None = None
             if _has_no_body(self.scope):
                 request.body.set_complete()
                 response = await self.app.handle_request(request)
-            else:
-                await _receive_body(request, receive, limit=self.app.config["MAX_CONTENT_LENGTH"])
+            elif await _body_has_come(request, receive, limit=self.app.config["MAX_CONTENT_LENGTH"]):
                 response = await _unless_the_client_leaves(receive, self.app.handle_request(request))
             if isinstance(response, Response) and isinstance(response.response, DataBody):
                 await exchange_of(self.scope).answer(
@@ -68,10 +67,14 @@ def _has_no_body(scope: HTTPScope) -> bool:
     return scope["method"] in _BODILESS and _BODY_HEADERS.isdisjoint(name for name, _ in scope["headers"])
 
 
-async def _receive_body(request: Request, receive: ASGIReceiveCallable, *, limit: int) -> None:
-    """Receive a body, or so much of it that whoever reads it can be told that it is too long or too late."""
+async def _body_has_come(request: Request, receive: ASGIReceiveCallable, *, limit: int) -> bool:
+    """Receive a body, or so much of it that whoever reads it will be told that it is too long or too late.
+
+    Returns:
+        Whether there is still somebody to answer.
+    """
     if (request.content_length or 0) > limit:
-        return
+        return True
     seconds, request.body_timeout = request.body_timeout, None  # it is all here when it is read, and needs no task
     size = 0
     try:
@@ -79,14 +82,15 @@ async def _receive_body(request: Request, receive: ASGIReceiveCallable, *, limit
             while size <= limit:
                 message = await receive()
                 if message["type"] != "http.request":
-                    break
+                    return False
                 request.body.append(message["body"])
                 size += len(message["body"])
                 if not message["more_body"]:
                     request.body.set_complete()
-                    return
+                    break
     except TimeoutError:
         request.body_timeout = 0
+    return True
 
 
 async def _unless_the_client_leaves(receive: ASGIReceiveCallable, handling: Coroutine[Any, Any, T]) -> T | None:

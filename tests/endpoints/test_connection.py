@@ -1,0 +1,104 @@
+"""Bodies that come slowly, never end, or lose their sender on the way to a route of ours."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from quart import Quart
+
+from tests.builders import PASSWORD, add_user
+from watchword.flows import Tools
+
+Event = dict[str, Any]
+
+
+def login_scope(app: Quart, **changes: Any) -> dict[str, Any]:
+    """What a server hands over when somebody posts to /login."""
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "asgi": {"version": "3.0"},
+        "method": "POST",
+        "scheme": "http",
+        "path": "/login",
+        "raw_path": b"/login",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8000),
+        "state": {},
+        "extensions": {},
+        **changes,
+    }
+
+
+def part(body: bytes, *, more: bool) -> Event:
+    """A piece of a body."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+GONE: Event = {"type": "http.disconnect"}
+
+
+async def ask(app: Quart, events: Sequence[Event], **changes: Any) -> tuple[int | None, dict[str, Any]]:
+    """Send events one after the other, then stay silent; return the answer's status and body, if there is an answer."""
+    waiting = list(events)
+    sent: list[Event] = []
+
+    async def receive() -> Event:
+        if not waiting:
+            await asyncio.Event().wait()
+        return waiting.pop(0)
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+
+    async with asyncio.timeout(20):
+        await app(login_scope(app, **changes), receive, send)  # type: ignore[arg-type]
+    if not sent:
+        return None, {}
+    start, *bodies = sent
+    return start["status"], json.loads(b"".join(event["body"] for event in bodies))
+
+
+async def test_a_body_may_come_in_pieces(app: Quart, tools: Tools) -> None:
+    """However a body is cut, it is one body."""
+    await add_user(tools)
+    body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+    status, answer = await ask(app, [part(body[:7], more=True), part(b"", more=True), part(body[7:], more=False)])
+    assert (status, answer["token_type"]) == (200, "Bearer")
+
+
+async def test_a_body_that_does_not_come_in_time_is_a_408(app: Quart) -> None:
+    """Row 29: who sends a body slowly is told so and holds nothing up."""
+    app.config["BODY_TIMEOUT"] = 0.05
+    status, answer = await ask(app, [part(b"{", more=True)])
+    assert (status, answer["code"]) == (408, "request_timeout")
+
+
+async def test_an_endless_body_is_a_413_before_its_end(app: Quart) -> None:
+    """Row 28: no more of a body is received than what decides that it is too long."""
+    endless = [part(b"x" * 10_000, more=True) for _ in range(3)]
+    status, answer = await ask(app, endless)
+    assert (status, answer["code"]) == (413, "payload_too_large")
+
+
+async def test_a_length_beyond_the_limit_is_a_413_at_once(app: Quart) -> None:
+    """Row 28: an announced length is believed, and no byte waited for."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2000000000")]
+    status, answer = await ask(app, [], headers=headers)
+    assert (status, answer["code"]) == (413, "payload_too_large")
+
+
+async def test_who_leaves_in_the_midst_of_a_body_gets_no_answer(app: Quart) -> None:
+    """Row 71: half a body and a disconnect end the request, and nothing waits for the other half."""
+    assert await ask(app, [part(b'{"user', more=True), GONE]) == (None, {})
+
+
+async def test_who_leaves_while_a_hash_waits_gets_no_answer(app: Quart, tools: Tools) -> None:
+    """Row F13: a whole body and a disconnect: the login is cancelled, if it had not been answered already."""
+    await add_user(tools)
+    body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+    assert await ask(app, [part(body, more=False), GONE]) == (None, {})
