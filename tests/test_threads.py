@@ -29,10 +29,13 @@ async def test_what_a_job_returns_or_raises_comes_back(thread: Threads) -> None:
 
 
 def test_a_first_job_needs_no_loop(thread: Threads) -> None:
-    """Before there is a loop, a job is waited for; what it raises is raised."""
-    assert thread.run_first(lambda: 7) == 7
+    """Before there is a loop, a job's outcome is waited for when it is asked for; what it raises is raised."""
+    hold = threading.Event()
+    outcome = thread.begin(lambda: hold.wait(PATIENCE))
+    hold.set()
+    assert outcome()
     with pytest.raises(ZeroDivisionError):
-        thread.run_first(lambda: 1 // 0)
+        thread.begin(lambda: 1 // 0)()
 
 
 async def test_whether_a_job_ran_or_was_dropped_is_told_once(thread: Threads) -> None:

@@ -67,17 +67,9 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     metrics = Metrics()
     with _naming_the_database():
         store = store_at(settings.database_url, observe=metrics.database_used)
-    hasher = build_hasher(settings, observe=metrics.hash_computed)
-    metrics.describe_hashing(
-        hasher.pool,
-        backend=hasher.backend.name,
-        memory_kib=settings.hash_memory_kib,
-        passes=settings.hash_passes,
-        threads=settings.hash_threads,
-    )
     return Tools(
         store=store,
-        hasher=hasher,
+        hasher=build_hasher(settings, observe=metrics.hash_computed),
         ring=KeyRing(),
         profile=Profile(issuer=settings.issuer, audience=settings.audience),
         lifetimes=Lifetimes(access_token=settings.access_token_lifetime, session=settings.session_lifetime),
@@ -102,7 +94,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 def build_hasher(settings: Settings, *, observe: Observer = nobody_looks) -> Hasher:
-    """Make the password hasher, which times its back ends on the configured parameters."""
+    """Make the password hasher, which begins to time its back ends on the configured parameters."""
     return Hasher(
         Parameters(memory_kib=settings.hash_memory_kib, passes=settings.hash_passes),
         threads=settings.hash_threads,
@@ -112,7 +104,9 @@ def build_hasher(settings: Settings, *, observe: Observer = nobody_looks) -> Has
 
 
 async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:
-    """Open the database and load the keys; what was opened is on the stack, or closed again if the start fails.
+    """Open the database, load the keys, choose what computes hashes.
+
+    What was opened is on the stack, or closed again if the start fails.
 
     Raises:
         StartRefused: the database cannot be reached or is not ours, or its keys do not open.
@@ -123,6 +117,14 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
         await _load_keys(tools.ring, store=tools.store, settings=settings, clock=tools.clock)
+        backend = await asyncio.to_thread(lambda: tools.hasher.backend)
+        tools.metrics.describe_hashing(
+            tools.hasher.pool,
+            backend=backend.name,
+            memory_kib=settings.hash_memory_kib,
+            passes=settings.hash_passes,
+            threads=settings.hash_threads,
+        )
         running.push_async_exit(starting.pop_all())
 
 

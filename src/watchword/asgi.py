@@ -1,6 +1,7 @@
 """The door for servers: ``hypercorn -c hypercorn.toml 'watchword.asgi:create_app()'``."""
 
 import asyncio
+import gc
 
 from quart import Quart
 
@@ -23,9 +24,16 @@ def create_app(*, worker: int = 0) -> Quart:
         settings = Settings.read()
         if not _loop_runs():
             asyncio.run(app.preflight(settings))
-        return app.create_app(settings, worker=worker)
+        service = app.create_app(settings, worker=worker)
     except StartRefused as refusal:
         raise SystemExit(f"watchword: {refusal}") from None
+    service.before_serving(_keep_what_is_loaded)
+    return service
+
+
+async def _keep_what_is_loaded() -> None:
+    """Let no garbage collection look at it again: each would stop every request for as long as five logins take."""
+    gc.freeze()
 
 
 def _loop_runs() -> bool:

@@ -56,8 +56,8 @@ class Threads:
         self._put(queued)
         return queued.future
 
-    def run_first(self, job: Callable[[], T]) -> T:
-        """Run a job and wait for it, before there is a loop."""
+    def begin(self, job: Callable[[], T]) -> Callable[[], T]:
+        """Queue a job where there is no loop yet; call what is returned to wait for its outcome, once."""
         answer: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
         def answered() -> None:
@@ -66,11 +66,14 @@ class Threads:
             except BaseException as fault:
                 answer.put((None, fault))
 
+        def outcome() -> T:
+            result, fault = answer.get()
+            if fault is not None:
+                raise fault
+            return result  # type: ignore[return-value]  # there is one, as there is no fault
+
         self._put(answered)
-        result, fault = answer.get()
-        if fault is not None:
-            raise fault
-        return result  # type: ignore[return-value]  # there is one, as there is no fault
+        return outcome
 
     def close(self) -> None:
         """Drop what waits, let what runs end, and wait for it."""

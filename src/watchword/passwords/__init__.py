@@ -8,10 +8,12 @@ cheaper parameters is topped up.
 import hmac
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from watchword.errors import InvalidCredentials, UnreadableHash
 from watchword.passwords import backends
+from watchword.passwords.backends import BackEnd
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, EncodedHash, Parameters
 from watchword.passwords.pool import HashPool, Observer, Place, nobody_looks
 from watchword.passwords.text import check_new_password, password_bytes
@@ -56,9 +58,15 @@ class Hasher:
         self.threads = threads
         self.pool = HashPool(threads=threads, max_wait=max_wait, expected=0.0, observe=observe)
         # In a thread of the pool: a thread keeps the memory of its hashes, and one that does nothing else would too.
-        fastest, *_ = self.pool.prepare(lambda: backends.time_backends(parameters))
+        # And in the background: the rest of a start takes about as long.
+        self._timings = self.pool.prepare(lambda: backends.time_backends(parameters))
+
+    @cached_property
+    def backend(self) -> BackEnd:
+        """What computes the hashes: the fastest back end. The first to ask waits until they have been timed."""
+        fastest, *_ = self._timings()
         self.pool.expect(fastest.seconds)
-        self.backend = fastest.backend
+        return fastest.backend
 
     async def hash(self, password: str) -> str:
         """The PHC string to store for a new password.

@@ -73,9 +73,9 @@ class HashPool:
         """Seconds until a job that is admitted now would start."""
         return max(0, self._depth - self._threads + 1) * self._mean / self._threads
 
-    def prepare(self, job: Callable[[], T]) -> T:
-        """Run a job in a thread of the pool and wait for it, before the pool serves anybody."""
-        return self._workers.run_first(job)
+    def prepare(self, job: Callable[[], T]) -> Callable[[], T]:
+        """Begin a job before the pool serves anybody; call what is returned to wait for its outcome, once."""
+        return self._workers.begin(job)
 
     def expect(self, seconds: float) -> None:
         """Take a better guess of the time that one job takes."""
