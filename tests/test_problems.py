@@ -23,7 +23,7 @@ BARE = 'Bearer realm="watchword"'
             "insufficient_scope",
             {"WWW-Authenticate": f'{BARE}, error="insufficient_scope", scope="notes:read notes:write"'},
         ),
-        (errors.Overloaded("x", retry_after=7), 503, "overloaded", {"Retry-After": "7"}),
+        (errors.Overloaded("x", retry_after=7), 503, "overloaded", {"Retry-After": "7", "Connection": "close"}),
         (errors.Unavailable("x", retry_after=0), 503, "unavailable", {"Retry-After": "1"}),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",

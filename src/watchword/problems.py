@@ -76,6 +76,9 @@ def problem_of_status(status: int) -> Problem:
 
 
 def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
+    if isinstance(refusal, errors.Overloaded):
+        # A connection kept until then might be closed, for having been idle, just as the next try is on its way.
+        return {"Retry-After": str(refusal.retry_after), "Connection": "close"}
     if isinstance(refusal, errors.TryLater):
         return {"Retry-After": str(refusal.retry_after)}
     challenge = f'Bearer realm="{REALM}"'

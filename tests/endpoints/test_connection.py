@@ -5,10 +5,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from quart import Quart
 
 from tests.builders import PASSWORD, add_user
+from watchword.endpoints.exchange import Exchange
+from watchword.errors import Overloaded
 from watchword.flows import Tools
+from watchword.metrics import Metrics
+from watchword.problems import problem_of
 
 Event = dict[str, Any]
 
@@ -102,3 +107,18 @@ async def test_who_leaves_while_a_hash_waits_gets_no_answer(app: Quart, tools: T
     await add_user(tools)
     body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
     assert await ask(app, [part(body, more=False), GONE]) == (None, {})
+
+
+@pytest.mark.parametrize(("version", "ends"), [("1.1", True), ("2", False)])
+async def test_who_is_sent_away_is_not_kept_connected(app: Quart, version: str, ends: bool) -> None:
+    """An overloaded service ends the connection, but in HTTP/2, which knows no such header."""
+    sent: list[Event] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    scope: Any = login_scope(app, http_version=version)
+    await Exchange(scope, send, Metrics()).refuse(problem_of(Overloaded("full", retry_after=9)))
+    headers = dict(sent[0]["headers"])
+    assert headers[b"retry-after"] == b"9"
+    assert (headers.get(b"connection") == b"close") is ends

@@ -101,6 +101,8 @@ class Exchange:
 
     def _completed(self, headers: Iterable[RawHeader]) -> list[RawHeader]:
         given = list(headers)
+        if self._scope["http_version"] >= "2":  # which has no such header (RFC 9113 §8.2.2)
+            given = [each for each in given if each[0] != b"connection"]
         names = {name.lower() for name, _ in given}
         common = _ALL if names.isdisjoint(HEADERS) else [each for each in _ALL if each[0] not in names]
         return [*given, *common, (b"x-request-id", self.request_id.encode())]
