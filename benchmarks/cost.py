@@ -1,6 +1,7 @@
 """CPU for each request: ours beside an application that does nothing, both on one plain Hypercorn."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from benchmarks.peers import one_hypercorn
 from benchmarks.phases import Bench, Figures, cpu_microseconds, guarded
@@ -20,11 +21,13 @@ def measure_cost(bench: Bench) -> Iterator[Figures]:
         quart.started(bench.work) as bare_quart,
         asgi.started(bench.work) as raw,
     ):
+        asked = guarded(bench, our_server, "/forward-auth", logins=logins)
         targets = {
             "bare Quart µs": (bare_quart, bare),
             "me µs": (our_server, guarded(bench, our_server, "/me", logins=logins)),
             "raw ASGI µs": (raw, bare),
-            "forward-auth µs": (our_server, guarded(bench, our_server, "/forward-auth", logins=logins)),
+            "raw headers µs": (raw, [replace(request, path="/headers") for request in asked]),
+            "forward-auth µs": (our_server, asked),
         }
         for server, requests in targets.values():
             cpu_microseconds(bench, server, requests, seconds=bench.plan.cost)  # unused: it warms up
@@ -35,4 +38,5 @@ def measure_cost(bench: Bench) -> Iterator[Figures]:
             }
             figures["me ÷ bare Quart"] = figures["me µs"] / figures["bare Quart µs"]
             figures["forward-auth ÷ raw ASGI"] = figures["forward-auth µs"] / figures["raw ASGI µs"]
+            figures["forward-auth ÷ raw headers"] = figures["forward-auth µs"] / figures["raw headers µs"]
             yield figures

@@ -31,6 +31,12 @@ def numbered() -> Iterator[Request]:
     return (Request("POST", f"/{number}", body=b"%d" % number) for number in count())
 
 
+async def after_a_moment(_: Seen) -> bytes:
+    """An answer that takes long enough for all clients of a phase to have come."""
+    await asyncio.sleep(0.1)
+    return answer()
+
+
 def paths(seen: list[Seen]) -> list[str]:
     return [request.head.split(" ")[1] for request in seen]
 
@@ -39,7 +45,7 @@ def test_closed_loop_counts_what_the_server_saw(run: Run) -> None:
     """Each request that the server saw is one sample, each was the next in turn, and no more were open than clients."""
 
     async def story() -> None:
-        async with tiny_server() as tiny:
+        async with tiny_server(after_a_moment) as tiny:
             requests = islice(numbered(), 100)
             phase = await closed_loop("c", host=HOST, port=tiny.port, requests=requests, clients=7, seconds=30)
         assert len(phase.samples) == len(tiny.seen) == 100
@@ -49,6 +55,25 @@ def test_closed_loop_counts_what_the_server_saw(run: Run) -> None:
         assert {sample.status for sample in phase.samples} == {200}
         assert (phase.name, phase.seconds) == ("c", 30)
         assert 0 < phase.generator_cpu < 3
+
+    run(story())
+
+
+def test_the_clients_come_one_after_the_other(run: Run) -> None:
+    """A crowd does not arrive at one instant: its clients come within the first tenth of a short phase."""
+
+    async def long_enough(_: Seen) -> bytes:
+        await asyncio.sleep(0.6)
+        return answer()
+
+    async def story() -> None:
+        async with tiny_server(long_enough) as tiny:
+            phase = await closed_loop(
+                "c", host=HOST, port=tiny.port, requests=islice(numbered(), 10), clients=10, seconds=5
+            )
+        began = sorted(sample.started for sample in phase.samples)
+        assert len(began) == 10
+        assert all(start >= 0.05 * number for number, start in enumerate(began))
 
     run(story())
 
@@ -78,7 +103,7 @@ def test_a_client_waits_for_its_answer(run: Run) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
         under_way -= 1
         return answer()
 

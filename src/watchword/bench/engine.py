@@ -30,6 +30,8 @@ NO_ANSWER: Final = 0
 REFUSED: Final = frozenset({429, 503})
 DRAIN_SECONDS: Final = 10.0
 """How long after a phase its last answers may come; the rest counts as not answered."""
+ARRIVAL_SECONDS: Final = 1.0
+"""Within which the clients of a closed loop come."""
 UNTOLD_WAIT: Final = 1.0
 """How long a client waits that was refused and not told for how many seconds."""
 FAILURE_WAIT: Final = 0.1
@@ -51,6 +53,9 @@ async def closed_loop(
     watch: Watcher | None = None,
 ) -> Phase:
     """Let each of many clients send its next request when it has the answer to the last.
+
+    They come one after the other within the first second (or tenth of the phase): no crowd arrives at one instant, and
+    one that did would measure how quickly a server accepts connections.
 
     A refused request (429 or 503) is sent again by the same client, until it is answered otherwise or the phase ends.
 
@@ -86,7 +91,8 @@ async def closed_loop(
                 return tries
             await asyncio.sleep(wait)
 
-    async def client(line: Line) -> None:
+    async def client(line: Line, late: float) -> None:
+        await asyncio.sleep(late)
         while running.left() > 0 and (request := next(requests, None)) is not None:
             tries = await work(line, request)
             running.samples.extend(tries)
@@ -98,8 +104,8 @@ async def closed_loop(
 
     with _lines(host, port, clients, seconds + DRAIN_SECONDS) as lines:
         async with asyncio.TaskGroup() as group:
-            for line in lines:
-                group.create_task(client(line))
+            for number, line in enumerate(lines):
+                group.create_task(client(line, min(ARRIVAL_SECONDS, seconds / 10) * number / clients))
     return running.result()
 
 

@@ -103,7 +103,7 @@ class Exchange:
         given = list(headers)
         if self._scope["http_version"] >= "2":  # which has no such header (RFC 9113 §8.2.2)
             given = [each for each in given if each[0] != b"connection"]
-        names = {name.lower() for name, _ in given}
+        names = {name for name, _ in given}  # in lower case, as Quart sends them and as HTTP/2 must
         common = _ALL if names.isdisjoint(HEADERS) else [each for each in _ALL if each[0] not in names]
         return [*given, *common, (b"x-request-id", self.request_id.encode())]
 
