@@ -20,6 +20,7 @@ from benchmarks.phases import Bench, Figures, measure_program
 from benchmarks.plan import FULL, QUICK
 from benchmarks.probe import Probe
 from benchmarks.processes import busy_share
+from benchmarks.refreshes import refresh_on_postgresql, refresh_on_sqlite
 from benchmarks.results import Results
 
 NOTES: Final = ROOT / "benchmarks" / "notes.md"
@@ -27,10 +28,12 @@ NOTES: Final = ROOT / "benchmarks" / "notes.md"
 _OF_OURS: Final = {
     "keycloak": measure_at_keycloaks_cost,
     "cost": measure_cost,
+    "refreshes on SQLite": refresh_on_sqlite,
+    "refreshes on PostgreSQL": refresh_on_postgresql,
     "growth on SQLite": grow_on_sqlite,
     "growth on PostgreSQL": grow_on_postgresql,
 }
-_PARTS: Final = ("programs", "keycloak", "cost", "growth")
+_PARTS: Final = ("programs", "keycloak", "cost", "refreshes", "growth")
 _LISTENING_SECONDS: Final = 2.0
 
 

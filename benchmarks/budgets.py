@@ -63,6 +63,8 @@ BUDGETS: Final = (
     Budget(
         "CPU of `GET /forward-auth`", "≤", 1.15, "{:.2f} × a raw ASGI application", "cost", "forward-auth ÷ raw ASGI"
     ),
+    Budget("refreshes per core, on SQLite", "≥", 1000, "{:,.0f} /s", "refreshes on SQLite", "refresh /s/core"),
+    Budget("refreshes per core, on PostgreSQL", "≥", 1000, "{:,.0f} /s", "refreshes on PostgreSQL", "refresh /s/core"),
     Budget("mixed: `/me`, p99", "≤", 10, "{:.1f} ms", OURS, "mixed p99 ms"),
     Budget("mixed: `/me`, p99 beside idle", "≤", 4, "{:.1f} ×", OURS, "mixed p99 ÷ idle"),
     Budget("mixed: `/me`, the slowest", "≤", 25, "{:.1f} ms", OURS, "mixed max ms"),

@@ -1,7 +1,8 @@
 """Growth: logins with a multitude of users beside logins with few, and what the database writes for each login."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,17 @@ _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 @dataclass(frozen=True, slots=True)
-class _Database:
+class DatabaseUnderTest:
     """A database of a PostgreSQL server that does nothing else meanwhile."""
 
     url: str
 
     def wal_bytes(self) -> int:
+        """What the server has written to its log so far."""
         return int(_query(self.url, "SELECT pg_current_wal_lsn() - '0/0'"))
 
     def cpu_seconds(self) -> float:
+        """User and system time of the server's processes so far."""
         postmaster = Path(_query(self.url, "SHOW data_directory")) / "postmaster.pid"
         return cpu_seconds(int(postmaster.read_text().split()[0]))
 
@@ -36,7 +39,7 @@ class _Database:
 class _Instance:
     program: Program
     users: int
-    database: _Database | None = None
+    database: DatabaseUnderTest | None = None
 
 
 def grow_on_sqlite(bench: Bench) -> Iterator[Figures]:
@@ -49,14 +52,27 @@ def grow_on_sqlite(bench: Bench) -> Iterator[Figures]:
 def grow_on_postgresql(bench: Bench) -> Iterator[Figures]:
     """The same on PostgreSQL, with what a login costs the server."""
 
-    def instance(name: str, url: str, users: int) -> _Instance:
-        return _Instance(ours(bench.work / f"postgresql-{name}", DATABASE_URL=url), users, _Database(url))
+    def instance(name: str, database: DatabaseUnderTest, users: int) -> _Instance:
+        return _Instance(ours(bench.work / f"postgresql-{name}", DATABASE_URL=database.url), users, database)
 
-    with postgresql() as server, fresh_database(server) as few, fresh_database(server) as many:
+    with durable_postgresql() as fresh, fresh() as few, fresh() as many:
+        yield from _grow(bench, instance("few", few, bench.plan.users), instance("many", many, bench.plan.multitude))
+
+
+@contextmanager
+def durable_postgresql() -> Iterator[Callable[[], AbstractContextManager[DatabaseUnderTest]]]:
+    """A server that forgets nothing; what is yielded makes a new database on it."""
+
+    @contextmanager
+    def fresh() -> Iterator[DatabaseUnderTest]:
+        with fresh_database(server) as url:
+            yield DatabaseUnderTest(url)
+
+    with postgresql() as server:
         for setting in _DURABLE:
             _query(server, f"ALTER SYSTEM SET {setting} = on")
         _query(server, "SELECT pg_reload_conf()")
-        yield from _grow(bench, instance("few", few, bench.plan.users), instance("many", many, bench.plan.multitude))
+        yield fresh
 
 
 def _grow(bench: Bench, few: _Instance, many: _Instance) -> Iterator[Figures]:

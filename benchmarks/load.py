@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle
@@ -12,6 +13,7 @@ import uvloop
 
 from benchmarks.processes import HOST
 from watchword.bench.engine import Phase, Request, closed_loop, once, open_loop
+from watchword.bench.http import Line
 
 T = TypeVar("T")
 
@@ -55,6 +57,17 @@ class Generator:
         """
         return self._run(_answers, port, list(requests))
 
+    def refreshes(self, port: int, tokens: Sequence[str], *, seconds: float) -> tuple[list[float], list[str]]:
+        """Clients, each of whom exchanges its refresh token for the next one as fast as it is answered.
+
+        Returns:
+            How long each exchange took, in seconds, and the tokens that the clients have in the end.
+
+        Raises:
+            RuntimeError: one was refused.
+        """
+        return self._run(_refreshes, port, list(tokens), seconds)
+
     def _run(self, load: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
         return self._process.submit(_on_a_loop, load, arguments).result()
 
@@ -75,6 +88,28 @@ async def _both(
     port: int, crowd: Sequence[Request], steady: Sequence[Request], clients: int, seconds: float
 ) -> tuple[Phase, Phase]:
     return await asyncio.gather(_crowd(port, crowd, clients, seconds), _steady(port, steady, seconds))
+
+
+async def _refreshes(port: int, tokens: list[str], seconds: float) -> tuple[list[float], list[str]]:
+    ends = time.perf_counter() + seconds
+    taken: list[float] = []
+
+    async def client(token: str) -> str:
+        line = Line(HOST, port)
+        try:
+            while (started := time.perf_counter()) < ends:
+                body = json.dumps({"refresh_token": token}).encode()
+                request = Request("POST", "/refresh", (("Content-Type", "application/json"),), body)
+                answer = await line.exchange(request)
+                if answer.status != _OK:
+                    raise RuntimeError(f"a refresh was answered with {answer.status}: {answer.body[:200]!r}")
+                taken.append(time.perf_counter() - started)
+                token = json.loads(answer.body)["refresh_token"]
+        finally:
+            line.cut()
+        return token
+
+    return taken, await asyncio.gather(*map(client, tokens))
 
 
 async def _answers(port: int, requests: Sequence[Request]) -> list[Any]:

@@ -20,6 +20,7 @@ class Plan:
         overload: 256 clients that log in.
         cost_rounds: how often the CPU of a request is measured, in number.
         cost: of each of these.
+        refresh: clients that exchange refresh tokens.
     """
 
     rounds: int = 3
@@ -33,6 +34,7 @@ class Plan:
     overload: float = 20.0
     cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
     cost: float = 0.3
+    refresh: float = 5.0
 
 
 FULL: Final = Plan()
@@ -47,4 +49,5 @@ QUICK: Final = Plan(
     overload=2.0,
     cost_rounds=2,
     cost=0.3,
+    refresh=1.0,
 )

@@ -49,6 +49,12 @@ COST: Final[Sequence[Row]] = (
     ("a raw ASGI application with the same headers, asked with a token", "raw headers µs", "{:.0f} µs"),
     ("`GET /forward-auth` beside that", "forward-auth ÷ raw headers", "{:.3f} ×"),
 )
+REFRESHES: Final[Sequence[Row]] = (
+    ("refreshes for each second of CPU", "refresh /s/core", "{:,.0f}"),
+    ("refreshes/s, 16 clients", "refresh /s", "{:,.0f}"),
+    ("refresh, p99", "refresh p99 ms", "{:.0f} ms"),
+    ("CPU of the database for each refresh", "database µs/refresh", "{:,.0f} µs"),
+)
 GROWTH: Final[Sequence[Row]] = (
     ("logins ÷ raw limit, few users", "few login share", "{:.2f}"),
     ("logins ÷ raw limit, many users", "many login share", "{:.2f}"),
@@ -79,6 +85,8 @@ of its own on the same cores, with no priority over the servers; what it used is
 - *CPU of a request*: user and system time of the server's processes for each request of 8 clients that keep their
   connections. Beside the bare applications, all run in one plain Hypercorn process with the same `hypercorn.toml`, and
   take turns of a third of a second.
+- *Refreshes*: 16 clients, each of whom exchanges its own refresh token again and again. A core's worth is a second of
+  CPU time of Watchword's processes, as the load generator and the database sit on the same cores.
 - *Start*: from the process's start to its first 200 on a route that does nothing.
 - *Memory*: the proportional set size of the server and all its children.
 - *Growth*: two instances with few and many users take turns; the same number of accounts log in, spread over all.
@@ -111,6 +119,11 @@ def markdown(results: Results, *, pictures: Sequence[str], notes: str) -> str:
         *pictures,
         "## What a request costs",
         _table(["CPU in one Hypercorn process", ""], _rows(results, COST, ["cost"])),
+        "## Refreshes",
+        _table(
+            ["", "SQLite", "PostgreSQL"],
+            _rows(results, REFRESHES, ["refreshes on SQLite", "refreshes on PostgreSQL"]),
+        ),
         "## Growth",
         _table(
             [f"{results.facts['few']} and {results.facts['many']} users", "SQLite", "PostgreSQL"],
