@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from watchword.flows import Tools, admin
-from watchword.model import User
+from watchword.flows.issue import Issued
+from watchword.flows.login import log_in as log_in_flow
+from watchword.identifiers import new_id, new_salt
+from watchword.model import Session, User
 from watchword.settings import Settings
 from watchword.store import users
 
@@ -42,6 +45,40 @@ def cheap_settings(*, instance: Path, database_url: str, **changes: Any) -> Sett
     return replace(settings, **changes)
 
 
+def a_user(username: str = "Alice", **changes: Any) -> User:
+    """A user as it might stand in the table."""
+    user = User(
+        id=new_id(),
+        username=username,
+        canonical_name=username.lower(),
+        password_hash="a hash",
+        password_version=1,
+        scope="reports:read",
+        disabled_at=None,
+        created_at=1_800_000_000,
+    )
+    return replace(user, **changes)
+
+
+def a_session(user: User, **changes: Any) -> Session:
+    """A session of a user, a second old, as it might stand in the table."""
+    session = Session(
+        id=new_id(),
+        user_id=user.id,
+        auth_time=1_800_000_000,
+        expires_at=1_802_592_000,
+        salt=new_salt(),
+        counter=0,
+        refreshed_at=1_800_000_000,
+        ends_at=1_800_604_800,
+        token_expires_at=1_800_000_900,
+        password_version=user.password_version,
+        network="192.0.2.1",
+        user_agent="a browser",
+    )
+    return replace(session, **changes)
+
+
 async def add_user(tools: Tools, username: str = "alice", *, password: str = PASSWORD, scope: str = "") -> User:
     """A user who can log in."""
     return await admin.add_user(
@@ -53,6 +90,11 @@ async def add_user(tools: Tools, username: str = "alice", *, password: str = PAS
         min_length=8,
         now=tools.clock(),
     )
+
+
+async def log_in(tools: Tools, username: str = "alice", password: str = PASSWORD) -> Issued:
+    """A login from a place that does not matter."""
+    return await log_in_flow(tools, username=username, password=password, network="127.0.0.1", user_agent="tests")
 
 
 async def insert_user(tools: Tools, user: User) -> User:

@@ -37,6 +37,12 @@ class Idle:
     expected_wait = 0.0
 
 
+class Fresh:
+    """News of a moment ago."""
+
+    staleness = 0.1
+
+
 class Rule(NamedTuple):
     """An alert rule: its name, its expression, and each `key: value` of it."""
 
@@ -49,6 +55,7 @@ def exposed() -> dict[str, set[str]]:
     """The labels of each name that a process exposes which has seen one of everything."""
     metrics = Metrics()
     metrics.describe_hashing(Idle(), backend="PyNaCl", memory_kib=19456, passes=2, threads=1)
+    metrics.describe_news(Fresh())
     metrics.login_ended("failure", "wrong_password")
     metrics.hash_computed(0.001, 0.01)
     metrics.database_used("read", 0.001)

@@ -6,15 +6,20 @@ The application is an ordinary Quart application with a guard, so your own route
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
 
 from quart import Quart
 
 from watchword import endpoints
 from watchword.clock import system_clock
+from watchword.denials import Denials
 from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools
+from watchword.flows.housekeeping import keep_tidy
+from watchword.flows.revocations import catch_up, follow
 from watchword.flows.rotation import load_ring
 from watchword.guard import Guard
 from watchword.keys import KeyRefused, KeyRing
@@ -22,6 +27,7 @@ from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.passwords import Hasher, Parameters
 from watchword.passwords.pool import Observer, nobody_looks
+from watchword.refresh_tokens import RefreshKeys
 from watchword.settings import Settings
 from watchword.store import Store, migrations, store_at
 from watchword.tokens import Profile
@@ -42,7 +48,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
     tools = build_tools(settings, clock=clock)
     app = Quart("watchword", static_folder=None)
     app.config.update(WATCHWORD_ISSUER=settings.issuer, WATCHWORD_AUDIENCE=settings.audience)
-    Guard(app, keys=tools.ring, clock=clock)
+    Guard(app, keys=tools.ring, clock=clock, denials=tools.denials)
     endpoints.mount(app, tools)
     running = AsyncExitStack()
 
@@ -50,10 +56,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
     async def start() -> None:
         _leave_sigterm_to_the_master()
         await start_tools(tools, settings, running)
+        _run_beside(follow(tools.denials, store=tools.store, clock=clock), running)
+        _run_beside(keep_tidy(tools.store, clock=clock), running)
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
-            exposing = asyncio.create_task(tools.metrics.expose(host, port + worker))
-            running.push_async_callback(_ended, exposing)
+            _run_beside(tools.metrics.expose(host, port + worker), running)
 
     @app.after_serving
     async def stop() -> None:
@@ -67,12 +74,22 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     metrics = Metrics()
     with _naming_the_database():
         store = store_at(settings.database_url, observe=metrics.database_used)
+    denials = Denials(monotonic=time.monotonic)
+    metrics.describe_news(denials)
     return Tools(
         store=store,
         hasher=build_hasher(settings, observe=metrics.hash_computed),
         ring=KeyRing(),
+        refresh_keys=RefreshKeys(settings.secret_key, settings.secret_key_fallbacks),
+        denials=denials,
         profile=Profile(issuer=settings.issuer, audience=settings.audience),
-        lifetimes=Lifetimes(access_token=settings.access_token_lifetime, session=settings.session_lifetime),
+        lifetimes=Lifetimes(
+            access_token=settings.access_token_lifetime,
+            idle=settings.refresh_idle_lifetime,
+            session=settings.session_lifetime,
+            grace=settings.refresh_grace,
+        ),
+        password_min_length=settings.password_min_length,
         clock=clock,
         metrics=metrics,
     )
@@ -104,7 +121,7 @@ def build_hasher(settings: Settings, *, observe: Observer = nobody_looks) -> Has
 
 
 async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:
-    """Open the database, load the keys, choose what computes hashes.
+    """Open the database, load the keys and which sessions have ended, choose what computes hashes.
 
     What was opened is on the stack, or closed again if the start fails.
 
@@ -117,6 +134,8 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
         await _load_keys(tools.ring, store=tools.store, settings=settings, clock=tools.clock)
+        with _naming_the_database():
+            await catch_up(tools.denials, store=tools.store, clock=tools.clock)
         backend = await asyncio.to_thread(lambda: tools.hasher.backend)
         tools.metrics.describe_hashing(
             tools.hasher.pool,
@@ -164,9 +183,15 @@ def _naming_the_database() -> Iterator[None]:
         raise SettingRefused("DATABASE_URL", f"needs {fault.name}; install watchword[postgresql]") from fault
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+def _run_beside(work: Coroutine[Any, Any, None], running: AsyncExitStack) -> None:
+    """Let work go on beside the requests until the application stops."""
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    running.push_async_callback(end)
 
 
 def _leave_sigterm_to_the_master() -> None:

@@ -8,15 +8,18 @@
     ├── TokenRefused            this bearer may not pass
     │   ├── MissingToken            there is no token
     │   ├── InvalidToken            the token is not one of ours, or is over
-    │   └── InsufficientScope       a good token that does not cover this
+    │   ├── InsufficientScope       a good token that does not cover this
+    │   └── FreshLoginRequired      a good token whose login is too long ago
+    ├── InvalidRefreshToken     never given, exchanged before, or its session is over
     ├── InvalidUsername         no name in the sense of RFC 8265
     ├── WeakPassword            a rule for new passwords is broken; says which
     ├── UserExists              the name is taken
     ├── UnknownUser             nobody has the name
+    ├── UnknownSession          there is no such session, or it is somebody else's
     ├── UnreadableHash          a stored password hash that no back end can check
     ├── TryLater                nothing is wrong with the request
     │   ├── Overloaded              more work is queued than can be done in time
-    │   └── Unavailable             the database is away, slow or locked
+    │   └── Unavailable             the database is away, slow or locked, or its news are too old
     └── StartRefused            the service must not start like this
         ├── SettingRefused          a setting is missing or wrong; names it
         └── SchemaRefused           the database is behind, ahead or foreign
@@ -72,6 +75,25 @@ class InsufficientScope(TokenRefused):
         self.required = required
 
 
+class FreshLoginRequired(TokenRefused):
+    """The token is good, and the password was proven too long ago (RFC 9470).
+
+    Attributes:
+        max_age: the seconds that may have passed since.
+    """
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__(f"needs a login within {max_age} s")
+        self.max_age = max_age
+
+
+class InvalidRefreshToken(WatchwordError):
+    """Malformed, forged, exchanged before, expired or ended: outside they are one.
+
+    The message is for tests and debuggers; a client never learns which it was.
+    """
+
+
 class InvalidUsername(WatchwordError):
     """Not a user name: empty, too long, or with characters that RFC 8265 disallows."""
 
@@ -96,6 +118,10 @@ class UnknownUser(WatchwordError):
     """Nobody has this name."""
 
 
+class UnknownSession(WatchwordError):
+    """There is no such session, or it belongs to somebody else."""
+
+
 class UnreadableHash(WatchwordError):
     """A stored password hash that is no Argon2 string, or one beyond what we compute."""
 
@@ -117,7 +143,7 @@ class Overloaded(TryLater):
 
 
 class Unavailable(TryLater):
-    """The database is away, slow or locked."""
+    """The database is away, slow or locked, or has told nothing for so long that a token cannot be judged."""
 
 
 class StartRefused(WatchwordError):

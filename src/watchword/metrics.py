@@ -39,6 +39,15 @@ class Queue(Protocol):
         ...
 
 
+class News(Protocol):
+    """What those who check tokens let be seen of what they know."""
+
+    @property
+    def staleness(self) -> float:
+        """Seconds for which a session that ended elsewhere may have gone unnoticed."""
+        ...
+
+
 class Metrics:
     """The instruments of one process.
 
@@ -114,6 +123,15 @@ class Metrics:
             registry=self.registry,
         )
         wait.set_function(lambda: queue.expected_wait)
+
+    def describe_news(self, news: News) -> None:
+        """Show how old the latest news of ended sessions are."""
+        staleness = Gauge(
+            "watchword_revocation_staleness_seconds",
+            "For how long a session that ended elsewhere may have gone unnoticed.",
+            registry=self.registry,
+        )
+        staleness.set_function(lambda: news.staleness)
 
     def login_ended(self, outcome: str, reason: str = "") -> None:
         """Count an attempt to log in: its outcome, and the reason of a refusal."""

@@ -1,12 +1,13 @@
-"""What Watchword is about: users, sessions, access tokens. Frozen values, no I/O, no clock of their own.
+"""What Watchword is about: users, sessions, tokens, revocations. Frozen values, no I/O, no clock of their own.
 
 Times are whole seconds since the epoch, in UTC, as in a JWT's NumericDate (RFC 7519 §2).
 """
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Final, Self
 
 from watchword.errors import InvalidRequest
 
@@ -51,20 +52,110 @@ class User:
         return self.disabled_at is not None
 
 
+class Presented(Enum):
+    """What a refresh token with a good MAC is, by its counter and the session's (RFC 9700 §4.14.2).
+
+    Attributes:
+        CURRENT: the newest one, which may be exchanged.
+        PREDECESSOR: the one just before, within the grace: its answer may have been lost, and is given again.
+        REUSED: exchanged longer ago. Two hold tokens of one session, and one of them is a thief.
+        AHEAD: never given out by this database, which then was restored from a backup.
+    """
+
+    CURRENT = auto()
+    PREDECESSOR = auto()
+    REUSED = auto()
+    AHEAD = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One login: what a logout ends, and what every token of that login names as ``sid``.
 
     Attributes:
-        id: 128 random bits.
+        id: 128 random bits, never reused.
         user_id: whose it is.
         auth_time: when the password was proven.
         expires_at: after which nothing prolongs it.
+        salt: 128 random bits that, together with SECRET_KEY, key the MAC of its refresh tokens.
+        counter: how often it was refreshed; the counter of its newest refresh token.
+        refreshed_at: when it was last refreshed, or began.
+        ends_at: when it ends if it is not refreshed before; never after ``expires_at``.
+        token_expires_at: when the last of its access tokens expires, and so for how long its end must be remembered.
+        password_version: of the user's passwords the one that was proven.
+        network: where the login came from, as ``networks.network_of`` writes it.
+        user_agent: what the client called itself then.
     """
 
     id: str
     user_id: str
     auth_time: int
+    expires_at: int
+    salt: bytes = field(repr=False)
+    counter: int
+    refreshed_at: int
+    ends_at: int
+    token_expires_at: int
+    password_version: int
+    network: str
+    user_agent: str
+
+    def is_over(self, *, now: int) -> bool:
+        """Whether it has ended by itself, idle for too long or as old as a session may get."""
+        return now >= self.ends_at
+
+    def presented(self, counter: int, *, now: int, grace: int) -> Presented:
+        """Judge a refresh token of this session.
+
+        Args:
+            counter: the token's.
+            now: the time.
+            grace: seconds for which the predecessor of the newest token is still answered; 0 for never.
+        """
+        if counter == self.counter:
+            return Presented.CURRENT
+        if counter > self.counter:
+            return Presented.AHEAD
+        # Another node's clock may be a little behind the one that refreshed; no age is below 0.
+        if counter == self.counter - 1 and max(0, now - self.refreshed_at) < grace:
+            return Presented.PREDECESSOR
+        return Presented.REUSED
+
+    def refreshed(self, *, now: int, idle: int) -> Self:
+        """The session after one more refresh: its idle time begins anew, ``expires_at`` stays.
+
+        Args:
+            now: the time; a clock that was put back does not make the last refresh younger.
+            idle: seconds after which the session ends unless it is refreshed again.
+        """
+        at = max(now, self.refreshed_at)
+        return replace(self, counter=self.counter + 1, refreshed_at=at, ends_at=min(self.expires_at, at + idle))
+
+    def with_token(self, *, now: int, lifetime: int) -> Self:
+        """The session after it was given an access token, which never outlives it.
+
+        Args:
+            now: the time.
+            lifetime: seconds that the token may live.
+        """
+        expiry = min(now + lifetime, self.ends_at)
+        return replace(self, token_expires_at=max(self.token_expires_at, expiry))
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The end of a session before its time, for all processes to learn.
+
+    Attributes:
+        seq: increases in the order in which revocations were committed.
+        session_id: what ended.
+        revoked_at: when.
+        expires_at: when the last of its access tokens expires.
+    """
+
+    seq: int
+    session_id: str
+    revoked_at: int
     expires_at: int
 
 

@@ -44,6 +44,10 @@ _TABLE: tuple[tuple[type[errors.WatchwordError], int, str, str | None], ...] = (
     (errors.MissingToken, 401, "missing_token", "A bearer token is required"),
     (errors.InvalidToken, 401, "invalid_token", "The token is invalid or has expired"),
     (errors.InsufficientScope, 403, "insufficient_scope", "The token does not cover this"),
+    (errors.FreshLoginRequired, 401, "fresh_login_required", "Please log in again to do this"),
+    (errors.InvalidRefreshToken, 401, "invalid_refresh_token", "The refresh token is invalid or has expired"),
+    (errors.UnknownSession, 404, "not_found", "There is nothing here"),
+    (errors.WeakPassword, 422, "weak_password", "The new password breaks a rule"),
     (errors.Overloaded, 503, "overloaded", "Too many logins at once, please try again"),
     (errors.Unavailable, 503, "unavailable", "The service is not available right now, please try again"),
 )
@@ -63,7 +67,8 @@ def problem_of(refusal: errors.WatchwordError) -> Problem:
     """Look a refusal up in the table; what no row foresees is an internal error."""
     for reason, status, code, sentence in _TABLE:
         if isinstance(refusal, reason):
-            return Problem(status, code, sentence or str(refusal), headers=_headers_of(refusal))
+            headers, details = _headers_of(refusal), _details_of(refusal)
+            return Problem(status, code, sentence or str(refusal), headers=headers, details=details)
     return INTERNAL_ERROR
 
 
@@ -82,10 +87,17 @@ def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
     if isinstance(refusal, errors.TryLater):
         return {"Retry-After": str(refusal.retry_after)}
     challenge = f'Bearer realm="{REALM}"'
-    if isinstance(refusal, errors.InvalidCredentials | errors.MissingToken):
-        return {"WWW-Authenticate": challenge}  # RFC 6750 §3.1: no error code where no token was sent
+    if isinstance(refusal, errors.InvalidCredentials | errors.MissingToken | errors.InvalidRefreshToken):
+        return {"WWW-Authenticate": challenge}  # RFC 6750 §3.1: no error code where no bearer token was sent
     if isinstance(refusal, errors.InvalidToken):
         return {"WWW-Authenticate": f'{challenge}, error="invalid_token"'}
     if isinstance(refusal, errors.InsufficientScope):
         return {"WWW-Authenticate": f'{challenge}, error="insufficient_scope", scope="{refusal.required}"'}
+    if isinstance(refusal, errors.FreshLoginRequired):  # RFC 9470 §3
+        error = 'error="insufficient_user_authentication", error_description="A more recent login is required"'
+        return {"WWW-Authenticate": f'{challenge}, {error}, max_age="{refusal.max_age}"'}
     return {}
+
+
+def _details_of(refusal: errors.WatchwordError) -> dict[str, object]:
+    return {"reasons": list(refusal.reasons)} if isinstance(refusal, errors.WeakPassword) else {}

@@ -48,13 +48,15 @@ class Settings:
     Attributes:
         instance: the folder of the generated secret and of the SQLite file.
         database_url: ``sqlite:///PATH`` or ``postgresql://…``.
-        secret_key: seals signing keys and, under HS256, signs.
+        secret_key: seals signing keys, keys the MAC of refresh tokens and, under HS256, signs.
         secret_key_fallbacks: its predecessors, which still open and verify.
         algorithm: what signs access tokens: one of ``ALGORITHMS``.
         issuer: the exact ``iss`` of our tokens.
         audience: the exact ``aud``, or None for none, which is the default under HS256.
         access_token_lifetime: from ``iat`` to ``exp``.
-        session_lifetime: from login to the session's end.
+        refresh_idle_lifetime: from a refresh, or the login, to the end of a session that is not refreshed again.
+        session_lifetime: from login to the session's end, however often it is refreshed.
+        refresh_grace: for how long after a refresh the token that was exchanged gets the same answer again.
         hash_memory_kib: Argon2id's memory.
         hash_passes: Argon2id's passes.
         hash_threads: how many hashes this process computes at once.
@@ -71,7 +73,9 @@ class Settings:
     issuer: str = "http://127.0.0.1:8000"
     audience: str | None = "watchword"
     access_token_lifetime: int = 900
+    refresh_idle_lifetime: int = 604_800
     session_lifetime: int = 2_592_000
+    refresh_grace: int = 10
     hash_memory_kib: int = 19_456
     hash_passes: int = 2
     hash_threads: int = field(default_factory=cores)
@@ -99,7 +103,9 @@ class Settings:
             issuer=source.get("ISSUER", _issuer, "http://127.0.0.1:8000"),
             audience=source.get("AUDIENCE", _text, default_audience),
             access_token_lifetime=source.get("ACCESS_TOKEN_LIFETIME", _integer(1, 86_400), 900),
+            refresh_idle_lifetime=source.get("REFRESH_IDLE_LIFETIME", _integer(60, 31_536_000), 604_800),
             session_lifetime=source.get("SESSION_LIFETIME", _integer(60, 31_536_000), 2_592_000),
+            refresh_grace=source.get("REFRESH_GRACE", _integer(0, 300), 10),
             hash_memory_kib=source.get("HASH_MEMORY_KIB", _integer(8, MAX_HASH_MEMORY_KIB), 19_456),
             hash_passes=source.get("HASH_PASSES", _integer(1, MAX_HASH_PASSES), 2),
             hash_threads=source.get("HASH_THREADS", _integer(1, 1024), cores()),

@@ -113,8 +113,11 @@ class TestGoodLogin:
             "token": str,
             "token_type": str,
             "expires_in": int,
+            "refresh_token": str,
+            "refresh_expires_in": int,
         }
         assert (members["token_type"], members["expires_in"]) == ("Bearer", settings.access_token_lifetime)
+        assert members["refresh_expires_in"] == settings.refresh_idle_lifetime
 
     async def test_the_token_says_who_and_for_how_long(self, tools: Tools, client: Client, clock: FakeClock) -> None:
         """The claims name the user, the scope, the session that was opened, and the times of this login."""

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import PASSWORD, add_user
+from tests.builders import PASSWORD, add_user, log_in
 from watchword.errors import InvalidCredentials, Unavailable
 from watchword.flows import Tools, admin, imports
 from watchword.flows.imports import Outcome, import_users
-from watchword.flows.login import log_in
 from watchword.model import User
 from watchword.passwords import Hasher, Parameters
 from watchword.store import users

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import PASSWORD, FakeClock, add_user, insert_user
+from tests.builders import PASSWORD, FakeClock, add_user, insert_user, log_in
 from watchword import tokens
 from watchword.errors import InvalidCredentials, InvalidRequest, Overloaded
 from watchword.flows import Tools, admin
-from watchword.flows.login import log_in
 from watchword.model import AccessToken
 from watchword.passwords import EncodedHash, Hasher, Parameters, Verified
 from watchword.passwords.pool import Place
@@ -88,10 +87,10 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
             if change == "disable":
                 await admin.disable_user(tools.store, username="alice", now=1)
             elif change == "delete":
-                await admin.delete_user(tools.store, username="alice")
+                await admin.delete_user(tools.store, username="alice", now=1)
             else:
                 await admin.set_password(
-                    tools.store, self, username="alice", password="another long password", min_length=8
+                    tools.store, self, username="alice", password="another long password", min_length=8, now=1
                 )
             return verified
 

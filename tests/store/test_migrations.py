@@ -6,13 +6,15 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, pool, text
@@ -21,18 +23,19 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.postgresql import fresh_database
 from watchword.errors import SchemaRefused, Unavailable
-from watchword.store import Store, migrations, store_at
+from watchword.model import Session
+from watchword.store import Store, migrations, sessions, store_at
 from watchword.store.connection import Statement
 from watchword.store.schema import metadata
 
 ALEMBIC = Path(__file__).parents[2] / "alembic"
 
-BROKEN = """
+BROKEN = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "next"
+down_revision = "{migrations.HEAD}"
 
 
 def upgrade():
@@ -52,14 +55,6 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         with fresh_database(request.getfixturevalue("postgresql_server")) as url:
             yield url
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    """An open store on a fresh database."""
-    store = await store_at(database_url).open()
-    yield store
-    await store.close()
 
 
 def ask(url: str, question: Any) -> Any:
@@ -157,7 +152,7 @@ def test_a_migration_that_fails_leaves_nothing(
         migrations.upgrade(empty_url)
     before = tables(empty_url)
     scripts = Path(shutil.copytree(ALEMBIC, tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__")))
-    planted = scripts / "versions" / "0002_broken.py"
+    planted = scripts / "versions" / "next_broken.py"
     planted.write_text(BROKEN)
     monkeypatch.setattr(migrations, "_scripts", lambda: scripts)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the mended file has the same time and nearly the same size
@@ -171,7 +166,7 @@ def test_a_migration_that_fails_leaves_nothing(
     assert "nickname" in after["users"]
     assert "half" in after
     version = text("SELECT version_num FROM alembic_version")
-    assert ask(empty_url, lambda connection: connection.execute(version).all()) == [("0002",)]
+    assert ask(empty_url, lambda connection: connection.execute(version).all()) == [("next",)]
 
 
 async def test_the_right_schema_passes(store: Store) -> None:
@@ -221,6 +216,37 @@ def test_an_unknown_schema_is_not_upgraded(empty_url: str) -> None:
     asyncio.run(forge())
     with pytest.raises(SchemaRefused, match=r"WATCHWORD_DATABASE_URL: .* does not know"):
         migrations.upgrade(empty_url)
+
+
+def test_sessions_of_before_refresh_tokens_go_on_and_have_none(empty_url: str) -> None:
+    """A row of schema 0001 ends when it would have ended, and nobody could have a refresh token of its own salt."""
+    config = Config()
+    config.set_main_option("script_location", str(ALEMBIC))
+    config.attributes["url"] = empty_url
+    command.upgrade(config, "0001")
+
+    async def insert() -> None:
+        store = await store_at(empty_url).open()
+        for statement in (
+            "INSERT INTO users VALUES ('u', 'alice', 'alice', 'a hash', 3, '', NULL, 1)",
+            "INSERT INTO sessions (id, user_id, auth_time, expires_at) VALUES ('s', 'u', 1000, 5000), ('t', 'u', 1, 2)",
+        ):
+            await set_version(store, statement)
+        await store.close()
+
+    async def read() -> list[Session]:
+        store = await store_at(empty_url).open()
+        rows = await store.read(lambda connection: sessions.of_user(connection, user_id="u", now=0))
+        await store.close()
+        return rows
+
+    asyncio.run(insert())
+    migrations.upgrade(empty_url)
+    first, second = asyncio.run(read())
+    assert (first.id, first.ends_at, first.refreshed_at, first.counter) == ("s", 5000, 1000, 0)
+    assert (first.password_version, first.token_expires_at) == (3, 1000 + 86_400)
+    assert len(first.salt) == len(second.salt) == 16
+    assert first.salt != second.salt
 
 
 def test_sqlite_is_in_wal_mode_and_private(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from functools import partial
 import asyncpg
 import pytest
 
+from tests.builders import a_session, a_user
 from watchword.errors import Unavailable, UnknownUser, UserExists
 from watchword.identifiers import new_id
-from watchword.model import SealedKey, Session, User
+from watchword.model import SealedKey, User
 from watchword.store import PATIENCE, Store, sessions, signing_keys, store_at, users
 from watchword.store.connection import Connection, Statement
 
@@ -22,29 +23,6 @@ COUNT_SESSIONS = Statement("SELECT count(*) FROM sessions")
 A_WHILE = Statement(
     "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) SELECT count(*) FROM n"
 )
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    """An open store on a fresh database."""
-    store = await store_at(database_url).open()
-    yield store
-    await store.close()
-
-
-def a_user(username: str = "Alice", **changes: object) -> User:
-    """A user as it might stand in the table."""
-    user = User(
-        id=new_id(),
-        username=username,
-        canonical_name=username.lower(),
-        password_hash="a hash",
-        password_version=1,
-        scope="reports:read",
-        disabled_at=None,
-        created_at=1_800_000_000,
-    )
-    return replace(user, **changes)  # type: ignore[arg-type]
 
 
 async def add(store: Store, *rows: User) -> None:
@@ -89,11 +67,6 @@ async def somebody_holding_the_lock(url: str) -> AsyncIterator[None]:
             await holder.execute(update)
             yield
         await holder.close()
-
-
-def a_session(user: User) -> Session:
-    """A session of a user."""
-    return Session(id=new_id(), user_id=user.id, auth_time=1_800_000_000, expires_at=1_800_000_900)
 
 
 async def test_a_user_comes_back_as_stored(store: Store) -> None:

@@ -162,7 +162,7 @@ def test_every_block_of_the_readme_runs(newcomer: Newcomer) -> None:
 
     answers = [json.loads(line) for line in "\n".join(said).splitlines() if line.startswith("{")]
     token_answer, me, reports = answers[:3]
-    assert token_answer.keys() == {"token", "token_type", "expires_in"}
+    assert token_answer.keys() == {"token", "token_type", "expires_in", "refresh_token", "refresh_expires_in"}
     assert me["username"] == "alice"
     assert reports == {"reports_for": "alice"}
     assert "Would add 1" in "".join(said)

@@ -18,6 +18,7 @@ _HOMES: Final = {
     "serve": "serve",
     "doctor": "service",
     "users": "users",
+    "sessions": "sessions",
     "calibrate": "calibrate",
     "bench": "bench",
 }

@@ -1,27 +1,25 @@
 """Commands about users."""
 
-import asyncio
 import json
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from watchword import app
+from watchword.cli.database import with_store
 from watchword.clock import system_clock
 from watchword.errors import UnknownUser, UserExists
 from watchword.flows import admin
 from watchword.flows.imports import import_users
 from watchword.settings import Settings
-from watchword.store import Store, migrations
-
-T = TypeVar("T")
+from watchword.store import Store
 
 name_argument = click.argument("name")
 password_option = click.option(
@@ -55,7 +53,7 @@ def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
         )
 
     try:
-        _with_store(settings, story)
+        with_store(settings, story)
     except UserExists:
         raise click.ClickException(f"there is a user {name} already") from None
     click.echo(f"Added {name}.")
@@ -74,13 +72,13 @@ def list_(as_json: bool) -> None:
             else:
                 click.echo(f"{user.username}\t{'disabled' if user.is_disabled else 'enabled'}\t{user.scope}")
 
-    _with_store(Settings.read(), story)
+    with_store(Settings.read(), story)
 
 
 @users.command()
 @name_argument
 def disable(name: str) -> None:
-    """Lock a user out."""
+    """Lock a user out; all sessions end."""
     _change(name, lambda store: admin.disable_user(store, username=name, now=system_clock()))
     click.echo(f"Disabled {name}.")
 
@@ -96,8 +94,8 @@ def enable(name: str) -> None:
 @users.command()
 @name_argument
 def delete(name: str) -> None:
-    """Remove an account and its sessions for good."""
-    _change(name, lambda store: admin.delete_user(store, username=name))
+    """Remove an account for good; all sessions end."""
+    _change(name, lambda store: admin.delete_user(store, username=name, now=system_clock()))
     click.echo(f"Deleted {name}.")
 
 
@@ -105,7 +103,7 @@ def delete(name: str) -> None:
 @name_argument
 @password_option
 def set_password(name: str, password_stdin: bool) -> None:
-    """Give a user a new password."""
+    """Give a user a new password; all sessions end."""
     settings = Settings.read()
     password = _ask_password(from_stdin=password_stdin)
     _change(
@@ -116,6 +114,7 @@ def set_password(name: str, password_stdin: bool) -> None:
             username=name,
             password=password,
             min_length=settings.password_min_length,
+            now=system_clock(),
         ),
     )
     click.echo(f"Set the password of {name}.")
@@ -149,7 +148,7 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
                     reason = outcome.reason or "there is such a user already; left as it is"
                     click.echo(f"line {outcome.line}: {outcome.status}: {reason}", err=True)
 
-    _with_store(settings, story)
+    with_store(settings, story)
     if as_json:
         click.echo(json.dumps({**totals, "dry_run": dry_run}))
     else:
@@ -161,18 +160,9 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
 
 def _change(name: str, story: Callable[[Store], Awaitable[None]]) -> None:
     try:
-        _with_store(Settings.read(), story)
+        with_store(Settings.read(), story)
     except UnknownUser:
         raise click.ClickException(f"there is no user {name}") from None
-
-
-def _with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with app.open_store(settings) as store:
-            await migrations.check(store)
-            return await story(store)
-
-    return asyncio.run(run())
 
 
 def _ask_password(*, from_stdin: bool) -> str:

@@ -3,7 +3,7 @@
 Each view takes the instruments; ``mount`` hands them over and puts the guard before those that ask for a bearer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum, auto
 from functools import partial
 from typing import Final, NamedTuple
@@ -16,13 +16,20 @@ from watchword.endpoints.doorstep import watch_the_doorstep
 from watchword.endpoints.health import healthz, readyz
 from watchword.endpoints.jwks import jwks
 from watchword.endpoints.login import login
+from watchword.endpoints.logout import logout
 from watchword.endpoints.me import me
+from watchword.endpoints.password import change_password
+from watchword.endpoints.refresh import refresh
+from watchword.endpoints.sessions import end_session, list_sessions
 from watchword.flows import Tools
 from watchword.guard import token_required
 from watchword.guard.extension import checkpoint_of
 
 MAX_BODY_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10
+
+View = Callable[..., Awaitable[Response]]
+"""What answers a route, given the instruments and the parts of the path that vary."""
 
 
 class Caller(Enum):
@@ -37,13 +44,18 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    view: Callable[[Tools], Awaitable[Response]]
+    view: View
     caller: Caller
 
 
 ROUTES: Final = (
     Route("POST", "/login", login, Caller.ANYONE),
+    Route("POST", "/refresh", refresh, Caller.ANYONE),
+    Route("POST", "/logout", logout, Caller.BEARER),
     Route("GET", "/me", me, Caller.BEARER),
+    Route("GET", "/sessions", list_sessions, Caller.BEARER),
+    Route("DELETE", "/sessions/<session_id>", end_session, Caller.BEARER),
+    Route("POST", "/password/change", change_password, Caller.BEARER),
     Route("GET", "/.well-known/jwks.json", jwks, Caller.ANYONE),
     Route("GET", "/healthz", healthz, Caller.ANYONE),
     Route("GET", "/readyz", readyz, Caller.ANYONE),
@@ -56,7 +68,7 @@ def mount(app: Quart, tools: Tools) -> None:
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
-    is_ours = frozenset(route.path for route in ROUTES).__contains__
+    is_ours = _matcher(route.path for route in ROUTES)
     app.asgi_http_class = direct_connection(is_ours)
     shape_all(app)
     watch_the_doorstep(app, is_ours=is_ours, checkpoint=checkpoint_of(app), metrics=tools.metrics)
@@ -69,3 +81,12 @@ def mount(app: Quart, tools: Tools) -> None:
             methods=[route.method],
             provide_automatic_options=False,
         )
+
+
+def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Tells whether a path is one of these, in which a last part in angle brackets stands for anything."""
+    fixed, folders = set[str](), set[str]()
+    for path in paths:
+        folder, bracket, _ = path.partition("<")
+        (folders if bracket else fixed).add(folder)
+    return lambda path: path in fixed or f"{path.rpartition('/')[0]}/" in folders

@@ -23,6 +23,14 @@ def answer(body: object, *, status: int = 200, headers: dict[str, str] | None = 
     return Response(msgspec.json.encode(body), status, headers, content_type="application/json")
 
 
+def done() -> Response:
+    """204: it was done, and there is nothing to say."""
+    response = Response(b"", 204)
+    for name in ("Content-Type", "Content-Length"):  # RFC 9110 §8.6: the second must not be there
+        response.headers.pop(name, None)
+    return response
+
+
 def refuse(problem: Problem, *, headers: dict[str, str] | None = None) -> Response:
     """An error answer (DESIGN §1)."""
     exchange = _current_exchange()

@@ -1,6 +1,6 @@
 """Read a request's JSON body, once and strictly, into the named fields of a struct."""
 
-from typing import TypeVar, cast
+from typing import Annotated, TypeVar, cast
 
 import msgspec
 from quart import request
@@ -9,6 +9,9 @@ from watchword import strictjson
 from watchword.errors import InvalidRequest, UnsupportedMediaType
 
 T = TypeVar("T")
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+"""A field that must not be empty."""
 
 
 async def read_body(kind: type[T]) -> T:

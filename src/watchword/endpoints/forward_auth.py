@@ -10,7 +10,7 @@ from urllib.parse import quote
 from hypercorn.typing import HTTPScope
 
 from watchword.endpoints.exchange import Exchange
-from watchword.errors import TokenRefused
+from watchword.errors import TokenRefused, Unavailable
 from watchword.guard.extension import Checkpoint
 from watchword.problems import problem_of, problem_of_status
 
@@ -32,7 +32,7 @@ async def forward_auth(exchange: Exchange, scope: HTTPScope, checkpoint: Checkpo
     sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
     try:
         token = checkpoint.admit(sent)
-    except TokenRefused as reason:
+    except (TokenRefused, Unavailable) as reason:
         await exchange.refuse(problem_of(reason))
         return
     await exchange.answer(

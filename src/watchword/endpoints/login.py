@@ -1,16 +1,16 @@
-"""POST /login: credentials in, a token out."""
-
-from typing import Annotated
+"""POST /login: credentials in, tokens out."""
 
 import msgspec
-from quart import Response
+from quart import Response, request
 
-from watchword.endpoints.answers import answer
-from watchword.endpoints.bodies import read_body
+from watchword.endpoints.bodies import Text, read_body
+from watchword.endpoints.tokens import token_answer
 from watchword.flows import Tools
 from watchword.flows.login import log_in
+from watchword.networks import network_of
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
+_MAX_USER_AGENT = 200
+"""Characters that are kept: enough to know one's own devices by."""
 
 
 class Credentials(msgspec.Struct):
@@ -20,19 +20,19 @@ class Credentials(msgspec.Struct):
     password: Text
 
 
-class TokenAnswer(msgspec.Struct):
-    """What it gets (RFC 6749 §5.1, but that the tutorial's clients look for ``token``)."""
-
-    token: str
-    token_type: str
-    expires_in: int
-
-
 async def login(tools: Tools) -> Response:
-    """Exchange credentials for an access token."""
+    """Exchange credentials for tokens."""
     credentials = await read_body(Credentials)
-    issued = await log_in(tools, username=credentials.username, password=credentials.password)
-    return answer(
-        TokenAnswer(token=issued.token, token_type="Bearer", expires_in=issued.expires_in),
-        headers={"Pragma": "no-cache"},  # RFC 6749 §5.1 asks for it beside Cache-Control
+    issued = await log_in(
+        tools,
+        username=credentials.username,
+        password=credentials.password,
+        network=network_of(request.remote_addr),
+        user_agent=_printable(request.headers.get("User-Agent", "")),
     )
+    return token_answer(issued)
+
+
+def _printable(text: str) -> str:
+    """What is shown to people and stored: no control characters, which no database has to take."""
+    return "".join(filter(str.isprintable, text[:_MAX_USER_AGENT]))

@@ -5,10 +5,12 @@ What a story needs is handed to it: the instruments as ``Tools`` or one by one, 
 
 from dataclasses import dataclass
 
+from watchword.denials import Denials
 from watchword.keys import KeyRing
 from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.passwords import Hasher
+from watchword.refresh_tokens import RefreshKeys
 from watchword.store import Store
 from watchword.tokens import Profile
 
@@ -19,11 +21,15 @@ class Lifetimes:
 
     Attributes:
         access_token: from minting to expiry.
-        session: from login to the session's end.
+        idle: from a refresh, or the login, to the end of a session that is not refreshed again.
+        session: from login to the session's end, however often it is refreshed.
+        grace: for how long after a refresh the token that was exchanged gets the same answer again; 0 for never.
     """
 
     access_token: int
+    idle: int
     session: int
+    grace: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,11 @@ class Tools:
         store: the database.
         hasher: computes password hashes, off the event loop.
         ring: the keys that sign and verify.
+        refresh_keys: make and check refresh tokens.
+        denials: the sessions that ended before their time.
         profile: whom tokens are from and for.
         lifetimes: for how long things last.
+        password_min_length: code points of a new password.
         clock: tells the time.
         metrics: counts and times.
     """
@@ -43,7 +52,10 @@ class Tools:
     store: Store
     hasher: Hasher
     ring: KeyRing
+    refresh_keys: RefreshKeys
+    denials: Denials
     profile: Profile
     lifetimes: Lifetimes
+    password_min_length: int
     clock: Clock
     metrics: Metrics

@@ -1,6 +1,8 @@
 """What an administrator does with users: add, list, disable, enable, delete, give a password.
 
-Passwords are hashed before a transaction begins, so that no lock waits for a hash.
+Passwords are hashed before a transaction begins, so that no lock waits for a hash. Whoever is disabled, deleted or
+given another password is logged out everywhere, in the same transaction; the user's row comes first in it, so that a
+login under way is either seen and ended, or sees the change.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -11,7 +13,8 @@ from watchword import usernames
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
 from watchword.passwords import Hasher, check_new_password
-from watchword.store import Store, users
+from watchword.store import Store, sessions, users
+from watchword.store.connection import Connection
 
 _PAGE: Final = 1000
 
@@ -61,8 +64,10 @@ async def list_users(store: Store) -> AsyncIterator[User]:
         after = page[-1].canonical_name
 
 
-async def set_password(store: Store, hasher: Hasher, *, username: str, password: str, min_length: int) -> None:
-    """Give a user a new password.
+async def set_password(
+    store: Store, hasher: Hasher, *, username: str, password: str, min_length: int, now: int
+) -> None:
+    """Give a user a new password; all sessions end.
 
     Raises:
         InvalidRequest: no password.
@@ -72,19 +77,27 @@ async def set_password(store: Store, hasher: Hasher, *, username: str, password:
     canonical_name = usernames.canonical(username)
     check_new_password(password, min_length=min_length)
     password_hash = await hasher.hash(password)
-    await store.write(
-        lambda connection: users.set_password(connection, canonical_name=canonical_name, password_hash=password_hash)
-    )
+
+    async def replace(connection: Connection) -> None:
+        user_id = await users.set_password(connection, canonical_name=canonical_name, password_hash=password_hash)
+        await sessions.end_all(connection, user_id=user_id, now=now)
+
+    await store.write(replace)
 
 
 async def disable_user(store: Store, *, username: str, now: int) -> None:
-    """Lock a user out.
+    """Lock a user out; all sessions end.
 
     Raises:
         UnknownUser: nobody has the name.
     """
     name = usernames.canonical(username)
-    await store.write(lambda connection: users.set_disabled(connection, canonical_name=name, disabled_at=now))
+
+    async def disable(connection: Connection) -> None:
+        user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
+        await sessions.end_all(connection, user_id=user_id, now=now)
+
+    await store.write(disable)
 
 
 async def enable_user(store: Store, *, username: str) -> None:
@@ -94,14 +107,25 @@ async def enable_user(store: Store, *, username: str) -> None:
         UnknownUser: nobody has the name.
     """
     name = usernames.canonical(username)
-    await store.write(lambda connection: users.set_disabled(connection, canonical_name=name, disabled_at=None))
+
+    async def enable(connection: Connection) -> None:
+        await users.set_disabled(connection, canonical_name=name, disabled_at=None)
+
+    await store.write(enable)
 
 
-async def delete_user(store: Store, *, username: str) -> None:
-    """Remove an account and its sessions for good.
+async def delete_user(store: Store, *, username: str, now: int) -> None:
+    """Remove an account for good; all sessions end.
 
     Raises:
         UnknownUser: nobody has the name.
     """
     name = usernames.canonical(username)
-    await store.write(lambda connection: users.delete(connection, canonical_name=name))
+
+    async def end_and_delete(connection: Connection) -> None:
+        # Disabled first: a session that began between its two steps would go with the user, and its token would not.
+        user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
+        await sessions.end_all(connection, user_id=user_id, now=now)
+        await users.delete(connection, canonical_name=name)
+
+    await store.write(end_and_delete)

@@ -1,4 +1,4 @@
-"""The only place where a token is born."""
+"""The only place where tokens are born."""
 
 from dataclasses import dataclass, field
 
@@ -10,20 +10,24 @@ from watchword.model import FIRST_PARTY_CLIENT, AccessToken, Session, User
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What a successful login gives.
+    """What a login or a refresh gives.
 
     Attributes:
         token: the access token, a JWT.
         expires_in: seconds until it expires.
+        refresh_token: what the next one is got with.
+        refresh_expires_in: seconds until the session ends unless it is refreshed.
     """
 
     token: str = field(repr=False)
     expires_in: int
+    refresh_token: str = field(repr=False)
+    refresh_expires_in: int
 
 
 def issue(tools: Tools, *, user: User, session: Session, now: int) -> Issued:
-    """Mint an access token for a session that is stored already."""
-    lifetime = min(tools.lifetimes.access_token, session.expires_at - now)
+    """Mint the tokens of a session that is stored already, as one ``with_token`` of this lifetime."""
+    lifetime = min(tools.lifetimes.access_token, session.ends_at - now)
     claims = AccessToken(
         sub=user.id,
         username=user.username,
@@ -35,4 +39,9 @@ def issue(tools: Tools, *, user: User, session: Session, now: int) -> Issued:
         exp=now + lifetime,
         auth_time=session.auth_time,
     )
-    return Issued(token=tokens.mint(claims, key=tools.ring.signer, profile=tools.profile), expires_in=lifetime)
+    return Issued(
+        token=tokens.mint(claims, key=tools.ring.signer, profile=tools.profile),
+        expires_in=lifetime,
+        refresh_token=tools.refresh_keys.mint(session),
+        refresh_expires_in=session.ends_at - now,
+    )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast, overload
 from quart import current_app, g, has_request_context, request, websocket
 from werkzeug.local import LocalProxy
 
-from watchword.errors import InsufficientScope, MissingToken, TokenRefused
+from watchword.errors import FreshLoginRequired, InsufficientScope, MissingToken, TokenRefused, Unavailable
 from watchword.guard.extension import checkpoint_of
 from watchword.guard.marks import Requirement, View, mark
 from watchword.guard.refusal import refusal_of
@@ -20,8 +20,10 @@ V = TypeVar("V", bound=View)
 @overload
 def token_required(view: V, /) -> V: ...
 @overload
-def token_required(*, scope: str = "", optional: bool = False) -> Callable[[V], V]: ...
-def token_required(view: V | None = None, /, *, scope: str = "", optional: bool = False) -> V | Callable[[V], V]:
+def token_required(*, scope: str = "", optional: bool = False, fresh: int | None = None) -> Callable[[V], V]: ...
+def token_required(
+    view: V | None = None, /, *, scope: str = "", optional: bool = False, fresh: int | None = None
+) -> V | Callable[[V], V]:
     """Let only requests with a valid access token reach a view; for routes, blueprints and WebSockets.
 
         @app.get("/reports")
@@ -29,15 +31,18 @@ def token_required(view: V | None = None, /, *, scope: str = "", optional: bool 
         async def reports(): …
 
     It stands below the route. A request without a token is answered 401, one whose token lacks a scope 403, with the
-    challenges of RFC 6750; a WebSocket is refused before it is accepted.
+    challenges of RFC 6750; a WebSocket is refused before it is accepted. Where the guard follows which sessions have
+    ended and has had no news for too long, the answer is 503.
 
     Args:
         view: the view, where the decorator is used without arguments.
         scope: scopes that the token must cover, separated by spaces.
         optional: also let requests without any token pass; ``current_token`` is then false. A token that is
             sent must be valid all the same.
+        fresh: seconds that may have passed since the password was proven; a token whose login is older is answered
+            401 with the challenge of RFC 9470.
     """
-    requirement = Requirement(scopes=scopes_of(scope), optional=optional)
+    requirement = Requirement(scopes=scopes_of(scope), optional=optional, fresh=fresh)
 
     def guard(view: V) -> V:
         is_async = iscoroutinefunction(view)
@@ -46,7 +51,7 @@ def token_required(view: V | None = None, /, *, scope: str = "", optional: bool 
         async def guarded(*arguments: Any, **options: Any) -> Any:
             try:
                 g.watchword_token = _admit(requirement)
-            except TokenRefused as reason:
+            except (TokenRefused, Unavailable) as reason:
                 raise refusal_of(reason) from None
             run = view if is_async else current_app.ensure_async(view)
             return await run(*arguments, **options)
@@ -59,14 +64,17 @@ def token_required(view: V | None = None, /, *, scope: str = "", optional: bool 
 
 def _admit(requirement: Requirement) -> AccessToken | None:
     headers = (request if has_request_context() else websocket).headers
+    checkpoint = checkpoint_of(current_app)
     try:
-        token = checkpoint_of(current_app).admit(headers.getlist("Authorization"))
+        token = checkpoint.admit(headers.getlist("Authorization"))
     except MissingToken:
         if requirement.optional:
             return None
         raise
     if not requirement.scopes <= token.scopes:
         raise InsufficientScope(" ".join(sorted(requirement.scopes)))
+    if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
+        raise FreshLoginRequired(requirement.fresh)
     return token
 
 

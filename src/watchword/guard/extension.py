@@ -10,6 +10,7 @@ from typing import Final
 from quart import Quart, current_app
 
 from watchword.clock import system_clock
+from watchword.denials import Denials
 from watchword.errors import InvalidToken, MissingToken
 from watchword.guard.marks import unguarded_views
 from watchword.guard.memory import VerifiedTokens
@@ -30,10 +31,12 @@ class Checkpoint:
     Attributes:
         tokens: verifies them, against the application's keys, issuer and audience.
         clock: tells the time.
+        denials: the sessions that have ended before their time; None where nobody tells the application.
     """
 
     tokens: VerifiedTokens
     clock: Clock
+    denials: Denials | None = None
 
     def admit(self, authorization: Sequence[str]) -> AccessToken:
         """Verify the bearer token of a request.
@@ -43,7 +46,8 @@ class Checkpoint:
 
         Raises:
             MissingToken: there is none, or one of another scheme.
-            InvalidToken: more than one (RFC 6750 §2), or one whose token is not valid here.
+            InvalidToken: more than one (RFC 6750 §2), or one whose token is not valid here or whose session has ended.
+            Unavailable: it is not known whether the session has ended.
         """
         if not authorization:
             raise MissingToken
@@ -52,7 +56,10 @@ class Checkpoint:
         scheme, _, text = authorization[0].partition(" ")
         if scheme.lower() != "bearer":
             raise MissingToken
-        return self.tokens.verify(text.lstrip(" "), now=self.clock())
+        token = self.tokens.verify(text.lstrip(" "), now=self.clock())
+        if self.denials is not None:
+            self.denials.check(token.sid)
+        return token
 
 
 class Guard:
@@ -67,6 +74,8 @@ class Guard:
         issuer: the login service's ISSUER setting.
         audience: its AUDIENCE setting; without ``keys`` tokens name no audience unless this says so.
         clock: tells the time.
+        denials: the sessions that have ended before their time, kept up to date by the caller; without them a token
+            is good until it expires.
     """
 
     def __init__(
@@ -77,11 +86,13 @@ class Guard:
         issuer: str | None = None,
         audience: str | None = None,
         clock: Clock = system_clock,
+        denials: Denials | None = None,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
+        self._denials = denials
         if app is not None:
             self.init_app(app)
 
@@ -99,7 +110,7 @@ class Guard:
             issuer=self._issuer or app.config.get("WATCHWORD_ISSUER", _DEFAULT_ISSUER),
             audience=self._audience or app.config.get("WATCHWORD_AUDIENCE", default_audience),
         )
-        app.extensions[EXTENSION] = Checkpoint(VerifiedTokens(ring, profile), clock=self._clock)
+        app.extensions[EXTENSION] = Checkpoint(VerifiedTokens(ring, profile), clock=self._clock, denials=self._denials)
         app.before_serving(_refuse_decorators_in_the_wrong_order)
 
 

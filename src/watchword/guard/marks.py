@@ -28,10 +28,12 @@ class Requirement:
     Attributes:
         scopes: which it must cover, all of them.
         optional: whether the caller may also have no token.
+        fresh: seconds that may have passed since the login; None for any time.
     """
 
     scopes: Scopes
     optional: bool
+    fresh: int | None = None
 
 
 def mark(guarded: View, *, view: View, requirement: Requirement) -> None:

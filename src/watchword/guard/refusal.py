@@ -1,20 +1,20 @@
 """A refusal as the exception that Quart turns into an answer, in the words of ``watchword.problems``.
 
-An ``HTTPException``, so that an application may reshape it with an error handler as it would any 401 or 403.
+An ``HTTPException``, so that an application may reshape it with an error handler as it would any 401, 403 or 503.
 """
 
 import json
 from typing import Any, Final
 
 from quart import g, has_app_context
-from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
 
-from watchword.errors import TokenRefused
+from watchword.errors import TokenRefused, Unavailable
 from watchword.problems import Problem, problem_of
 
 
 class Refusal(HTTPException):
-    """A bearer who may not pass.
+    """A bearer who may not pass, or not now.
 
     Attributes:
         problem: status, code, sentence and challenge of the answer.
@@ -30,7 +30,7 @@ class Refusal(HTTPException):
         return json.dumps(self.problem.body(request_id=request_id))
 
     def get_headers(self, *_: Any, **__: Any) -> list[tuple[str, str]]:
-        """The challenge (RFC 6750 §3); no cache may keep the answer."""
+        """The challenge (RFC 6750 §3) or when to come back; no cache may keep the answer."""
         return [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *self.problem.headers.items()]
 
 
@@ -43,10 +43,14 @@ class _Forbidden(Refusal, Forbidden):
     pass
 
 
-_KINDS: Final[dict[int, type[Refusal]]] = {401: _Unauthorized, 403: _Forbidden}
+class _Unavailable(Refusal, ServiceUnavailable):
+    pass
 
 
-def refusal_of(reason: TokenRefused) -> Refusal:
+_KINDS: Final[dict[int, type[Refusal]]] = {401: _Unauthorized, 403: _Forbidden, 503: _Unavailable}
+
+
+def refusal_of(reason: TokenRefused | Unavailable) -> Refusal:
     """The exception to raise for a reason."""
     problem = problem_of(reason)
     return _KINDS[problem.status](problem)

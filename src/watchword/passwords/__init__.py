@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _LEAST_TOP_UP_KIB: Final = 8
+_FIRST_GUESS: Final = 1.0
+"""Seconds that a hash is thought to take until the back ends have been timed: rather few are let in than too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Hasher:
     ) -> None:
         self.parameters = parameters
         self.threads = threads
-        self.pool = HashPool(threads=threads, max_wait=max_wait, expected=0.0, observe=observe)
+        self.pool = HashPool(threads=threads, max_wait=max_wait, expected=_FIRST_GUESS, observe=observe)
         # In a thread of the pool: a thread keeps the memory of its hashes, and one that does nothing else would too.
         # And in the background: the rest of a start takes about as long.
         self._timings = self.pool.prepare(lambda: backends.time_backends(parameters))

@@ -12,10 +12,15 @@ Row = tuple[Any, ...]
 """One result row, in the order of the statement's columns."""
 
 _PARAMETER: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
+_POSTGRESQL_ONLY: Final = re.compile(r"/\* PostgreSQL: (.*?) \*/")
 
 
 class Statement:
-    """SQL text with ``:named`` parameters, as SQLite takes them, and the same with ``$1``, as PostgreSQL does."""
+    """SQL text with ``:named`` parameters, as SQLite takes them, and the same with ``$1``, as PostgreSQL does.
+
+    What stands in a comment ``/* PostgreSQL: … */`` is for PostgreSQL alone: locks on rows, which SQLite, whose writers
+    take turns, has no need of.
+    """
 
     __slots__ = ("named", "names", "numbered")
 
@@ -23,7 +28,7 @@ class Statement:
         self.named = text
         self.names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
         places = {name: place for place, name in enumerate(self.names, start=1)}
-        self.numbered = _PARAMETER.sub(lambda match: f"${places[match[1]]}", text)
+        self.numbered = _PARAMETER.sub(lambda match: f"${places[match[1]]}", _POSTGRESQL_ONLY.sub(r"\1", text))
 
 
 class Connection(Protocol):

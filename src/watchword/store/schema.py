@@ -7,6 +7,9 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBina
 
 metadata = MetaData()
 
+_Number = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives: SQLite does so for the type INTEGER alone."""
+
 users = Table(
     "users",
     metadata,
@@ -27,7 +30,37 @@ sessions = Table(
     Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("auth_time", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("refreshed_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("token_expires_at", BigInteger, nullable=False),
+    Column("password_version", Integer, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
     Index("sessions_of_user", "user_id"),
+    Index("sessions_by_end", "ends_at"),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("session_id", Text, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("revocations_by_expiry", "expires_at"),
+    sqlite_autoincrement=True,  # or the number of a row that was removed would be given again
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("user_id", Text, nullable=False),  # no foreign key: what happened outlives whom it happened to
+    Column("session_id", Text, nullable=False),
 )
 
 signing_keys = Table(

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from watchword.errors import UnknownUser, UserExists
 from watchword.model import User
-from watchword.store.connection import Connection, Statement, first
+from watchword.store.connection import Connection, Row, Statement, first
 
-_COLUMNS = "id, username, canonical_name, password_hash, password_version, scope, disabled_at, created_at"
+COLUMNS = "id, username, canonical_name, password_hash, password_version, scope, disabled_at, created_at"
 
-_FIND = Statement(f"SELECT {_COLUMNS} FROM users WHERE canonical_name = :canonical_name")
-_PAGE = Statement(f"SELECT {_COLUMNS} FROM users WHERE canonical_name > :after ORDER BY canonical_name LIMIT :limit")
-_INSERT = f"INSERT INTO users ({_COLUMNS}) VALUES"
+_FIND = Statement(f"SELECT {COLUMNS} FROM users WHERE canonical_name = :canonical_name")
+_FIND_BY_ID = Statement(f"SELECT {COLUMNS} FROM users WHERE id = :id")
+_PAGE = Statement(f"SELECT {COLUMNS} FROM users WHERE canonical_name > :after ORDER BY canonical_name LIMIT :limit")
+_INSERT = f"INSERT INTO users ({COLUMNS}) VALUES"
 _UNLESS_TAKEN = "ON CONFLICT (canonical_name) DO NOTHING RETURNING canonical_name"
 _REHASH = Statement(
     "UPDATE users SET password_hash = :new_hash"
@@ -19,6 +20,10 @@ _REHASH = Statement(
 _SET_PASSWORD = Statement(
     "UPDATE users SET password_hash = :password_hash, password_version = password_version + 1"
     " WHERE canonical_name = :canonical_name RETURNING id"
+)
+_REPLACE_PASSWORD = Statement(
+    "UPDATE users SET password_hash = :password_hash, password_version = password_version + 1"
+    " WHERE id = :id AND password_version = :password_version AND disabled_at IS NULL RETURNING password_version"
 )
 _SET_DISABLED = Statement(
     "UPDATE users SET disabled_at = :disabled_at WHERE canonical_name = :canonical_name RETURNING id"
@@ -29,6 +34,12 @@ _DELETE = Statement("DELETE FROM users WHERE canonical_name = :canonical_name RE
 async def find_by_name(connection: Connection, *, canonical_name: str) -> User | None:
     """The user with this name."""
     row = first(await connection.fetch(_FIND, canonical_name=canonical_name))
+    return None if row is None else User(*row)
+
+
+async def find_by_id(connection: Connection, *, user_id: str) -> User | None:
+    """The user with this id."""
+    row = first(await connection.fetch(_FIND_BY_ID, id=user_id))
     return None if row is None else User(*row)
 
 
@@ -82,33 +93,56 @@ async def rehash(connection: Connection, user: User, *, new_hash: str) -> None:
     )
 
 
-async def set_password(connection: Connection, *, canonical_name: str, password_hash: str) -> None:
+async def set_password(connection: Connection, *, canonical_name: str, password_hash: str) -> str:
     """Give a user a new password.
+
+    Returns:
+        The user's id.
 
     Raises:
         UnknownUser: nobody has the name.
     """
     rows = await connection.fetch(_SET_PASSWORD, canonical_name=canonical_name, password_hash=password_hash)
-    if not rows:
-        raise UnknownUser(canonical_name)
+    return _only_id(rows, canonical_name)
 
 
-async def set_disabled(connection: Connection, *, canonical_name: str, disabled_at: int | None) -> None:
+async def replace_password(connection: Connection, user: User, *, password_hash: str) -> int | None:
+    """Give a user, who has proven the present password, a new one.
+
+    Returns:
+        The new password's version; None if meanwhile the user was disabled, deleted or given another password.
+    """
+    rows = await connection.fetch(
+        _REPLACE_PASSWORD, id=user.id, password_version=user.password_version, password_hash=password_hash
+    )
+    row = first(rows)
+    return None if row is None else int(row[0])
+
+
+async def set_disabled(connection: Connection, *, canonical_name: str, disabled_at: int | None) -> str:
     """Lock a user out from a time on, or with None let the user in again.
+
+    Returns:
+        The user's id.
 
     Raises:
         UnknownUser: nobody has the name.
     """
     rows = await connection.fetch(_SET_DISABLED, canonical_name=canonical_name, disabled_at=disabled_at)
-    if not rows:
-        raise UnknownUser(canonical_name)
+    return _only_id(rows, canonical_name)
 
 
 async def delete(connection: Connection, *, canonical_name: str) -> None:
-    """Remove a user and, with the row, all sessions.
+    """Remove a user and, with the row, all sessions; those that may still have tokens are to be ended before.
 
     Raises:
         UnknownUser: nobody has the name.
     """
     if not await connection.fetch(_DELETE, canonical_name=canonical_name):
         raise UnknownUser(canonical_name)
+
+
+def _only_id(rows: Sequence[Row], canonical_name: str) -> str:
+    if not rows:
+        raise UnknownUser(canonical_name)
+    return str(rows[0][0])

@@ -1,0 +1,65 @@
+"""Commands about sessions."""
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from watchword.cli.database import with_store
+from watchword.clock import system_clock
+from watchword.errors import UnknownSession, UnknownUser
+from watchword.flows.sessions import end_session, end_sessions_of, list_sessions
+from watchword.settings import Settings
+from watchword.store import Store
+
+
+@click.group()
+def sessions() -> None:
+    """List and end sessions."""
+
+
+@sessions.command("list")
+@click.option("--user", metavar="NAME", help="Only this user's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per session.")
+def list_(user: str | None, as_json: bool) -> None:
+    """Show who is logged in: the session's id, the user, last use, network, and what the client called itself."""
+
+    async def story(store: Store) -> None:
+        async for session, username in list_sessions(store, username=user, now=system_clock()):
+            if as_json:
+                fields = {"id": session.id, "user_id": session.user_id, "username": username}
+                times = {name: getattr(session, name) for name in ("auth_time", "refreshed_at", "ends_at")}
+                click.echo(
+                    json.dumps({**fields, **times, "network": session.network, "user_agent": session.user_agent})
+                )
+            else:
+                used = datetime.fromtimestamp(session.refreshed_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+                click.echo(f"{session.id}\t{username}\t{used}\t{session.network}\t{session.user_agent}")
+
+    try:
+        with_store(Settings.read(), story)
+    except UnknownUser:
+        raise click.ClickException(f"there is no user {user}") from None
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID", required=False)
+@click.option("--user", metavar="NAME", help="Every session of this user.")
+def end(session_id: str | None, user: str | None) -> None:
+    """End one session, or every session of a user: their tokens are refused from now on."""
+    if (session_id is None) == (user is None):
+        raise click.UsageError("needs an ID or --user NAME")
+
+    async def story(store: Store) -> int:
+        if user is not None:
+            return await end_sessions_of(store, username=user, now=system_clock())
+        await end_session(store, session_id=str(session_id), now=system_clock())
+        return 1
+
+    try:
+        ended = with_store(Settings.read(), story)
+    except UnknownUser:
+        raise click.ClickException(f"there is no user {user}") from None
+    except UnknownSession:
+        raise click.ClickException(f"there is no session {session_id}") from None
+    click.echo(f"Ended {ended}.")

@@ -1,0 +1,92 @@
+"""Which sessions have ended before their time: asked on each request, in memory, without I/O.
+
+It learns of revocations from whoever follows the table, and of this process's own at once. Laws of this file:
+
+1. What is remembered is forgotten by a clock that nobody can set, and only when no token of the session can live.
+2. Who does not know what has ended lately lets nobody pass: too long without news, the answer is ``Unavailable``.
+"""
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from math import inf
+from typing import Final
+
+from watchword.errors import InvalidToken, Unavailable
+from watchword.model import Revocation
+from watchword.tokens import CLOCK_SKEW
+
+MAX_STALENESS: Final = 5.0
+"""Seconds without news after which nobody passes."""
+
+
+class Denials:
+    """The sessions whose tokens are refused although they verify.
+
+    Attributes:
+        seq: all revocations up to this number are known.
+        monotonic: tells seconds on a clock that never goes back.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+        self.seq = 0
+        self.monotonic = monotonic
+        self._until: dict[str, float] = {}
+        self._order: list[tuple[float, str]] = []
+        self._told_at = -inf
+        self._wall_clock: int | None = None
+
+    def check(self, session_id: str) -> None:
+        """Ask whether a session has ended.
+
+        Raises:
+            InvalidToken: it has.
+            Unavailable: nobody knows, for want of news.
+        """
+        if session_id in self._until:
+            raise InvalidToken("revoked")
+        if self.staleness > MAX_STALENESS:
+            raise Unavailable("which sessions have ended is not known")
+
+    @property
+    def staleness(self) -> float:
+        """Seconds for which a session that ended elsewhere may have gone unnoticed."""
+        return self.monotonic() - self._told_at
+
+    def is_to_reload(self, *, now: int) -> bool:
+        """Whether the next news must be everything: at first, and when the wall clock was put back.
+
+        Tokens that had expired then live again, and the end of their sessions may be forgotten already.
+        """
+        return self._wall_clock is None or now < self._wall_clock
+
+    def learn(self, revocations: Iterable[Revocation], *, now: int) -> None:
+        """Remember sessions that have ended.
+
+        Args:
+            revocations: what ended.
+            now: the wall clock's time.
+        """
+        learnt_at = self.monotonic()
+        for revocation in revocations:
+            # By the clock of whoever revoked it and by ours, which may differ.
+            lifetime = revocation.expires_at - min(now, revocation.revoked_at)
+            until = learnt_at + max(0, lifetime) + CLOCK_SKEW
+            if until > self._until.get(revocation.session_id, 0.0):
+                self._until[revocation.session_id] = until
+                heappush(self._order, (until, revocation.session_id))
+
+    def learnt_all(self, *, seq: int, asked_at: float, now: int) -> None:
+        """Note that all is known that had happened when the question was asked; forget what is over.
+
+        Args:
+            seq: the newest number.
+            asked_at: when, on the monotonic clock.
+            now: and on the wall clock.
+        """
+        self.seq = seq
+        self._told_at = asked_at
+        self._wall_clock = now
+        while self._order and self._order[0][0] <= asked_at:
+            until, session_id = heappop(self._order)
+            if self._until[session_id] == until:  # else it was learnt again, and the later one counts
+                del self._until[session_id]

@@ -1,0 +1,51 @@
+"""GET /sessions and DELETE /sessions/{id}: where the bearer is logged in, and an end to it."""
+
+import msgspec
+from quart import Response
+
+from watchword.endpoints.answers import answer, done
+from watchword.endpoints.bearer import bearer
+from watchword.flows import Tools
+from watchword.flows.sessions import end_own, list_own
+
+
+class SessionAnswer(msgspec.Struct):
+    """One login. Its id is the ``sid`` of its access tokens and is no secret; nothing of a token is told."""
+
+    id: str
+    auth_time: int
+    refreshed_at: int
+    ends_at: int
+    network: str
+    user_agent: str
+    current: bool
+
+
+class SessionsAnswer(msgspec.Struct):
+    """All logins, the one that was used last first."""
+
+    sessions: list[SessionAnswer]
+
+
+async def list_sessions(tools: Tools) -> Response:
+    """Tell when and from where the bearer has logged in."""
+    token = bearer()
+    listed = [
+        SessionAnswer(
+            id=session.id,
+            auth_time=session.auth_time,
+            refreshed_at=session.refreshed_at,
+            ends_at=session.ends_at,
+            network=session.network,
+            user_agent=session.user_agent,
+            current=session.id == token.sid,
+        )
+        for session in await list_own(tools, token=token)
+    ]
+    return answer(SessionsAnswer(listed))
+
+
+async def end_session(tools: Tools, session_id: str) -> Response:
+    """End one of the bearer's sessions."""
+    await end_own(tools, token=bearer(), session_id=session_id)
+    return done()

@@ -1,0 +1,33 @@
+"""Log out: end this session, all others of its user, or all of them."""
+
+from enum import Enum
+
+from watchword.flows import Tools
+from watchword.model import AccessToken, Revocation
+from watchword.store import sessions
+from watchword.store.connection import Connection
+
+
+class Scope(Enum):
+    """What a logout ends."""
+
+    LOCAL = "local"
+    OTHERS = "others"
+    GLOBAL = "global"
+
+
+async def log_out(tools: Tools, *, token: AccessToken, scope: Scope) -> None:
+    """End sessions of a bearer. What has ended already stays so: to log out twice is no error.
+
+    Raises:
+        Unavailable: the database is away, slow or locked; perhaps nothing has ended.
+    """
+    now = tools.clock()
+
+    async def end(connection: Connection) -> list[Revocation]:
+        if scope is Scope.LOCAL:
+            return await sessions.end(connection, session_id=token.sid, user_id=token.sub, now=now)
+        kept = token.sid if scope is Scope.OTHERS else ""
+        return await sessions.end_all(connection, user_id=token.sub, now=now, kept=kept)
+
+    tools.denials.learn(await tools.store.write(end), now=now)

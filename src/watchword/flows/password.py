@@ -1,0 +1,46 @@
+"""Change one's password: the present one is proven, and every other session ends.
+
+Who knew the old password may have logged in with it. The session that changes it has just proven it and goes on.
+"""
+
+from functools import partial
+
+from watchword.errors import InvalidCredentials
+from watchword.flows import Tools
+from watchword.flows.proof import counted, prove
+from watchword.model import AccessToken, Revocation
+from watchword.passwords import check_new_password
+from watchword.store import sessions, users
+from watchword.store.connection import Connection
+
+
+async def change_password(tools: Tools, *, token: AccessToken, current_password: str, new_password: str) -> None:
+    """Replace a bearer's password.
+
+    Raises:
+        InvalidRequest: one of them is longer than any password may be.
+        WeakPassword: the new one breaks a rule; found before anything is proven or hashed.
+        InvalidCredentials: the present one is another, or the user was disabled or changed meanwhile.
+        Overloaded: too many are waiting for their hash.
+        Unavailable: the database is away, slow or locked.
+    """
+    check_new_password(new_password, min_length=tools.password_min_length)
+    with counted(tools.metrics):
+        user, _ = await prove(
+            tools,
+            claimant=token.username,
+            find=partial(users.find_by_id, user_id=token.sub),
+            password=current_password,
+        )
+        new_hash = await tools.hasher.hash(new_password)
+        now = tools.clock()
+
+        async def replace(connection: Connection) -> list[Revocation]:
+            version = await users.replace_password(connection, user, password_hash=new_hash)
+            if version is None:
+                raise InvalidCredentials("changed meanwhile")
+            ended = await sessions.end_all(connection, user_id=user.id, now=now, kept=token.sid)
+            await sessions.note_password(connection, session_id=token.sid, password_version=version)
+            return ended
+
+        tools.denials.learn(await tools.store.write(replace), now=now)

@@ -1,0 +1,90 @@
+"""Look at sessions and end them: one's own, or as an administrator anybody's."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+from watchword import usernames
+from watchword.errors import UnknownSession, UnknownUser
+from watchword.flows import Tools
+from watchword.model import AccessToken, Revocation, Session
+from watchword.store import Store, sessions, users
+from watchword.store.connection import Connection
+
+_PAGE: Final = 1000
+
+
+async def list_own(tools: Tools, *, token: AccessToken) -> list[Session]:
+    """A bearer's sessions, the one that was refreshed last first."""
+    return await tools.store.read(partial(sessions.of_user, user_id=token.sub, now=tools.clock()))
+
+
+async def end_own(tools: Tools, *, token: AccessToken, session_id: str) -> None:
+    """End one of a bearer's sessions.
+
+    Raises:
+        UnknownSession: the bearer has no such session.
+    """
+    now = tools.clock()
+    ended = await tools.store.write(partial(sessions.end, session_id=session_id, user_id=token.sub, now=now))
+    if not ended:
+        raise UnknownSession(session_id)
+    tools.denials.learn(ended, now=now)
+
+
+async def list_sessions(store: Store, *, username: str | None, now: int) -> AsyncIterator[tuple[Session, str]]:
+    """Everybody's sessions, or one user's, each with the user's name; read page by page.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    if username is not None:
+        name = usernames.canonical(username)
+        user = await store.read(partial(users.find_by_name, canonical_name=name))
+        if user is None:
+            raise UnknownUser(name)
+        for session in await store.read(partial(sessions.of_user, user_id=user.id, now=now)):
+            yield session, user.username
+        return
+    after = ""
+    while True:
+        page = await store.read(partial(sessions.page, after=after, limit=_PAGE, now=now))
+        for each in page:
+            yield each
+        if len(page) < _PAGE:
+            return
+        after = page[-1][0].id
+
+
+async def end_session(store: Store, *, session_id: str, now: int) -> None:
+    """End anybody's session.
+
+    Raises:
+        UnknownSession: there is none of this id.
+    """
+
+    async def end(connection: Connection) -> list[Revocation]:
+        found = await sessions.find(connection, session_id=session_id)
+        if found is None:
+            return []
+        return await sessions.end(connection, session_id=session_id, user_id=found[0].user_id, now=now)
+
+    if not await store.write(end):
+        raise UnknownSession(session_id)
+
+
+async def end_sessions_of(store: Store, *, username: str, now: int) -> int:
+    """End all sessions of a user, and tell how many.
+
+    Raises:
+        UnknownUser: nobody has the name.
+    """
+    name = usernames.canonical(username)
+
+    async def end(connection: Connection) -> list[Revocation]:
+        user = await users.find_by_name(connection, canonical_name=name)
+        if user is None:
+            raise UnknownUser(name)
+        return await sessions.end_all(connection, user_id=user.id, now=now)
+
+    return len(await store.write(end))

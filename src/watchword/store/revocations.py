@@ -1,0 +1,74 @@
+"""The table of revocations: which sessions ended before their time, numbered in the order of their commits.
+
+Whoever has seen number 8 will never have to look for a 7: a number is taken only by the one whose turn it is, and the
+turn lasts until the commit.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from watchword.model import Revocation
+from watchword.store.connection import Connection, Row, Statement
+
+_COLUMNS = "seq, session_id, revoked_at, expires_at"
+_BATCH: Final = 500
+"""Rows per statement; SQLite takes 32,766 parameters."""
+
+# The key is any number. SQLite's writers take turns anyway.
+_TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136117) */")
+_LATEST = Statement("SELECT coalesce(max(seq), 0) FROM revocations")
+_AFTER = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE seq > :after ORDER BY seq LIMIT :limit")
+_LIVING = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE expires_at > :since ORDER BY seq")
+_PURGE = Statement(
+    "DELETE FROM revocations WHERE seq IN"
+    " (SELECT seq FROM revocations WHERE expires_at <= :before ORDER BY expires_at LIMIT :limit"
+    " /* PostgreSQL: FOR UPDATE SKIP LOCKED */) RETURNING seq"
+)
+
+
+async def take_turns(connection: Connection) -> None:
+    """Wait until no other transaction that ends sessions is under way; others then wait for this one.
+
+    To be called before the first session is touched: two that end the same sessions in another order would each wait
+    for the other.
+    """
+    await connection.fetch(_TAKE_TURNS)
+
+
+async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> list[Revocation]:
+    """Announce the end of sessions, in the transaction that removes them and in its turn.
+
+    Args:
+        connection: the database.
+        ended: of each session its id, and when the last of its access tokens expires.
+        now: the time.
+    """
+    announced: list[Revocation] = []
+    for start in range(0, len(ended), _BATCH):
+        places, values = [], {}
+        for number, (session_id, expires_at) in enumerate(ended[start : start + _BATCH]):
+            row = {f"session_{number}": session_id, f"revoked_{number}": now, f"expires_{number}": expires_at}
+            places.append(f"({', '.join(f':{name}' for name in row)})")
+            values.update(row)
+        statement = Statement(
+            f"INSERT INTO revocations (session_id, revoked_at, expires_at) VALUES {', '.join(places)}"
+            f" RETURNING {_COLUMNS}"
+        )
+        announced += [Revocation(*row) for row in await connection.fetch(statement, **values)]
+    return announced
+
+
+async def after(connection: Connection, *, seq: int, limit: int) -> list[Revocation]:
+    """Up to ``limit`` revocations behind a number, in their order."""
+    return [Revocation(*row) for row in await connection.fetch(_AFTER, after=seq, limit=limit)]
+
+
+async def living(connection: Connection, *, since: int) -> tuple[int, list[Revocation]]:
+    """The newest number, and all revocations of sessions that may still have an access token at a time."""
+    ((latest,),) = await connection.fetch(_LATEST)
+    return latest, [Revocation(*row) for row in await connection.fetch(_LIVING, since=since)]
+
+
+async def purge(connection: Connection, *, before: int, limit: int) -> int:
+    """Remove up to ``limit`` revocations whose last token had expired at a time, and tell how many."""
+    return len(await connection.fetch(_PURGE, before=before, limit=limit))

@@ -1,0 +1,279 @@
+"""Sessions and their ends, the same on both databases: one winner of a race, and an end that is announced."""
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from tests.builders import a_session, a_user
+from watchword.model import Revocation, Session, User
+from watchword.store import Store, audit, revocations, sessions, store_at, users
+from watchword.store.connection import Connection, Statement
+
+NOW = 1_800_000_000
+EVENTS = Statement("SELECT id, at, event, user_id, session_id FROM audit_events")
+
+
+async def begin(store: Store, user: User, *rows: Session) -> None:
+    """Put a user and sessions into the tables."""
+    await store.write(partial(users.insert, user=user))
+    for session in rows:
+        assert await store.write_one(partial(sessions.open_for, user=user, session=session)) == session
+
+
+async def find(store: Store, session: Session) -> Session | None:
+    """Read a session."""
+    found = await store.read(partial(sessions.find, session_id=session.id))
+    return None if found is None else found[0]
+
+
+async def news(store: Store, *, after: int = 0) -> list[Revocation]:
+    """All revocations behind a number."""
+    return await store.read(partial(revocations.after, seq=after, limit=1000))
+
+
+async def test_a_session_comes_back_with_its_user(store: Store) -> None:
+    """Every field of both survives the database, bytes and non-ASCII text included."""
+    user = a_user("Zoë")
+    session = a_session(user, salt=bytes(range(16)), user_agent="Mözilla", counter=2**40, network="2001:db8::/64")
+    await begin(store, user, session)
+    assert await store.read(partial(sessions.find, session_id=session.id)) == (session, user)
+    assert await store.read(partial(sessions.find, session_id="nobody's")) is None
+
+
+async def test_of_fifty_who_refresh_at_once_one_does(store: Store) -> None:
+    """The statement has one winner; the others learn that they lost."""
+    user = a_user()
+    session = a_session(user)
+    await begin(store, user, session)
+    refreshed = session.refreshed(now=NOW + 5, idle=60).with_token(now=NOW + 5, lifetime=900)
+    story = partial(sessions.refresh, session=session, refreshed=refreshed, now=NOW + 5)
+    outcomes = await asyncio.gather(*(store.write_one(story) for _ in range(50)))
+    assert [outcome for outcome in outcomes if outcome is not None] == [refreshed]
+    assert await find(store, session) == refreshed
+    assert (refreshed.counter, refreshed.ends_at) == (1, NOW + 65)
+
+
+@pytest.mark.parametrize("change", ["over", "ended", "disabled", "password changed", "deleted"])
+async def test_a_session_that_should_not_go_on_is_not_refreshed(store: Store, change: str) -> None:
+    """What happened between the look and the refresh counts."""
+    user = a_user()
+    session = a_session(user)
+    await begin(store, user, session)
+    now = NOW
+
+    async def meanwhile(connection: Connection) -> None:
+        if change == "ended":
+            await sessions.end(connection, session_id=session.id, user_id=user.id, now=NOW)
+        elif change == "disabled":
+            await users.set_disabled(connection, canonical_name="alice", disabled_at=NOW)
+        elif change == "password changed":
+            await users.set_password(connection, canonical_name="alice", password_hash="new")
+        elif change == "deleted":
+            await users.delete(connection, canonical_name="alice")
+
+    await store.write(meanwhile)
+    if change == "over":
+        now = session.ends_at
+    refreshed = session.refreshed(now=NOW, idle=60)
+    story = partial(sessions.refresh, session=session, refreshed=refreshed, now=now)
+    assert await store.write_one(story) is None
+
+
+async def test_the_latest_expiry_of_a_token_is_never_forgotten(store: Store) -> None:
+    """Whoever gives an access token later, but one that expires sooner, shortens no memory."""
+    user = a_user()
+    session = a_session(user)
+    await begin(store, user, session)
+    for expiry, expected in ((NOW + 950, NOW + 950), (NOW + 920, NOW + 950)):
+        noted = replace(session, token_expires_at=expiry)
+        assert await store.write_one(partial(sessions.note_token, session=noted)) == noted
+        found = await find(store, session)
+        assert found is not None
+        assert found.token_expires_at == expected
+    refreshed = replace(session.refreshed(now=NOW, idle=60), token_expires_at=NOW + 10)
+    await store.write_one(partial(sessions.refresh, session=session, refreshed=refreshed, now=NOW))
+    assert await find(store, session) == replace(refreshed, token_expires_at=NOW + 950)
+
+
+async def test_an_end_is_announced_with_what_must_be_remembered(store: Store) -> None:
+    """One session goes, with it a revocation comes; a second end finds nothing and announces nothing."""
+    user = a_user()
+    ended, kept = a_session(user), a_session(user)
+    await begin(store, user, ended, kept)
+    story = partial(sessions.end, session_id=ended.id, user_id=user.id, now=NOW + 7)
+    announced = await store.write(story)
+    assert [(each.session_id, each.revoked_at, each.expires_at) for each in announced] == [
+        (ended.id, NOW + 7, ended.token_expires_at)
+    ]
+    assert await store.write(story) == []
+    assert await news(store) == announced
+    assert await find(store, ended) is None
+    assert await find(store, kept) == kept
+
+
+async def test_nobody_ends_a_session_of_somebody_else(store: Store) -> None:
+    """The id alone is not enough."""
+    alice, bob = a_user("alice"), a_user("bob")
+    session = a_session(alice)
+    await begin(store, alice, session)
+    await begin(store, bob)
+    assert await store.write(partial(sessions.end, session_id=session.id, user_id=bob.id, now=NOW)) == []
+    assert await find(store, session) == session
+
+
+async def test_all_sessions_of_one_user_end_but_the_kept_one(store: Store) -> None:
+    """More than fit into one statement, each announced once, in order; nobody else is touched."""
+    alice, bob = a_user("alice"), a_user("bob")
+    kept, others = a_session(alice), a_session(bob)
+    await begin(store, alice, kept)
+    await begin(store, bob, others)
+
+    async def open_many(connection: Connection) -> None:
+        for _ in range(1100):
+            await sessions.open_for(connection, alice, session=a_session(alice))
+
+    await store.write(open_many)
+    announced = await store.write(partial(sessions.end_all, user_id=alice.id, now=NOW, kept=kept.id))
+    assert len({each.session_id for each in announced}) == 1100
+    assert [each.seq for each in announced] == sorted({each.seq for each in announced})
+    assert await find(store, kept) == kept
+    assert await find(store, others) == others
+    assert len(await store.write(partial(sessions.end_all, user_id=alice.id, now=NOW))) == 1
+    assert await store.read(partial(sessions.of_user, user_id=alice.id, now=NOW)) == []
+
+
+async def test_who_has_seen_a_number_never_misses_a_smaller_one(database_url: str) -> None:
+    """A number is taken by one transaction at a time: while it is not committed, no later number is to be seen."""
+    one, two = await store_at(database_url).open(), await store_at(database_url).open()
+    user = a_user()
+    crowd = [a_session(user) for _ in range(60)]
+    await begin(one, user, *crowd)
+    seen: list[int] = []
+    ended = asyncio.Event()
+
+    async def poll() -> None:
+        while not ended.is_set() or len(seen) < len(crowd):
+            seen.extend(each.seq for each in await news(two, after=seen[-1] if seen else 0))
+
+    async def end(store: Store, session: Session) -> None:
+        await store.write(partial(sessions.end, session_id=session.id, user_id=user.id, now=NOW))
+
+    polling = asyncio.create_task(poll())
+    await asyncio.gather(*(end((one, two)[number % 2], session) for number, session in enumerate(crowd)))
+    ended.set()
+    async with asyncio.timeout(10):
+        await polling
+    assert seen == [each.seq for each in await news(one)]
+    assert len(seen) == len(crowd)
+    await one.close()
+    await two.close()
+
+
+async def test_a_number_waits_for_the_one_before_it(database_url: str) -> None:
+    """With one transaction in the midst of a revocation, a second gets its number only after the first has ended."""
+    one, two = await store_at(database_url).open(), await store_at(database_url).open()
+    user = a_user()
+    first, second = a_session(user), a_session(user)
+    await begin(one, user, first, second)
+    slow = Statement(
+        "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000) SELECT count(*) FROM n"
+    )
+    announced: list[Revocation] = []
+
+    async def end_slowly(connection: Connection) -> None:
+        ended = await sessions.end(connection, session_id=first.id, user_id=user.id, now=NOW)
+        await connection.fetch(slow)
+        announced.extend(ended)
+
+    async def end(connection: Connection) -> None:
+        announced.extend(await sessions.end(connection, session_id=second.id, user_id=user.id, now=NOW))
+
+    slowly = asyncio.create_task(one.write(end_slowly))
+    await asyncio.sleep(0.03)
+    await two.write(end)
+    await slowly
+    assert [each.session_id for each in announced] == [first.id, second.id]
+    assert announced == await news(one)
+    await one.close()
+    await two.close()
+
+
+async def test_numbers_are_never_given_again(store: Store) -> None:
+    """Also when the newest rows have been removed."""
+    user = a_user()
+    first, second = a_session(user), a_session(user)
+    await begin(store, user, first, second)
+    (earlier,) = await store.write(partial(sessions.end, session_id=first.id, user_id=user.id, now=NOW))
+    assert await store.write_one(partial(revocations.purge, before=NOW + 10_000, limit=10)) == 1
+    (later,) = await store.write(partial(sessions.end, session_id=second.id, user_id=user.id, now=NOW))
+    assert later.seq > earlier.seq
+
+
+async def test_only_what_may_have_a_token_is_loaded(store: Store) -> None:
+    """The number is that of the newest, whether or not it is among those that count."""
+    user = a_user()
+    living, over = a_session(user), a_session(user, token_expires_at=NOW - 1)
+    await begin(store, user, living, over)
+    (announced,) = await store.write(partial(sessions.end, session_id=living.id, user_id=user.id, now=NOW))
+    (newest,) = await store.write(partial(sessions.end, session_id=over.id, user_id=user.id, now=NOW))
+    assert await store.read(partial(revocations.living, since=NOW)) == (newest.seq, [announced])
+
+
+async def test_what_is_over_is_removed_a_few_at_a_time(store: Store) -> None:
+    """Those that ended first go first, no more than was asked for, and none that is not over."""
+    user = a_user()
+    rows = [a_session(user, ends_at=NOW + second) for second in range(5)]
+    await begin(store, user, *rows)
+    story = partial(sessions.purge, before=NOW + 3, limit=3)
+    assert await store.write_one(story) == 3
+    assert [await find(store, session) for session in rows] == [None, None, None, *rows[3:]]
+    assert await store.write_one(story) == 1
+    assert await store.write_one(story) == 0
+    assert await find(store, rows[4]) == rows[4]
+
+
+async def test_lists_show_what_is_not_over(store: Store) -> None:
+    """One user's by their last use, everybody's page by page."""
+    alice, bob = a_user("alice"), a_user("bob")
+    rows = [a_session(alice, refreshed_at=NOW + second, counter=second) for second in range(3)]
+    over = a_session(alice, ends_at=NOW)
+    others = a_session(bob)
+    await begin(store, alice, *rows, over)
+    await begin(store, bob, others)
+    assert await store.read(partial(sessions.of_user, user_id=alice.id, now=NOW)) == rows[::-1]
+    seen: list[tuple[Session, str]] = []
+    while page := await store.read(partial(sessions.page, after=seen[-1][0].id if seen else "", limit=2, now=NOW)):
+        seen += page
+    expected = [(session, "alice") for session in rows] + [(others, "bob")]
+    assert sorted(seen, key=lambda each: each[0].id) == sorted(expected, key=lambda each: each[0].id)
+
+
+@pytest.mark.parametrize("change", ["disable", "delete"])
+async def test_a_login_that_races_with_the_end_of_its_user_leaves_no_session(store: Store, change: str) -> None:
+    """Either it sees the change or the change sees it; no session of such a user is ever left unannounced."""
+    for round_number in range(20):
+        user = a_user(f"user{round_number}")
+        await begin(store, user)
+        session = a_session(user)
+
+        async def end(connection: Connection, user: User = user) -> None:
+            await users.set_disabled(connection, canonical_name=user.canonical_name, disabled_at=NOW)
+            await sessions.end_all(connection, user_id=user.id, now=NOW)
+            if change == "delete":
+                await users.delete(connection, canonical_name=user.canonical_name)
+
+        opened, _ = await asyncio.gather(
+            store.write_one(partial(sessions.open_for, user=user, session=session)), store.write(end)
+        )
+        assert await find(store, session) is None
+        announced = {each.session_id for each in await news(store)}
+        assert (session.id in announced) == (opened is not None)
+
+
+async def test_an_audit_event_is_kept(store: Store) -> None:
+    """Its fields are those that were told, also when the user is gone."""
+    fields = {"at": NOW, "event": audit.TOKEN_REUSE, "user_id": "u", "session_id": "s"}
+    await store.write_one(partial(audit.record, event_id="e", **fields))  # type: ignore[arg-type]
+    assert await store.read(lambda connection: connection.fetch(EVENTS)) == [("e", NOW, audit.TOKEN_REUSE, "u", "s")]
