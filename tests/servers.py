@@ -83,13 +83,21 @@ def watchword(
     )
 
 
+def workers_of(server: Server) -> list[int]:
+    """The ids of the processes that answer."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    return [int(number) for number in children.read_text().split()]
+
+
 @contextmanager
-def watchword_server(instance: Path, *, port: int | None = None, **settings: str) -> Iterator[Server]:
+def watchword_server(
+    instance: Path, *, port: int | None = None, workers: int = 1, **settings: str
+) -> Iterator[Server]:
     """``watchword serve`` on an instance that is set up first."""
     environ = environment(instance, **settings)
     watchword("init", environ=environ).check_returncode()
     port = port or free_port()
-    command = [sys.executable, "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         yield server
 
