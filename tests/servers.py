@@ -90,9 +90,7 @@ def workers_of(server: Server) -> list[int]:
 
 
 @contextmanager
-def watchword_server(
-    instance: Path, *, port: int | None = None, workers: int = 1, **settings: str
-) -> Iterator[Server]:
+def watchword_server(instance: Path, *, port: int | None = None, workers: int = 1, **settings: str) -> Iterator[Server]:
     """``watchword serve`` on an instance that is set up first."""
     environ = environment(instance, **settings)
     watchword("init", environ=environ).check_returncode()

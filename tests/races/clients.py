@@ -12,10 +12,10 @@ from watchword.model import Session
 from watchword.store import sessions, store_at
 
 
-def add_user(server: Server, username: str) -> None:
-    """An account on a server's instance."""
-    command = ("users", "add", username, "--password-stdin")
-    watchword(*command, environ=server.environ, stdin=f"{PASSWORD}\n").check_returncode()
+def add_users(server: Server, *usernames: str) -> None:
+    """Accounts on a server's instance."""
+    lines = "\n".join(json.dumps({"username": username, "password": PASSWORD}) for username in usernames)
+    watchword("users", "import", "-", environ=server.environ, stdin=lines).check_returncode()
 
 
 def tokens(server: Server, username: str = "alice") -> dict[str, Any]:

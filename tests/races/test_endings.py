@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import pytest
 
 from tests.attacks.raw import ask
 from tests.builders import PASSWORD
-from tests.races.clients import add_user, me, post, refresh, tokens
+from tests.postgresql import fresh_database
+from tests.races.clients import add_users, me, post, refresh, tokens
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, watchword, watchword_server, workers_of
 
@@ -26,27 +26,27 @@ ANOTHER_PASSWORD = "another long password"
 End = Callable[[Server, dict[str, Any]], None]
 
 
-@pytest.fixture(params=["four workers on SQLite", "two nodes on PostgreSQL"])
-def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, ...]]:
+@pytest.fixture(scope="module", params=["three workers on SQLite", "two nodes on PostgreSQL"])
+def nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, ...]]:
     """Services on one database; the first is where something is done, all are where it must be noticed."""
-    with ExitStack() as started:
-
-        def start(name: str, workers: int, **settings: str) -> Server:
-            return started.enter_context(watchword_server(tmp_path / name, workers=workers, **settings))
-
-        if request.param == "four workers on SQLite":
-            yield (start("instance", 4),)
-        else:
-            url = request.getfixturevalue("postgresql_url")
-            yield start("one", 1, DATABASE_URL=url), start("two", 2, DATABASE_URL=url)
+    home = tmp_path_factory.mktemp("nodes")
+    if request.param == "three workers on SQLite":
+        with watchword_server(home / "one", workers=3) as one:
+            yield (one,)
+    else:
+        with (
+            fresh_database(request.getfixturevalue("postgresql_server")) as url,
+            watchword_server(home / "one", DATABASE_URL=url) as one,
+            watchword_server(home / "two", DATABASE_URL=url) as two,
+        ):
+            yield one, two
 
 
 def command(*arguments: str, password: str = "") -> End:
     """An end by the command line."""
 
     def run(server: Server, given: dict[str, Any]) -> None:
-        filled = (given["sid"] if argument == "SID" else given["username"] if argument == "NAME" else argument
-                  for argument in arguments)  # fmt: skip
+        filled = [{"SID": given["sid"], "NAME": given["username"]}.get(each, each) for each in arguments]
         watchword(*filled, environ=server.environ, stdin=password).check_returncode()
 
     return run
@@ -75,12 +75,11 @@ ENDS: dict[str, End] = {
 def test_an_end_bites_everywhere(nodes: tuple[Server, ...]) -> None:
     """Within a second every process refuses the access token, and the refresh token at once; others are untouched."""
     first, *_ = nodes
-    add_user(first, "bystander")
+    usernames = [f"user{number}" for number in range(len(ENDS))]
+    add_users(first, "bystander", *usernames)
     bystander = tokens(first, "bystander")
     replayed = []
-    for number, (name, end) in enumerate(ENDS.items()):
-        username = f"user{number}"
-        add_user(first, username)
+    for username, (name, end) in zip(usernames, ENDS.items(), strict=True):
         given = {**tokens(first, username), "username": username}
         answered = ask(first, me(given["token"]))
         given["sid"] = json.loads(answered.body)["sid"]
@@ -107,7 +106,7 @@ def test_an_end_bites_everywhere(nodes: tuple[Server, ...]) -> None:
 def test_a_password_change_ends_the_other_sessions(nodes: tuple[Server, ...]) -> None:
     """The session that changes it goes on, its refresh token too; the user's others are refused everywhere."""
     first, *_ = nodes
-    add_user(first, "alice")
+    add_users(first, "alice")
     own, other = tokens(first), tokens(nodes[-1])
     body = {"current_password": PASSWORD, "new_password": ANOTHER_PASSWORD}
     assert ask(first, post("/password/change", body, token=own["token"])).status == 204
@@ -119,9 +118,9 @@ def test_a_password_change_ends_the_other_sessions(nodes: tuple[Server, ...]) ->
 
 
 def test_without_news_nobody_passes(tmp_path: Path, postgresql_url: str) -> None:
-    """While nobody can say which sessions have ended the guard answers 503 and not 200; afterwards it lets pass again."""
+    """While nobody can say which sessions have ended the guard answers 503 and not 200; afterwards 200 again."""
     with watchword_server(tmp_path / "instance", DATABASE_URL=postgresql_url) as server:
-        add_user(server, "alice")
+        add_users(server, "alice")
         token = tokens(server)["token"]
 
         async def bar_the_table() -> None:
