@@ -29,7 +29,7 @@ class Issuer:
         """What the application knows of its keys: the published part."""
         return KeyRing([self.key.verification])
 
-    def token(self, username: str = "alice", *, scope: str = "", lifetime: int = 900) -> str:
+    def token(self, username: str = "alice", *, scope: str = "", lifetime: int = 900, login_age: int = 0) -> str:
         """A token for a user."""
         now = system_clock()
         claims = AccessToken(
@@ -41,7 +41,7 @@ class Issuer:
             client_id="watchword",
             iat=now,
             exp=now + lifetime,
-            auth_time=now,
+            auth_time=now - login_age,
         )
         return tokens.mint(claims, key=self.key, profile=Profile(issuer=self.url, audience=self.audience))
 

@@ -345,3 +345,43 @@ def test_the_guard_object_does_not_outgrow_its_app(issuer: Issuer) -> None:
     before = dict(vars(guard))
     guard.init_app(Quart("one"))
     assert vars(guard) == before
+
+
+async def test_a_fresh_login_is_asked_for(app: Quart, client: Client, issuer: Issuer) -> None:
+    """A token whose login is older is answered 401 with RFC 9470's challenge, however young the token is itself."""
+
+    @app.get("/")
+    @token_required(fresh=300)
+    async def view() -> str:
+        return current_token.username
+
+    for age, expected in ((0, 200), (299, 200), (301, 401), (86_400, 401)):
+        headers = {"Authorization": f"Bearer {issuer.token(login_age=age)}"}
+        response = await client.get("/", headers=headers)
+        assert response.status_code == expected, age
+    assert (await response.get_json())["code"] == "fresh_login_required"
+    assert response.headers["WWW-Authenticate"] == (
+        'Bearer realm="watchword", error="insufficient_user_authentication",'
+        ' error_description="A more recent login is required", max_age="300"'
+    )
+
+
+async def test_scopes_come_before_freshness_and_an_optional_token_may_be_missing(
+    app: Quart, client: Client, issuer: Issuer
+) -> None:
+    """Who lacks a scope need not log in again to learn it; who has no token is not asked when it was got."""
+
+    @app.get("/")
+    @token_required(fresh=300, scope="a")
+    async def view() -> str:
+        return ""
+
+    @app.get("/optional")
+    @token_required(fresh=300, optional=True)
+    async def open_view() -> str:
+        return ""
+
+    old = {"Authorization": f"Bearer {issuer.token(login_age=301)}"}
+    assert (await client.get("/", headers=old)).status_code == 403
+    assert (await client.get("/optional")).status_code == 200
+    assert (await client.get("/optional", headers=old)).status_code == 401

@@ -56,7 +56,9 @@ def over_http(path: str, body: dict[str, str] | None = None) -> End:
     """An end by a request."""
 
     def send(server: Server, given: dict[str, Any]) -> None:
-        assert ask(server, post(path, body, token=given["token"])).status == 204
+        done = ask(server, post(path, body, token=given["token"]))
+        assert (done.status, done.body) == (204, b"")
+        assert not done.headers.keys() & {"content-type", "content-length", "transfer-encoding"}
 
     return send
 

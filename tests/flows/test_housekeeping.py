@@ -1,0 +1,80 @@
+"""Tidying up: the tables stay bounded, what still counts stays, and a login never waits for more than a batch."""
+
+import asyncio
+
+import pytest
+
+from tests.builders import FakeClock, add_user, log_in
+from watchword.flows import Tools, housekeeping
+from watchword.flows.housekeeping import KEPT, keep_tidy, tidy_up
+from watchword.flows.refresh import refresh
+from watchword.flows.sessions import end_sessions_of
+from watchword.store.connection import Statement
+
+COUNTS = Statement("SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM revocations)")
+
+
+async def counts(tools: Tools) -> tuple[int, int]:
+    """How many sessions and revocations there are."""
+    ((sessions, revocations),) = await tools.store.read(lambda connection: connection.fetch(COUNTS))
+    return sessions, revocations
+
+
+async def test_what_was_over_a_day_ago_is_removed(
+    tools: Tools, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch until nothing is left of it; what ended later, or goes on, stays."""
+    monkeypatch.setattr(housekeeping, "BATCH", 3)
+    monkeypatch.setattr(housekeeping, "_PAUSE", 0)
+    await add_user(tools)
+    for _ in range(8):
+        await log_in(tools)
+    await end_sessions_of(tools.store, username="alice", now=clock.now)
+    for _ in range(8):
+        await log_in(tools)
+    clock.advance(1)
+    last = await log_in(tools)
+    assert await counts(tools) == (9, 8)
+    clock.advance(900 + KEPT - 2)
+    await tidy_up(tools.store, now=clock.now)
+    assert await counts(tools) == (9, 8)
+    clock.advance(1)
+    await tidy_up(tools.store, now=clock.now)
+    assert await counts(tools) == (9, 0)
+    clock.advance(tools.lifetimes.idle - 900 - KEPT)
+    last = await refresh(tools, refresh_token=last.refresh_token)
+    clock.advance(KEPT)
+    await tidy_up(tools.store, now=clock.now)
+    assert await counts(tools) == (1, 0)
+    assert (await refresh(tools, refresh_token=last.refresh_token)).token
+
+
+async def test_logins_go_on_meanwhile(tools: Tools, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many small batches under way, logins beside them succeed."""
+    monkeypatch.setattr(housekeeping, "BATCH", 2)
+    monkeypatch.setattr(housekeeping, "_PAUSE", 0)
+    await add_user(tools)
+    for _ in range(20):
+        await log_in(tools)
+    clock.advance(tools.lifetimes.idle + KEPT)
+    results = await asyncio.gather(tidy_up(tools.store, now=clock.now), *(log_in(tools) for _ in range(10)))
+    assert len(results) == 11
+    assert await counts(tools) == (10, 0)
+
+
+async def test_it_goes_on_after_a_fault(tools: Tools, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is away for one round is back for the next."""
+    monkeypatch.setattr(housekeeping, "INTERVAL", 0.001)
+    await add_user(tools)
+    await log_in(tools)
+    clock.advance(tools.lifetimes.idle + KEPT)
+    away, back = Statement("ALTER TABLE sessions RENAME TO away"), Statement("ALTER TABLE away RENAME TO sessions")
+    await tools.store.write(lambda connection: connection.fetch(away))
+    tidying = asyncio.create_task(keep_tidy(tools.store, clock=clock))
+    await asyncio.sleep(0.05)
+    await tools.store.write(lambda connection: connection.fetch(back))
+    async with asyncio.timeout(10):
+        while await counts(tools) != (0, 0):
+            await asyncio.sleep(0.01)
+    tidying.cancel()
+    await asyncio.wait([tidying])

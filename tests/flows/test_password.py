@@ -1,0 +1,56 @@
+"""Changing a password: proven like a login, counted like a login, and it overtakes nobody."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.builders import PASSWORD, add_user, log_in
+from watchword import tokens
+from watchword.errors import InvalidCredentials, WeakPassword
+from watchword.flows import Tools
+from watchword.flows.password import change_password
+from watchword.model import AccessToken
+
+ANOTHER = "another long password"
+
+
+async def bearer(tools: Tools) -> AccessToken:
+    """A token of a new login."""
+    text = (await log_in(tools)).token
+    return tokens.verify(text, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
+
+
+def counted(tools: Tools, outcome: str, reason: str = "") -> Any:
+    """How many attempts have ended so."""
+    value = tools.metrics.registry.get_sample_value("watchword_logins_total", {"outcome": outcome, "reason": reason})
+    return value or 0
+
+
+async def test_every_attempt_counts_as_a_login_does(tools: Tools) -> None:
+    """Right, wrong, and of a user who is gone; a new password that is too weak is no attempt."""
+    await add_user(tools)
+    token = await bearer(tools)
+    before = counted(tools, "success")
+    with pytest.raises(WeakPassword):
+        await change_password(tools, token=token, current_password="wrong", new_password="short")
+    assert counted(tools, "refused", "weak_password") == 0
+    with pytest.raises(InvalidCredentials):
+        await change_password(tools, token=token, current_password="wrong", new_password=ANOTHER)
+    assert counted(tools, "failure", "wrong_password") == 1
+    await change_password(tools, token=token, current_password=PASSWORD, new_password=ANOTHER)
+    assert counted(tools, "success") == before + 1
+
+
+async def test_of_two_changes_at_once_one_counts(tools: Tools) -> None:
+    """Who proved a password that is no longer the one has changed nothing."""
+    await add_user(tools)
+    first, second = await bearer(tools), await bearer(tools)
+    outcomes = await asyncio.gather(
+        change_password(tools, token=first, current_password=PASSWORD, new_password=f"{ANOTHER} 1"),
+        change_password(tools, token=second, current_password=PASSWORD, new_password=f"{ANOTHER} 2"),
+        return_exceptions=True,
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvalidCredentials", "NoneType"]
+    winner = 1 + outcomes.index(None)
+    assert (await log_in(tools, password=f"{ANOTHER} {winner}")).token

@@ -1,0 +1,117 @@
+"""Following what has ended elsewhere: all of it, in order, from before the first request, through every fault."""
+
+import asyncio
+import logging
+import time
+from functools import partial
+
+import pytest
+
+from tests.builders import FakeClock, add_user, log_in
+from watchword.denials import Denials
+from watchword.errors import InvalidToken, Unavailable
+from watchword.flows import Tools, revocations
+from watchword.flows.revocations import catch_up, follow
+from watchword.flows.sessions import end_sessions_of
+from watchword.refresh_tokens import RefreshToken
+from watchword.store import sessions
+from watchword.store.connection import Statement
+
+
+async def ended_session(tools: Tools) -> str:
+    """A session that was logged in and then ended by somebody else."""
+    session_id = RefreshToken.parse((await log_in(tools)).refresh_token).session_id
+    await end_sessions_of(tools.store, username="alice", now=tools.clock())
+    return session_id
+
+
+def is_denied(denials: Denials, session_id: str) -> bool:
+    """Whether a process refuses a session."""
+    try:
+        denials.check(session_id)
+    except InvalidToken:
+        return True
+    return False
+
+
+async def test_a_process_that_starts_knows_what_has_ended(tools: Tools) -> None:
+    """Row 64: whatever the process before it knew is in the table."""
+    await add_user(tools)
+    session_id = await ended_session(tools)
+    fresh = Denials(monotonic=time.monotonic)
+    await catch_up(fresh, store=tools.store, clock=tools.clock)
+    assert is_denied(fresh, session_id)
+    assert not is_denied(fresh, "another")
+
+
+async def test_news_are_learnt_page_by_page(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than fit on a page, and not one is missed or asked for twice."""
+    monkeypatch.setattr(revocations, "_PAGE", 3)
+    await add_user(tools)
+    for expected in (7, 14):
+        ids = [RefreshToken.parse((await log_in(tools)).refresh_token).session_id for _ in range(7)]
+        await end_sessions_of(tools.store, username="alice", now=tools.clock())
+        await catch_up(tools.denials, store=tools.store, clock=tools.clock)
+        assert all(is_denied(tools.denials, session_id) for session_id in ids)
+        assert tools.denials.seq == expected
+
+
+async def test_a_clock_put_back_brings_back_what_was_forgotten(tools: Tools, clock: FakeClock) -> None:
+    """The tokens of an hour ago live again, and their sessions are refused again."""
+    await add_user(tools)
+    session_id = await ended_session(tools)
+    clock.advance(3600)
+    later = Denials(monotonic=time.monotonic)
+    await catch_up(later, store=tools.store, clock=clock)
+    assert not is_denied(later, session_id)
+    clock.advance(-3600)
+    await catch_up(later, store=tools.store, clock=clock)
+    assert is_denied(later, session_id)
+
+
+async def test_following_survives_whatever_goes_wrong(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unavailable database and an unforeseen fault are told, age the news, and are over when they are over."""
+    monkeypatch.setattr(revocations, "INTERVAL", 0.001)
+    await add_user(tools)
+    table = "ALTER TABLE revocations RENAME TO {}"
+    away, back = Statement(table.format("away")), Statement("ALTER TABLE away RENAME TO revocations")
+    following = asyncio.create_task(follow(tools.denials, store=tools.store, clock=tools.clock))
+    with caplog.at_level(logging.WARNING):
+        await tools.store.write(lambda connection: connection.fetch(away))
+        async with asyncio.timeout(10):
+            while "no news of ended sessions" not in caplog.text:
+                await asyncio.sleep(0.01)
+        await tools.store.write(lambda connection: connection.fetch(back))
+    session_id = await ended_session(tools)
+    async with asyncio.timeout(10):
+        while not is_denied(tools.denials, session_id):
+            await asyncio.sleep(0.01)
+    following.cancel()
+    await asyncio.wait([following])
+
+
+async def test_a_database_that_is_away_leaves_the_news_old(tools: Tools) -> None:
+    """Nothing is learnt, and nothing is said to be."""
+    drop = Statement("DROP TABLE revocations")
+    await tools.store.write(lambda connection: connection.fetch(drop))
+    before = tools.denials.staleness
+    with pytest.raises(Unavailable):
+        await catch_up(tools.denials, store=tools.store, clock=tools.clock)
+    assert tools.denials.staleness > before
+
+
+async def test_what_a_process_ends_it_knows_at_once(tools: Tools) -> None:
+    """A revocation that was learnt directly comes again from the table, and changes nothing."""
+    await add_user(tools)
+    issued = await log_in(tools)
+    session_id = RefreshToken.parse(issued.refresh_token).session_id
+    user_id = (await tools.store.read(partial(sessions.find, session_id=session_id)))[1].id  # type: ignore[index]
+    ended = await tools.store.write(partial(sessions.end, session_id=session_id, user_id=user_id, now=tools.clock()))
+    tools.denials.learn(ended, now=tools.clock())
+    assert is_denied(tools.denials, session_id)
+    assert tools.denials.seq < ended[0].seq
+    await catch_up(tools.denials, store=tools.store, clock=tools.clock)
+    assert is_denied(tools.denials, session_id)
+    assert tools.denials.seq == ended[0].seq
