@@ -161,9 +161,11 @@ def test_every_block_of_the_readme_runs(newcomer: Newcomer) -> None:
             _follow_up(newcomer, text)
 
     answers = [json.loads(line) for line in "\n".join(said).splitlines() if line.startswith("{")]
-    token_answer, me, reports = answers[:3]
+    token_answer, me, listed, refused, reports = answers[:5]
     assert token_answer.keys() == {"token", "token_type", "expires_in", "refresh_token", "refresh_expires_in"}
     assert me["username"] == "alice"
+    assert [session["current"] for session in listed["sessions"]].count(True) == 1
+    assert refused["code"] == "invalid_token"
     assert reports == {"reports_for": "alice"}
     assert "Would add 1" in "".join(said)
     assert "The first user is admin" in logs[0].read_text()
