@@ -40,12 +40,15 @@ async def catch_up(denials: Denials, *, store: Store, clock: Clock) -> None:
 
 
 async def follow(denials: Denials, *, store: Store, clock: Clock) -> NoReturn:
-    """Catch up for ever; what goes wrong is told, and lasts no longer than its cause."""
+    """Catch up for ever; what goes wrong is told once, and lasts no longer than its cause."""
+    is_told = False
     while True:
         await asyncio.sleep(INTERVAL)
         try:
             await catch_up(denials, store=store, clock=clock)
-        except Unavailable as fault:
-            _log.warning("no news of ended sessions: %s", fault)
-        except Exception:
-            _log.exception("no news of ended sessions")
+            is_told = False
+        except Exception as fault:
+            if not is_told:
+                unforeseen = None if isinstance(fault, Unavailable) else fault
+                _log.warning("no news of ended sessions: %s", fault, exc_info=unforeseen)
+            is_told = True
