@@ -60,6 +60,10 @@ def test_the_log_stays_readable(service: Server, kind: str) -> None:
 def test_all_that_was_ever_logged(service: Server, token: str) -> None:
     """Whatever was done to this server: each line is one JSON object, none is an error, no secret is in any."""
     log_in(service, "alice", "a wrong password")
+    given = json.loads(log_in(service, "alice", PASSWORD).body)
+    body = json.dumps({"refresh_token": given["refresh_token"]}).encode()
+    refreshed = json.loads(ask(service, request("POST", "/refresh", JSON, body=body)).body)
+    ask(service, request("POST", "/logout", f"Authorization: Bearer {refreshed['token']}"))
     log = service.logged()
     lines = [json.loads(line) for line in log.splitlines()]
     assert {line["level"] for line in lines} == {"info"}
@@ -69,6 +73,9 @@ def test_all_that_was_ever_logged(service: Server, token: str) -> None:
         token,
         token.rpartition(".")[2],
         "argon2id",
+        "wwr_",
+        given["token"],
+        refreshed["refresh_token"].rpartition(".")[2],
         service.environ["WATCHWORD_SECRET_KEY"],
     ):
         assert secret not in log
