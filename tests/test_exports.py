@@ -7,10 +7,12 @@ import sys
 import pytest
 
 import watchword
+import watchword.client
 import watchword.guard
 
 LIGHT = "import watchword"
 GUARD = "from watchword import AccessToken, Guard, KeyRing, current_token, token_required"
+CLIENT = "from watchword.client import WatchwordAuth"
 SERVICE = "from watchword import create_app"
 
 
@@ -25,6 +27,14 @@ def test_the_public_names() -> None:
     """These names and no others are promised to other applications."""
     assert watchword.__all__ == ["AccessToken", "Guard", "KeyRing", "create_app", "current_token", "token_required"]
     assert watchword.guard.__all__ == ["Guard", "Refusal", "current_token", "token_required"]
+    assert watchword.client.__all__ == [
+        "LoginRefused",
+        "NotAuthenticated",
+        "ServiceUnavailable",
+        "SessionOver",
+        "UnexpectedAnswer",
+        "WatchwordAuth",
+    ]
 
 
 def test_every_public_name_is_there() -> None:
@@ -62,6 +72,15 @@ def test_the_guard_loads_nothing_of_the_server() -> None:
     assert {name.partition(".")[0] for name in loaded} & heavy == set()
     server = {"app", "endpoints", "flows", "passwords", "settings", "store", "telemetry", "cli", "serve"}
     assert {name.split(".")[1] for name in loaded if name.startswith("watchword.")} & server == set()
+
+
+def test_the_client_loads_httpx_and_little_else() -> None:
+    """A program that only calls guarded routes loads no framework, no cryptography, and nothing of guard or server."""
+    loaded = loaded_by(CLIENT)
+    assert "httpx" in loaded
+    assert {name.partition(".")[0] for name in loaded} & {"quart", "jwt", "cryptography", "msgspec", "sqlite3"} == set()
+    ours = {name.split(".")[1] for name in loaded if name.startswith("watchword.")}
+    assert ours == {"client", "strictjson"}
 
 
 def test_the_service_loads_what_the_guard_does_not() -> None:

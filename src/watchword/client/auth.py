@@ -1,0 +1,162 @@
+"""The ``httpx.Auth`` itself: what it is told at the start, and the two flows that do what a story asks for."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from inspect import isawaitable, iscoroutinefunction
+from math import isfinite
+
+import httpx
+
+from watchword.client import wire
+from watchword.client.session import Announce, Errand, Patience, Session, Step, Story, TakeTurn, Wait
+
+
+class WatchwordAuth(httpx.Auth):
+    """Authenticates the requests of an httpx client with access tokens of a login service.
+
+    The first request logs in, or refreshes where a refresh token is given. The token goes with every request until
+    shortly before it expires, and is then refreshed; so it is when an answer says ``invalid_token`` (RFC 6750 §3.1),
+    after which the request is sent once more. Requests to the login service pass through the same client: through its
+    transport, with its hooks, with the timeouts of the request that needs them. An error on the way is raised there.
+
+    The token goes with *every* request that this object authenticates, wherever it is sent: give it to a client that
+    speaks only to services of yours, or with single requests (``client.get(…, auth=auth)``). A redirect to another
+    origin leaves the token behind, unless it leads from http to https on the same host; this is httpx's own rule.
+    User name, password and refresh token go to ``base_url`` alone, whoever redirects.
+
+    A request is sent again only if its body is in memory. One that is streamed, an upload of files included, gets its
+    401, and the next request a new token; ``await request.aread()`` brings a body into memory.
+
+    Share one object among all tasks and clients of an event loop, or among the threads that use ``httpx.Client``; not
+    among both, for tasks and threads do not wait for each other. Two processes must not share a refresh token: one
+    that presents a token which the other has used ends the session.
+
+    Args:
+        base_url: the login service's URL, such as ``https://login.example.com``; it may have a path.
+        username: whom to log in, together with ``password``.
+        password: for the first login, and for another whenever a refresh token is refused.
+        refresh_token: one that was kept; it is presented first.
+        on_refresh_token: called once with each new refresh token, so that it can be kept, before any request is sent
+            with the access token that came with it. It may be async under an ``AsyncClient``, and must not send
+            requests with this object. What it raises reaches the caller; both tokens are used all the same.
+        patience: seconds that one request may wait, all in all: for a login service or an endpoint that answers 503
+            with ``Retry-After``, and for its turn while another one logs in or refreshes. An endpoint is waited for
+            only by idempotent methods, and its 503 returned when patience ends.
+        clock: tells seconds that never go back.
+        sleep: waits for seconds; without it ``asyncio.sleep``, or ``time.sleep`` under a ``Client``.
+
+    Raises:
+        ValueError: there is nothing to log in with, or an argument makes no sense.
+        TypeError: an argument is of another type.
+    """
+
+    def __init__(
+        self,
+        base_url: str | httpx.URL,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        refresh_token: str | None = None,
+        on_refresh_token: Callable[[str], Awaitable[None] | None] | None = None,
+        patience: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None] | None] | None = None,
+    ) -> None:
+        for name, value in (("username", username), ("password", password), ("refresh_token", refresh_token)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a string")
+            if value == "":
+                raise ValueError(f"{name} is empty")
+        if (username is None) != (password is None):
+            raise ValueError("username and password belong together")
+        if password is None and refresh_token is None:
+            raise ValueError("a username and a password are needed, or a refresh_token, or both")
+        if not (isfinite(patience) and patience > 0):
+            raise ValueError("patience must be a number of seconds, more than 0")
+        credentials = None
+        if username is not None and password is not None:
+            credentials = wire.Secrets({"username": username, "password": password})
+        self._session = Session(
+            wire.service_url(base_url), credentials=credentials, refresh_token=refresh_token, clock=clock
+        )
+        self._on_refresh_token = on_refresh_token
+        self._patience = patience
+        self._sleep = sleep
+        self._turn_of_tasks = asyncio.Lock()
+        self._turn_of_threads = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._session.service}>"
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Authenticate a request of an ``AsyncClient``.
+
+        Raises:
+            NotAuthenticated: there is no token to send it with.
+        """
+        story = self._session.story(Errand(request, self._turn_of_tasks, Patience(self._patience)))
+        outcome: httpx.Response | bool | None = None
+        try:
+            while (step := _next_step(story, outcome)) is not None:
+                match step:
+                    case httpx.Request():
+                        outcome = yield step
+                        if step is not request:
+                            await outcome.aread()
+                    case TakeTurn(seconds):
+                        outcome = await _acquire(self._turn_of_tasks, seconds)
+                    case Wait(seconds):
+                        await _settle((self._sleep or asyncio.sleep)(seconds))
+                    case Announce() if self._on_refresh_token is not None:
+                        await _settle(self._on_refresh_token(step.refresh_token))
+        finally:
+            story.close()  # httpx closes the flow of a request that fails or is cancelled, and the story lets go
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Authenticate a request of a ``Client``.
+
+        Raises:
+            NotAuthenticated: there is no token to send it with.
+            TypeError: ``on_refresh_token`` or ``sleep`` is async.
+        """
+        if iscoroutinefunction(self._on_refresh_token) or iscoroutinefunction(self._sleep):
+            raise TypeError("on_refresh_token and sleep must not be async under httpx.Client; use httpx.AsyncClient")
+        story = self._session.story(Errand(request, self._turn_of_threads, Patience(self._patience)))
+        outcome: httpx.Response | bool | None = None
+        try:
+            while (step := _next_step(story, outcome)) is not None:
+                match step:
+                    case httpx.Request():
+                        outcome = yield step
+                        if step is not request:
+                            outcome.read()
+                    case TakeTurn(seconds):
+                        outcome = self._turn_of_threads.acquire(timeout=seconds)
+                    case Wait(seconds):
+                        (self._sleep or time.sleep)(seconds)
+                    case Announce() if self._on_refresh_token is not None:
+                        self._on_refresh_token(step.refresh_token)
+        finally:
+            story.close()
+
+
+def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Step | None:
+    try:
+        return story.send(outcome)
+    except StopIteration:
+        return None
+
+
+async def _acquire(turn: asyncio.Lock, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await turn.acquire()
+    except TimeoutError:
+        return False
+
+
+async def _settle(outcome: Awaitable[None] | None) -> None:
+    if isawaitable(outcome):
+        await outcome

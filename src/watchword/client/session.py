@@ -1,0 +1,276 @@
+"""The session as a client knows it: which token is in force, and the story of a request that needs one.
+
+Laws of this file:
+1. A story does no I/O. It is a plain generator that yields what is to be done, and is sent what came of it; so it
+   serves ``AsyncClient`` and ``Client`` alike, and one story can be told within another.
+2. One request at a time logs in or refreshes. Those who waited for it share what came of it, good or bad.
+3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
+   cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
+4. A token is renewed before it expires, but as long as it lives nobody waits for that.
+"""
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any, Final, Protocol, TypeVar
+
+import httpx
+
+from watchword.client import wire
+from watchword.client.errors import LoginRefused, ServiceUnavailable, SessionOver, UnexpectedAnswer
+
+MARGIN_SECONDS: Final = 30.0
+MARGIN_SHARE: Final = 0.1
+"""How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime."""
+
+SHORTEST_WAIT: Final = 1
+"""Seconds until a busy service is asked again, if it does not name more."""
+MOST_WAITS: Final = 10
+"""Waits of one request. httpx counts every answer to an authentication as a redirect, and gives up after twenty."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger("watchword.client")
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """A step: take one's turn, waiting at most so many seconds; is answered whether that succeeded."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A step: let so many seconds pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """A step: tell the owner of the session its new refresh token."""
+
+    refresh_token: str = field(repr=False)
+
+
+Step = httpx.Request | TakeTurn | Wait | Announce
+"""What is to be done; a request is answered with its response, which has been read unless it is the caller's."""
+
+Story = Generator[Step, Any, T]
+
+
+@dataclass(slots=True)
+class Patience:
+    """What one request may still wait: for how many seconds, and how often."""
+
+    seconds: float
+    waits: int = MOST_WAITS
+
+    def bears(self, seconds: float) -> bool:
+        """Whether there is enough of it."""
+        return self.waits > 0 and seconds <= self.seconds
+
+    def spend(self, seconds: float) -> None:
+        """Have less of it, after a wait."""
+        self.seconds = max(0.0, self.seconds - seconds)
+
+    def wait(self, seconds: float) -> Story[None]:
+        """Wait, where that can be borne."""
+        self.waits -= 1
+        self.spend(seconds)
+        yield Wait(seconds)
+
+
+class Turn(Protocol):
+    """The lock of those who log in or refresh; which kind is the flow's business, as is taking it."""
+
+    def release(self) -> None:
+        """Let the next one have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One request of the caller's, and what it brings along.
+
+    Attributes:
+        request: the caller's.
+        turn: to be taken before logging in or refreshing.
+        patience: what the request may still wait.
+    """
+
+    request: httpx.Request
+    turn: Turn
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An access token that the service gave.
+
+    Attributes:
+        authorization: the header's value.
+        renew_at: by our clock, when a successor is sought.
+        expires_at: by our clock, when the token is over.
+    """
+
+    authorization: str = field(repr=False)
+    renew_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service's word that there is no token for us; it holds for those who waited for it."""
+
+    reason: type[LoginRefused | SessionOver]
+    message: str
+
+
+class Session:
+    """What all requests of one ``WatchwordAuth`` share.
+
+    Args:
+        service: the login service's address.
+        credentials: user name and password, or None.
+        refresh_token: presented before them, or None.
+        clock: tells seconds that never go back: a lifetime is counted here, whatever the time of day is believed to be.
+    """
+
+    def __init__(
+        self,
+        service: httpx.URL,
+        *,
+        credentials: wire.Secrets | None,
+        refresh_token: str | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.service = service
+        self._credentials = credentials
+        self._refresh_token = refresh_token
+        self._clock = clock
+        self._standing: Access | Refused | None = None
+        self._not_before = clock()  # when the service may be asked again
+
+    def story(self, errand: Errand) -> Story[None]:
+        """Send the caller's request with a token; if the token is refused, once more with its successor.
+
+        Raises:
+            NotAuthenticated: there is no token.
+        """
+        access = yield from self._access(errand)
+        response = yield from self._send(errand, access)
+        if not wire.refuses(response, access.authorization):
+            return
+        if wire.can_be_replayed(errand.request):
+            access = yield from self._successor(errand, of=access)
+            yield from self._send(errand, access)
+        elif self._standing is access:
+            self._standing = None  # renewed by the next request, for the last answer of this one must be the caller's
+
+    def _access(self, errand: Errand) -> Story[Access]:
+        """The token in force, or its successor if it is over or about to be."""
+        standing = self._standing
+        now = self._clock()
+        if not isinstance(standing, Access) or now >= standing.expires_at:
+            return (yield from self._successor(errand, of=standing))
+        if now < standing.renew_at:
+            return standing
+        try:
+            return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing))
+        except (ServiceUnavailable, UnexpectedAnswer):
+            return standing
+
+    def _send(self, errand: Errand, access: Access) -> Story[httpx.Response]:
+        """Send the caller's request; once more for each time that a busy endpoint can be waited for."""
+        request = errand.request
+        request.headers["Authorization"] = access.authorization
+        while True:
+            response: httpx.Response = yield request
+            seconds = wire.retry_after(response)
+            if response.status_code != wire.SERVICE_UNAVAILABLE or seconds is None:
+                return response
+            if not wire.is_safe_to_repeat(request) or not errand.patience.bears(seconds):
+                return response
+            yield from errand.patience.wait(seconds)
+
+    def _successor(self, errand: Errand, *, of: Access | Refused | None) -> Story[Access]:
+        """The token after one that will not do: the one that another request got meanwhile, or a new one."""
+        began = self._clock()
+        is_our_turn: bool = yield TakeTurn(errand.patience.seconds)
+        if not is_our_turn:
+            message = "another request is still logging in or refreshing"
+            raise ServiceUnavailable(message, request=errand.request, retry_after=SHORTEST_WAIT)
+        try:
+            errand.patience.spend(self._clock() - began)
+            standing = self._standing
+            if standing is of or standing is None:
+                standing = yield from self._renew(errand)
+        finally:
+            errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
+        if isinstance(standing, Refused):
+            raise standing.reason(standing.message, request=errand.request)
+        return standing
+
+    def _renew(self, errand: Errand) -> Story[Access | Refused]:
+        """Refresh, or log in where that is refused or there is nothing to refresh with."""
+        if self._refresh_token is not None:
+            secrets = wire.Secrets({"refresh_token": self._refresh_token})
+            asked_at, response = yield from self._ask(errand, "/refresh", secrets)
+            if response.status_code != wire.UNAUTHORIZED:
+                return (yield from self._accept(errand, response, asked_at))
+            self._refresh_token = None
+            _log.debug("the refresh token is refused")
+        if self._credentials is None:
+            return self._refuse(SessionOver, "the refresh token is refused, and there is no password to log in with")
+        asked_at, response = yield from self._ask(errand, "/login", self._credentials)
+        if response.status_code == wire.UNAUTHORIZED:
+            return self._refuse(LoginRefused, "the user name or the password is refused")
+        return (yield from self._accept(errand, response, asked_at))
+
+    def _ask(self, errand: Errand, path: str, secrets: wire.Secrets) -> Story[tuple[float, httpx.Response]]:
+        """Ask the login service, again and again while it is busy and that can be waited for.
+
+        Returns:
+            The time just before it was asked, from which a lifetime is safely counted, and the answer.
+        """
+        while True:
+            seconds = self._not_before - self._clock()
+            if seconds > 0:
+                if not errand.patience.bears(seconds):
+                    message = "the login service is busy for longer than this request may wait"
+                    raise ServiceUnavailable(message, request=errand.request, retry_after=ceil(seconds))
+                _log.debug("the login service is busy; waiting %.3g s", seconds)
+                yield from errand.patience.wait(seconds)
+            asked_at = self._clock()
+            asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
+            response: httpx.Response = yield asked
+            if response.request is not asked:
+                raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
+            if response.status_code not in wire.BUSY:
+                return asked_at, response
+            self._not_before = self._clock() + max(SHORTEST_WAIT, wire.retry_after(response) or 0)
+
+    def _accept(self, errand: Errand, response: httpx.Response, asked_at: float) -> Story[Access]:
+        """Keep what a token answer holds; others see its access token once the refresh token has been announced."""
+        try:
+            answer = wire.read_token_answer(response)
+        except ValueError as fault:
+            message = f"{response.url.path} does not answer as a login service: {fault}"
+            raise UnexpectedAnswer(message, request=errand.request) from None
+        expires_at = asked_at + answer.expires_in
+        margin = min(MARGIN_SECONDS, MARGIN_SHARE * answer.expires_in)
+        access = Access(f"Bearer {answer.token}", renew_at=expires_at - margin, expires_at=expires_at)
+        _log.debug("%s gave a token for %d s", response.url.path, answer.expires_in)
+        try:
+            if answer.refresh_token is not None and answer.refresh_token != self._refresh_token:
+                self._refresh_token = answer.refresh_token
+                yield Announce(answer.refresh_token)
+        finally:
+            self._standing = access
+        return access
+
+    def _refuse(self, reason: type[LoginRefused | SessionOver], message: str) -> Refused:
+        self._standing = refused = Refused(reason, message)
+        return refused

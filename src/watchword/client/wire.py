@@ -1,0 +1,151 @@
+"""What goes to the login service and comes from it: requests that hold secrets, token answers, challenges."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from watchword import strictjson
+from watchword.client.errors import UnexpectedAnswer
+
+OK: Final = 200
+UNAUTHORIZED: Final = 401
+SERVICE_UNAVAILABLE: Final = 503
+BUSY: Final = frozenset({429, 502, 503, 504})
+"""What a login service answers, or a proxy before it, when a later try may fare better."""
+
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 §2.1; nothing that could end a header
+_INVALID_TOKEN: Final = re.compile(r"\bbearer\s.*\berror\s*=\s*\"?invalid_token\b", re.IGNORECASE)
+_SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The members of a body that nobody else may see: not in a log, and not among a traceback's variables."""
+
+    members: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What a login or a refresh gives (RFC 6749 §5.1).
+
+    Attributes:
+        token: the access token.
+        expires_in: seconds until it expires.
+        refresh_token: what gets the next one, or None where the former stays good (RFC 6749 §6).
+    """
+
+    token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str | None = field(repr=False)
+
+
+class SentOnce(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """A body that is sent once: at a 307 or 308 httpx would send it to whatever address the redirect names."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._take()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._take()
+
+    def _take(self) -> bytes:
+        if self._body is None:
+            raise UnexpectedAnswer("the login service redirects, and credentials go to its own address alone")
+        body, self._body = self._body, None
+        return body
+
+
+def service_url(base_url: str | httpx.URL) -> httpx.URL:
+    """Read the address of a login service.
+
+    Raises:
+        ValueError: it is not the plain URL of one; the message holds nothing of it.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        raise ValueError("base_url is not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError("base_url must be a URL like https://login.example.com")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("base_url must have no user, query or fragment")
+    return url
+
+
+def request_with(secrets: Secrets, service: httpx.URL, path: str, *, on_behalf_of: httpx.Request) -> httpx.Request:
+    """A request to the login service.
+
+    Args:
+        secrets: what it says.
+        service: the login service's address.
+        path: below that.
+        on_behalf_of: the request that needs it. Its timeouts hold, for httpx gives none to a request of ours.
+    """
+    body = json.dumps(secrets.members).encode()
+    headers = {
+        "Host": service.netloc.decode("ascii"),
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
+    extensions = {name: value for name, value in on_behalf_of.extensions.items() if name == "timeout"}
+    url = service.copy_with(path=service.path.rstrip("/") + path)
+    return httpx.Request("POST", url, headers=headers, stream=SentOnce(body), extensions=extensions)
+
+
+def read_token_answer(response: httpx.Response) -> TokenAnswer:
+    """Read what should be a token answer.
+
+    Raises:
+        ValueError: it is none; the message holds nothing of it.
+    """
+    if response.status_code != OK:
+        raise ValueError(f"status {response.status_code}")
+    answer = strictjson.loads(response.content)
+    if not isinstance(answer, dict):
+        raise ValueError("no object")
+    token, expires_in, refresh_token = (answer.get(name) for name in ("token", "expires_in", "refresh_token"))
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise ValueError("no token")
+    if type(expires_in) is not int or expires_in <= 0:
+        raise ValueError("no lifetime")
+    if refresh_token is not None and not (isinstance(refresh_token, str) and refresh_token):
+        raise ValueError("a refresh token that is none")
+    return TokenAnswer(token, expires_in, refresh_token)
+
+
+def retry_after(response: httpx.Response) -> int | None:
+    """The seconds of a ``Retry-After``; None where there is none, or a date (RFC 9110 §10.2.3)."""
+    value = response.headers.get("Retry-After", "")
+    return int(value) if _SECONDS.fullmatch(value) else None
+
+
+def refuses(response: httpx.Response, authorization: str) -> bool:
+    """Whether an answer refuses this very token as invalid (RFC 6750 §3.1).
+
+    Not so where a redirect has left the token behind, nor where a wider scope or a fresher login is asked for
+    (RFC 9470): another token of the same session would fare no better.
+    """
+    if response.status_code != UNAUTHORIZED or response.request.headers.get("Authorization") != authorization:
+        return False
+    return any(map(_INVALID_TOKEN.search, response.headers.get_list("WWW-Authenticate")))
+
+
+def can_be_replayed(request: httpx.Request) -> bool:
+    """Whether the body is in memory. A file, too, could be read again, and would then be empty."""
+    return isinstance(request.stream, httpx.ByteStream)
+
+
+def is_safe_to_repeat(request: httpx.Request) -> bool:
+    """Whether a request that may have been carried out can be sent again (RFC 9110 §9.2.2)."""
+    return request.method in _IDEMPOTENT and can_be_replayed(request)

@@ -1,0 +1,273 @@
+"""``WatchwordAuth`` as its users see it: what it takes, what it tells, and that threads may have it too."""
+
+import asyncio
+import logging
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.client.conftest import AuthMaker
+from tests.client.service import (
+    LIFETIME,
+    PASSWORD,
+    REPORTS,
+    URL,
+    USERNAME,
+    LoginService,
+    Stopwatch,
+    Wire,
+    busy,
+    refresh_token,
+    token_refused,
+)
+from watchword.client import LoginRefused, NotAuthenticated, ServiceUnavailable, SessionOver, WatchwordAuth
+
+ALICE: dict[str, Any] = {"username": USERNAME, "password": PASSWORD}
+
+
+@pytest.fixture
+def sync_caller(service: LoginService) -> Iterator[httpx.Client]:
+    """A ``Client`` without authentication of its own."""
+    with httpx.Client(transport=Wire(service)) as caller:
+        yield caller
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({}, "a username and a password are needed"),
+        ({"username": "alice"}, "belong together"),
+        ({"password": "secret"}, "belong together"),
+        ({"username": "alice", "refresh_token": "secret"}, "belong together"),
+        ({"username": "", "password": "secret"}, "username is empty"),
+        ({"username": "alice", "password": ""}, "password is empty"),
+        ({"refresh_token": ""}, "refresh_token is empty"),
+        ({"refresh_token": "secret", "patience": 0}, "patience"),
+        ({"refresh_token": "secret", "patience": -1.0}, "patience"),
+        ({"refresh_token": "secret", "patience": float("inf")}, "patience"),
+        ({"refresh_token": "secret", "patience": float("nan")}, "patience"),
+    ],
+)
+def test_arguments_that_make_no_sense(arguments: dict[str, Any], fault: str) -> None:
+    """They are refused where they are written, in words that name them and hold no secret."""
+    with pytest.raises(ValueError, match=fault) as caught:
+        WatchwordAuth(URL, **arguments)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "login.example.com",
+        "/login",
+        "ftp://login.example.com",
+        "https://",
+        "https://alice:secret@login.example.com",
+        "https://login.example.com?token=secret",
+        "https://login.example.com#secret",
+        "https://login.example.com:secret",
+        "https://login.example.com\n",
+    ],
+)
+def test_addresses_that_are_none(base_url: str) -> None:
+    """A whole plain URL is asked for, and a wrong one is not repeated: it may hold a password."""
+    with pytest.raises(ValueError, match="base_url") as caught:
+        WatchwordAuth(base_url, **ALICE)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"username": "alice", "password": b"secret"}, {"username": 7, "password": "secret"}, {"refresh_token": b"secret"}],
+)
+def test_arguments_of_another_type(arguments: dict[str, Any]) -> None:
+    """Bytes are not taken for text."""
+    with pytest.raises(TypeError, match="must be a string"):
+        WatchwordAuth(URL, **arguments)
+
+
+async def test_it_is_the_authentication_of_a_client(service: LoginService) -> None:
+    """The four lines of the README, on whatever address the client then calls."""
+    async with httpx.AsyncClient(auth=WatchwordAuth(URL, **ALICE), transport=Wire(service)) as client:
+        assert (await client.get(REPORTS)).status_code == 200
+        assert (await client.get(f"{URL}/me")).status_code == 200
+    assert service.count("/login") == 1
+
+
+async def test_one_object_serves_several_clients(service: LoginService, auth: WatchwordAuth) -> None:
+    """Short-lived clients do not log in anew: token and lock are the object's."""
+    for _ in range(3):
+        async with httpx.AsyncClient(auth=auth, transport=Wire(service)) as client:
+            await client.get(REPORTS)
+    assert service.count("/login") == 1
+
+
+async def test_each_new_refresh_token_is_told_once(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """After a login and after each refresh, whatever the number of requests; in the order in which they came."""
+    told: list[str] = []
+    auth = make_auth(on_refresh_token=told.append, **ALICE)
+    for _ in range(3):
+        await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(10)))
+        stopwatch.advance(LIFETIME)
+    assert told == [refresh_token("session0", counter) for counter in range(3)]
+
+
+async def test_a_refresh_token_is_told_before_its_access_token_is_used(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """While the hook saves it no request goes out, not even of those who come later."""
+    may_go_on = asyncio.Event()
+    reached = asyncio.Event()
+
+    async def save(_: str) -> None:
+        reached.set()
+        await may_go_on.wait()
+
+    auth = make_auth(on_refresh_token=save, **ALICE)
+    first = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await reached.wait()
+    second = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert service.count("/reports") == 0
+    may_go_on.set()
+    assert {(await request).status_code for request in (first, second)} == {200}
+    assert service.count("/login") == 1
+
+
+async def test_a_hook_that_fails_is_heard_and_loses_nothing(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """Its error reaches the caller whose request it was; the new tokens are in force all the same."""
+    told: list[str] = []
+
+    def save(token: str) -> None:
+        told.append(token)
+        raise OSError("the disk is full")
+
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=save)
+    with pytest.raises(OSError, match="the disk is full") as caught:
+        await caller.get(REPORTS, auth=auth)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), len(told)) == (1, 1)
+    del caught  # until here: an error that somebody keeps does not keep the turn
+    stopwatch.advance(LIFETIME)
+    with pytest.raises(OSError, match="the disk is full"):
+        await caller.get(REPORTS, auth=auth)
+    assert told == [refresh_token("session0", 1), refresh_token("session0", 2)]
+
+
+async def test_a_hook_that_is_cancelled_loses_nothing(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The tokens are there for whoever comes next."""
+    reached = asyncio.Event()
+
+    async def save(_: str) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=save)
+    request = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await reached.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert service.count("/refresh") == 1
+
+
+async def test_no_secret_is_told(
+    service: LoginService,
+    stopwatch: Stopwatch,
+    make_auth: AuthMaker,
+    caller: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not by repr, not by a log at DEBUG, not by an error or the variables that a crash reporter shows of it."""
+    caplog.set_level(logging.DEBUG)
+    said: list[str] = []
+
+    async def try_with(auth: WatchwordAuth, expected: type[NotAuthenticated]) -> None:
+        with pytest.raises(expected) as caught:
+            await caller.get(REPORTS, auth=auth)
+        shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        said.extend((repr(auth), repr(caught.value), "".join(shown.format())))
+
+    auth = make_auth(**ALICE)
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME)
+    service.plan("/refresh", busy(2))
+    await caller.get(REPORTS, auth=auth)
+    service.plan("/refresh", busy(60))
+    stopwatch.advance(LIFETIME)
+    await try_with(auth, ServiceUnavailable)
+    stopwatch.advance(60)
+    service.plan("/refresh", httpx.Response(200, json={"token": 7, "refresh_token": refresh_token("session0", 9)}))
+    await try_with(auth, NotAuthenticated)
+    await try_with(make_auth(username=USERNAME, password=f"not {PASSWORD}"), LoginRefused)
+    await try_with(make_auth(refresh_token=refresh_token("unknown", 0)), SessionOver)
+    said.extend(record.getMessage() for record in caplog.records)
+    assert any(record.name == "watchword.client" for record in caplog.records)
+    for secret in (PASSWORD, "wwr_", *service.tokens):
+        assert not [line for line in said if secret in line]
+
+
+def test_a_thread_may_have_it_too(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, sync_caller: httpx.Client
+) -> None:
+    """Under ``httpx.Client`` it logs in, refreshes, waits and repeats in the same way."""
+    service.plan("/login", busy(3))
+    assert sync_caller.get(REPORTS, auth=auth).status_code == 200
+    service.plan("/reports", token_refused(), busy(4))
+    assert sync_caller.get(REPORTS, auth=auth).status_code == 200
+    stopwatch.advance(LIFETIME)
+    assert sync_caller.post(REPORTS, json={"month": "May"}, auth=auth).json() == {"received": '{"month":"May"}'}
+    assert (service.count("/login"), service.count("/refresh")) == (2, 2)
+    assert stopwatch.slept == [3, 4]
+
+
+def test_threads_refresh_once(service: LoginService, make_auth: AuthMaker, sync_caller: httpx.Client) -> None:
+    """Twenty threads begin at one moment; one of them refreshes, and tells the new refresh token."""
+    told: list[str] = []
+    together = threading.Barrier(20)
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=told.append)
+
+    def ask() -> int:
+        together.wait()
+        return sync_caller.get(REPORTS, auth=auth).status_code
+
+    with ThreadPoolExecutor(20) as threads:
+        asked = [threads.submit(ask) for _ in range(20)]
+    assert {each.result() for each in asked} == {200}
+    assert (service.count("/refresh"), told) == (1, [refresh_token("session0", 1)])
+
+
+def test_a_thread_whose_request_fails_lets_the_next_one_in(
+    service: LoginService, make_auth: AuthMaker, sync_caller: httpx.Client
+) -> None:
+    """The turn is passed on with an error, and the wrong password tried once for each who asks."""
+    auth = make_auth(username=USERNAME, password="wrong")
+    for _ in range(2):
+        with pytest.raises(LoginRefused):
+            sync_caller.get(REPORTS, auth=auth)
+    assert service.count("/login") == 2
+
+
+async def _save(_: str) -> None: ...
+
+
+def test_a_thread_cannot_await(service: LoginService, make_auth: AuthMaker, sync_caller: httpx.Client) -> None:
+    """An async hook under ``httpx.Client`` is refused before anything is sent, with what to use instead."""
+    auth = make_auth(on_refresh_token=_save, **ALICE)
+    with pytest.raises(TypeError, match=r"use httpx\.AsyncClient"):
+        sync_caller.get(REPORTS, auth=auth)
+    assert service.arrived == []

@@ -1,0 +1,519 @@
+"""The story of a request: log in, carry the token, renew it, and do so once for all who need it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from tests.client.conftest import AuthMaker
+from tests.client.service import (
+    CHALLENGE,
+    GRACE,
+    LIFETIME,
+    PASSWORD,
+    REPORTS,
+    USERNAME,
+    LoginService,
+    Stopwatch,
+    busy,
+    refresh_refused,
+    token_answer,
+    token_refused,
+)
+from watchword.client import LoginRefused, NotAuthenticated, ServiceUnavailable, SessionOver, WatchwordAuth
+
+ALICE = {"username": USERNAME, "password": PASSWORD}
+
+
+class Hold:
+    """Keeps an answer back, once, until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def __call__(self) -> None:
+        """Wait here."""
+        self.reached.set()
+        await self.released.wait()
+
+
+async def others_to_run() -> None:
+    """Let every task that can go on do so, until all of them wait for something."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_the_first_request_logs_in(service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient) -> None:
+    """One login, then the request with its token; the next request needs no other."""
+    for _ in range(2):
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert [arrived.url.path for arrived in service.arrived] == ["/login", "/reports", "/reports"]
+    assert service.arrived[0].bearer is None
+
+
+async def test_the_login_has_the_timeouts_of_the_request(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """httpx gives timeouts to the caller's requests alone; a login without any could hang for ever."""
+    await caller.get(REPORTS, auth=auth, timeout=7.0)
+    login, request = service.arrived
+    assert login.timeout == request.timeout == {"connect": 7.0, "read": 7.0, "write": 7.0, "pool": 7.0}
+
+
+async def test_a_kept_refresh_token_comes_before_the_password(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """With both there is no login as long as the refresh token is good."""
+    auth = make_auth(refresh_token=service.open(), **ALICE)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), service.count("/login")) == (1, 0)
+
+
+async def test_a_token_is_refreshed_before_it_expires(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Thirty seconds before: no request goes out with a token that may be over when it arrives."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 31)
+    await caller.get(REPORTS, auth=auth)
+    assert service.count("/refresh") == 0
+    stopwatch.advance(1)
+    await caller.get(REPORTS, auth=auth)
+    assert service.count("/refresh") == 1
+    assert all(arrived.bearer in service.tokens for arrived in service.arrived if arrived.url.path == "/reports")
+
+
+async def test_a_short_lived_token_is_used_for_most_of_its_life(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """A tenth of a short lifetime is kept back, not half a minute: that might be all of it."""
+    service.plan("/login", token_answer("short", service.open(), lifetime=20))
+    service.tokens["short"] = stopwatch() + 20
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(17)
+    await caller.get(REPORTS, auth=auth)
+    assert service.count("/refresh") == 0
+    stopwatch.advance(1)
+    await caller.get(REPORTS, auth=auth)
+    assert service.count("/refresh") == 1
+
+
+@pytest.mark.parametrize("passed", [0.0, LIFETIME + 1.0], ids=["at the start", "after expiry"])
+async def test_one_renewal_for_a_hundred_concurrent_requests(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient, passed: float
+) -> None:
+    """They wait for the first of them; everyone is answered."""
+    if passed:
+        await caller.get(REPORTS, auth=auth)
+        stopwatch.advance(passed)
+    service.afterwards = {"/login": others_to_run, "/refresh": others_to_run}
+    answers = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert (service.count("/login"), service.count("/refresh")) == (1, 1 if passed else 0)
+
+
+async def test_a_refused_token_is_refreshed_once_for_all_who_sent_it(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """A hundred get 401 invalid_token for the same token; there is one refresh, and everyone is answered."""
+    await caller.get(REPORTS, auth=auth)
+    service.revoke_tokens()
+    service.afterwards = {"/reports": others_to_run, "/refresh": others_to_run}
+    answers = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert (service.count("/login"), service.count("/refresh")) == (1, 1)
+
+
+async def test_a_request_is_repeated_once(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """An endpoint that refuses the new token as well has the last word."""
+    service.plan("/reports", token_refused(), token_refused())
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 401
+    assert (service.count("/reports"), service.count("/refresh")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge"),
+    [
+        (401, CHALLENGE),
+        (401, f'{CHALLENGE}, error="insufficient_user_authentication", max_age="300"'),
+        (401, 'Basic realm="invalid_token"'),
+        (403, f'{CHALLENGE}, error="insufficient_scope", scope="admin"'),
+        (403, f'{CHALLENGE}, error="invalid_token"'),
+    ],
+)
+async def test_what_another_token_would_not_help_is_returned(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient, status: int, challenge: str
+) -> None:
+    """No refresh where scope or a fresher login is asked for, nor where nobody says that the token is invalid."""
+    service.plan("/reports", httpx.Response(status, headers={"WWW-Authenticate": challenge}))
+    answer = await caller.get(REPORTS, auth=auth)
+    assert (answer.status_code, service.count("/refresh"), service.count("/reports")) == (status, 0, 1)
+
+
+async def test_the_body_is_sent_again(service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient) -> None:
+    """The request that is repeated after a refresh is whole, and of the same kind."""
+    service.plan("/reports", token_refused())
+    answer = await caller.post(REPORTS, json={"month": "May"}, auth=auth)
+    assert answer.json() == {"received": '{"month":"May"}'}
+    assert [arrived.method for arrived in service.arrived if arrived.url.path == "/reports"] == ["POST", "POST"]
+
+
+async def test_a_streamed_body_is_sent_once_and_the_next_request_has_a_new_token(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """What cannot be read twice is not repeated half or empty: the 401 is returned."""
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield b"a long report"
+
+    service.plan("/reports", token_refused())
+    assert (await caller.post(REPORTS, content=upload(), auth=auth)).status_code == 401
+    answer = await caller.post(REPORTS, content=upload(), auth=auth)
+    assert answer.json() == {"received": "a long report"}
+    assert (service.count("/refresh"), service.count("/reports")) == (1, 2)
+
+
+async def test_a_streamed_body_that_was_read_into_memory_is_sent_again(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """``await request.aread()`` is how a caller asks for it."""
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield b"a long report"
+
+    service.plan("/reports", token_refused())
+    request = caller.build_request("POST", REPORTS, content=upload())
+    await request.aread()
+    assert (await caller.send(request, auth=auth)).json() == {"received": "a long report"}
+
+
+async def test_a_streamed_answer_is_left_to_the_caller(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Nothing of it is read before the caller does."""
+    async with caller.stream("GET", REPORTS, auth=auth) as answer:
+        assert not answer.is_stream_consumed
+        assert await answer.aread() == b'{"received":""}'
+
+
+async def test_a_lost_refresh_answer_ends_no_session(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The connection breaks when the service has refreshed already: the same token is presented again, and is good."""
+    auth = make_auth(refresh_token=service.open())
+
+    async def break_once() -> None:
+        service.afterwards.clear()
+        raise httpx.ReadError("the connection is gone")
+
+    service.afterwards["/refresh"] = break_once
+    with pytest.raises(httpx.ReadError):
+        await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(GRACE - 1)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    first, second = (arrived.body for arrived in service.arrived if arrived.url.path == "/refresh")
+    assert first == second
+    stopwatch.advance(LIFETIME)  # and the successor is the right one
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize("fate", ["cancelled", "cut off"])
+async def test_whoever_waits_takes_over_from_one_that_is_gone(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, fate: str
+) -> None:
+    """The request that refreshes for all is cancelled, or loses its connection; those who waited are answered."""
+    auth = make_auth(refresh_token=service.open())
+    hold = Hold()
+
+    async def hold_and_break() -> None:
+        service.afterwards.clear()
+        await hold()
+        raise httpx.ReadError("the connection is gone")
+
+    service.afterwards["/refresh"] = hold_and_break
+    leader = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await hold.reached.wait()
+    waiters = [asyncio.create_task(caller.get(REPORTS, auth=auth)) for _ in range(10)]
+    await others_to_run()
+    if fate == "cancelled":
+        leader.cancel()
+    else:
+        hold.released.set()
+    answers = await asyncio.gather(*waiters)
+    assert {answer.status_code for answer in answers} == {200}
+    assert service.count("/refresh") == 2
+    with pytest.raises(asyncio.CancelledError if fate == "cancelled" else httpx.ReadError):
+        await leader
+
+
+async def test_a_waiter_may_be_cancelled(service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient) -> None:
+    """The one that logs in, and those that wait on, are none the worse for it."""
+    hold = service.afterwards["/login"] = Hold()
+    leader = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await hold.reached.wait()
+    impatient, patient = (asyncio.create_task(caller.get(REPORTS, auth=auth)) for _ in range(2))
+    await others_to_run()
+    impatient.cancel()
+    hold.released.set()
+    assert {(await task).status_code for task in (leader, patient)} == {200}
+    assert service.count("/login") == 1
+
+
+async def test_wrong_credentials_are_refused_once_for_all_who_waited(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """A hundred requests do not try a wrong password a hundred times, which would throttle the account."""
+    auth = make_auth(username=USERNAME, password="wrong")
+    service.afterwards["/login"] = others_to_run
+    outcomes = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(100)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {LoginRefused}
+    assert service.count("/login") == 1
+    with pytest.raises(LoginRefused):  # the user may have been enabled again
+        await caller.get(REPORTS, auth=auth)
+    assert service.count("/login") == 2
+    assert service.count("/reports") == 0
+
+
+async def test_a_refused_refresh_token_falls_back_on_the_password(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """The session was ended elsewhere: the user logs in again, and the request does not notice."""
+    await caller.get(REPORTS, auth=auth)
+    service.logins.clear()
+    stopwatch.advance(LIFETIME)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), service.count("/login")) == (1, 2)
+
+
+async def test_without_a_password_the_session_is_over(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """It is told to each request, and the service is asked once: the answer would not change."""
+    auth = make_auth(refresh_token="wwr_unknown.0.mac")
+    for _ in range(2):
+        with pytest.raises(SessionOver) as caught:
+            await caller.get(REPORTS, auth=auth)
+        assert str(caught.value.request.url) == REPORTS
+    assert [arrived.url.path for arrived in service.arrived] == ["/refresh"]
+
+
+async def test_a_service_that_gives_no_refresh_token_is_logged_into_again(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """RFC 6749 §5.1 does not ask for one."""
+    service.plan("/login", token_answer("only"))
+    service.tokens["only"] = stopwatch() + LIFETIME
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), service.count("/login")) == (0, 2)
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same", "none"])
+async def test_a_refresh_token_that_is_not_replaced_stays(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient, same: bool
+) -> None:
+    """RFC 6749 §6: a refresh may answer without a new one; then there is nothing to be told, either."""
+    kept = service.open()
+    told: list[str] = []
+    auth = make_auth(refresh_token=kept, on_refresh_token=told.append)
+    service.plan("/refresh", token_answer("only", kept if same else None))
+    service.tokens["only"] = stopwatch() + LIFETIME
+    await caller.get(REPORTS, auth=auth)
+    assert told == []
+    stopwatch.advance(LIFETIME)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert service.count("/refresh") == 2
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_busy_login_service_is_asked_again_when_it_says(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient, status: int
+) -> None:
+    """Not before, and as often as patience lasts."""
+    service.plan("/login", busy(3, status=status), busy(7, status=status))
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert stopwatch.slept == [3, 7]
+
+
+@pytest.mark.parametrize("told", [None, "0", "soon", "Fri, 31 Dec 2027 23:59:59 GMT", "-5", "9" * 30])
+async def test_a_service_that_does_not_say_when_is_asked_again_after_a_second(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient, told: str | None
+) -> None:
+    """Nor is one hammered that says at once."""
+    service.plan("/login", httpx.Response(503, headers={} if told is None else {"Retry-After": told}))
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert stopwatch.slept == [1]
+
+
+async def test_patience_is_bounded(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Thirty seconds in all; what is left to wait is told."""
+    service.plan("/login", busy(20), busy(11))
+    with pytest.raises(ServiceUnavailable) as caught:
+        await caller.get(REPORTS, auth=auth)
+    assert caught.value.retry_after == 11
+    assert stopwatch.slept == [20]
+
+
+async def test_waits_are_counted(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """However much patience there is: httpx takes answers within a flow for redirects, and would raise after twenty."""
+    auth = make_auth(refresh_token="wwr_unknown.0.mac", patience=1000.0, **ALICE)
+    service.plan("/refresh", *(busy(1) for _ in range(5)))
+    service.plan("/login", *(busy(1) for _ in range(5)))
+    service.plan("/reports", token_refused())
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    service.plan("/refresh", *(busy(1) for _ in range(100)))
+    stopwatch.advance(LIFETIME)
+    with pytest.raises(ServiceUnavailable):
+        await caller.get(REPORTS, auth=auth)
+
+
+async def test_a_busy_service_is_left_alone_by_those_who_cannot_wait(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """It said when to come again to one of them; the others do not ask."""
+    service.plan("/login", busy(60))
+    service.afterwards["/login"] = others_to_run
+    outcomes = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(100)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {ServiceUnavailable}
+    assert service.count("/login") == 1
+
+
+async def test_nobody_waits_for_its_turn_beyond_patience(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """One login that hangs does not hang all the others."""
+    auth = make_auth(patience=0.001, **ALICE)
+    hold = service.afterwards["/login"] = Hold()
+    leader = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await hold.reached.wait()
+    with pytest.raises(ServiceUnavailable):
+        await caller.get(REPORTS, auth=auth)
+    hold.released.set()
+    assert (await leader).status_code == 200
+
+
+async def test_waiting_for_a_turn_is_waiting(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Who has stood behind a slow login for 25 seconds does not wait ten more for a busy service."""
+    hold = service.afterwards["/login"] = Hold()
+    leader = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await hold.reached.wait()
+    waiter = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await others_to_run()
+    stopwatch.advance(25)
+    service.plan("/login", busy(10))
+    leader.cancel()
+    hold.released.set()
+    with pytest.raises(ServiceUnavailable):
+        await waiter
+    assert stopwatch.slept == []
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda: busy(10), lambda: httpx.Response(500), lambda: httpx.Response(200, text="Welcome!")]
+)
+async def test_while_a_token_lives_it_serves_though_it_cannot_be_renewed(
+    service: LoginService,
+    stopwatch: Stopwatch,
+    auth: WatchwordAuth,
+    caller: httpx.AsyncClient,
+    answer: Callable[[], httpx.Response],
+) -> None:
+    """A service that is down for the last seconds of a token's life is not noticed, and not waited for."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    service.plan("/refresh", answer())
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), stopwatch.slept) == (1, [])
+    stopwatch.advance(20)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert service.count("/refresh") == 2
+
+
+async def test_while_a_token_lives_nobody_waits_for_the_one_that_renews_it(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """The others go on with the old one."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    hold = service.afterwards["/refresh"] = Hold()
+    leader = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await hold.reached.wait()
+    answers = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    hold.released.set()
+    await leader
+    assert service.count("/refresh") == 1
+
+
+async def test_a_refusal_is_heeded_though_the_token_lives(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The session was ended, so that its last token is no good either."""
+    auth = make_auth(refresh_token=service.open())
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    service.plan("/refresh", refresh_refused())
+    with pytest.raises(SessionOver):
+        await caller.get(REPORTS, auth=auth)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+async def test_a_busy_endpoint_is_asked_again_by_what_can_be_repeated(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient, method: str
+) -> None:
+    """RFC 9110 §9.2.2: these do twice what they do once."""
+    service.plan("/reports", busy(3), busy(4))
+    assert (await caller.request(method, REPORTS, auth=auth)).status_code == 200
+    assert stopwatch.slept == [3, 4]
+
+
+async def test_what_might_be_done_twice_is_not_repeated(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """A POST gets its 503; so does a stream, and a request that was not told when to come again."""
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield b"a long report"
+
+    service.plan("/reports", busy(), busy(), httpx.Response(503))
+    answers = [
+        await caller.post(REPORTS, json={}, auth=auth),
+        await caller.put(REPORTS, content=upload(), auth=auth),
+        await caller.get(REPORTS, auth=auth),
+    ]
+    assert [answer.status_code for answer in answers] == [503, 503, 503]
+    assert stopwatch.slept == []
+
+
+async def test_an_endpoint_that_stays_busy_has_the_last_word(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """When patience ends the 503 is returned; it is the endpoint's answer, and no error of the login."""
+    service.plan("/login", busy(8))
+    service.plan("/reports", busy(20), busy(3))
+    answer = await caller.get(REPORTS, auth=auth)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
+    assert stopwatch.slept == [8, 20]
+
+
+async def test_every_refusal_is_caught_as_what_httpx_raises(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """``except httpx.HTTPError`` is enough; and what retries transport errors does not retry a wrong password."""
+    auth = make_auth(username=USERNAME, password="wrong")
+    with pytest.raises(httpx.HTTPError) as caught:
+        await caller.get(REPORTS, auth=auth)
+    assert isinstance(caught.value, NotAuthenticated)
+    assert not isinstance(caught.value, httpx.TransportError)
+    assert str(caught.value.request.url) == REPORTS

@@ -1,0 +1,196 @@
+"""Where secrets and tokens go, and what is taken for an answer."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from quart import Quart, request
+
+from tests.client.conftest import AuthMaker
+from tests.client.service import (
+    CHALLENGE,
+    PASSWORD,
+    REPORTS,
+    URL,
+    USERNAME,
+    Arrived,
+    LoginService,
+    Wire,
+    refresh_token,
+    token_answer,
+)
+from tests.guard.serving import serving
+from watchword.client import UnexpectedAnswer, WatchwordAuth, wire
+
+ELSEWHERE = "http://elsewhere.test/trap"
+REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@pytest.fixture
+async def follower(service: LoginService) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that follows redirects."""
+    async with httpx.AsyncClient(transport=Wire(service), follow_redirects=True) as follower:
+        yield follower
+
+
+def redirect(status: int, to: str) -> httpx.Response:
+    """An answer that leads elsewhere."""
+    return httpx.Response(status, headers={"Location": to})
+
+
+def seen_at(service: LoginService, host: str) -> list[Arrived]:
+    """What a host has got to see."""
+    return [arrived for arrived in service.arrived if arrived.url.host == host]
+
+
+def raw(arrived: Arrived) -> str:
+    """All that a request says."""
+    return f"{arrived.url} {arrived.headers.raw!r} {arrived.body!r}"
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_a_redirect_to_another_origin_leaves_the_token_behind(
+    service: LoginService, auth: WatchwordAuth, follower: httpx.AsyncClient, status: int
+) -> None:
+    """Wherever an endpoint sends us, the bearer does not come along; and what answers there cannot make us refresh."""
+    service.plan("/reports", redirect(status, ELSEWHERE))
+    service.plan("/trap", httpx.Response(401, headers={"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}))
+    answer = await follower.post(REPORTS, json={}, auth=auth)
+    assert answer.status_code == 401
+    (there,) = seen_at(service, "elsewhere.test")
+    assert "Authorization" not in there.headers
+    assert not any(token in raw(there) for token in service.tokens)
+    assert service.count("/refresh") == 0
+
+
+async def test_a_redirect_within_an_origin_keeps_the_token(
+    service: LoginService, auth: WatchwordAuth, follower: httpx.AsyncClient
+) -> None:
+    """As it does from http to https on the same host."""
+    service.plan("/reports", redirect(307, "/moved"))
+    service.plan("/moved", redirect(307, "https://reports.test/secured"))
+    assert (await follower.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", "/refresh"])
+@pytest.mark.parametrize("status", REDIRECTS)
+@pytest.mark.parametrize("target", [ELSEWHERE, "https://login.test/trap", f"{URL}/trap"])
+async def test_secrets_follow_no_redirect(
+    service: LoginService, make_auth: AuthMaker, follower: httpx.AsyncClient, path: str, status: int, target: str
+) -> None:
+    """Password and refresh token go to the service's address alone; and no token is taken from elsewhere."""
+    kept = refresh_token("kept", 0)
+    auth = make_auth(username=USERNAME, password=PASSWORD) if path == "/login" else make_auth(refresh_token=kept)
+    service.plan(path, redirect(status, target))
+    service.plan("/trap", token_answer("planted"))
+    with pytest.raises(UnexpectedAnswer):
+        await follower.get(REPORTS, auth=auth)
+    for arrived in service.arrived[1:]:
+        assert not any(secret in raw(arrived) for secret in (PASSWORD, kept))
+    assert service.count("/reports") == 0
+
+
+async def test_a_password_follows_no_redirect_over_a_socket() -> None:
+    """The same with real connections: the other server may see that somebody comes, and nothing of the body."""
+    received: list[bytes] = []
+    elsewhere, login = Quart("elsewhere"), Quart("login")
+
+    @elsewhere.post("/trap")
+    async def trap() -> dict[str, object]:
+        async for part in request.body:
+            received.append(part)
+        return {"token": "planted", "expires_in": 900}
+
+    async with serving(elsewhere) as target, serving(login) as port:
+        location = f"http://127.0.0.1:{target}/trap"
+        login.add_url_rule("/login", view_func=lambda: ("", 307, {"Location": location}), methods=["POST"])
+        auth = WatchwordAuth(f"http://127.0.0.1:{port}", username=USERNAME, password=PASSWORD)
+        async with httpx.AsyncClient(auth=auth, follow_redirects=True) as client:
+            with pytest.raises(UnexpectedAnswer, match="redirects"):
+                await client.get(f"http://127.0.0.1:{port}/me")
+    assert b"".join(received) == b""
+
+
+async def test_a_redirect_that_is_not_followed_is_no_answer(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """A client does not follow by itself, and says what it got."""
+    service.plan("/login", redirect(308, "https://login.test/login"))
+    with pytest.raises(UnexpectedAnswer, match="status 308"):
+        await caller.get(REPORTS, auth=auth)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [
+        (URL, "http://login.test/login"),
+        (f"{URL}/", "http://login.test/login"),
+        ("https://example.test:8443/auth/v1/", "https://example.test:8443/auth/v1/login"),
+        (httpx.URL("http://[::1]:8000"), "http://[::1]:8000/login"),
+    ],
+)
+async def test_where_the_service_is(
+    service: LoginService, caller: httpx.AsyncClient, base_url: str | httpx.URL, address: str
+) -> None:
+    """Its address may have a port and a path, and a slash at the end is all one."""
+    auth = WatchwordAuth(base_url, username=USERNAME, password=PASSWORD)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert str(service.arrived[0].url) == address
+    assert service.arrived[0].headers["Host"] == service.arrived[0].url.netloc.decode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, content=b""),
+        httpx.Response(200, text="Welcome!"),
+        httpx.Response(200, json=["token"]),
+        httpx.Response(200, json={"expires_in": 900}),
+        httpx.Response(200, json={"token": None, "expires_in": 900}),
+        httpx.Response(200, json={"token": "a b", "expires_in": 900}),
+        httpx.Response(200, json={"token": "a\r\nX-Admin: 1", "expires_in": 900}),
+        httpx.Response(200, json={"token": "t"}),
+        httpx.Response(200, json={"token": "t", "expires_in": 0}),
+        httpx.Response(200, json={"token": "t", "expires_in": True}),
+        httpx.Response(200, json={"token": "t", "expires_in": "900"}),
+        httpx.Response(200, json={"token": "t", "expires_in": 900, "refresh_token": 7}),
+        httpx.Response(200, json={"token": "t", "expires_in": 900, "refresh_token": ""}),
+        httpx.Response(200, content=b'{"token": "t", "token": "u", "expires_in": 900}'),
+        httpx.Response(204),
+        httpx.Response(400, json={"code": "invalid_request"}),
+        httpx.Response(404),
+        httpx.Response(500, json={"code": "internal_error"}),
+    ],
+    ids=lambda answer: f"{answer.status_code} {answer.text!r}",
+)
+async def test_what_is_no_token_answer_is_not_taken_for_one(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient, answer: httpx.Response
+) -> None:
+    """A page of some other server, or a broken answer, ends in one kind of error; the next request asks anew."""
+    service.plan("/login", answer)
+    with pytest.raises(UnexpectedAnswer, match="/login does not answer as a login service"):
+        await caller.get(REPORTS, auth=auth)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("challenges", "refused"),
+    [
+        (['Bearer realm="watchword", error="invalid_token"'], True),
+        (["bearer error=invalid_token"], True),
+        (['Basic realm="x"', 'Bearer error="invalid_token", error_description="The token expired"'], True),
+        (['Basic realm="x", Bearer realm="y", error = "invalid_token"'], True),
+        (['Bearer realm="watchword"'], False),
+        (['Bearer error="invalid_request"'], False),
+        (['Bearer error="invalid_token_kind"'], False),
+        (['DPoP error="invalid_token"'], False),
+        ([], False),
+    ],
+)
+def test_which_challenge_refuses_a_token(challenges: list[str], refused: bool) -> None:
+    """RFC 6750 §3.1's ``invalid_token`` of the Bearer scheme, however it is written."""
+    asked = httpx.Request("GET", REPORTS, headers={"Authorization": "Bearer t"})
+    headers = [("WWW-Authenticate", challenge) for challenge in challenges]
+    response = httpx.Response(401, headers=headers, request=asked)
+    assert wire.refuses(response, "Bearer t") is refused
+    assert not wire.refuses(response, "Bearer another")
