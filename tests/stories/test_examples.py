@@ -1,5 +1,6 @@
 """Each example is a whole program that runs; the Flask original and its counterpart answer the same requests."""
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -70,3 +71,24 @@ def test_the_smallest_guarded_application(tmp_path: Path) -> None:
             bearer = {"Authorization": f"Bearer {token}"}
             assert httpx.get(f"{reports.url}/reports", headers=bearer).json() == {"reports_for": "alice"}
             assert httpx.get(f"{reports.url}/reports").status_code == 401
+
+
+def test_the_client(tmp_path: Path) -> None:
+    """Ten concurrent requests are answered in one session; with a wrong password it says in one line what is wrong."""
+    with watchword_server(tmp_path / "login") as login:
+        add_alice(login.environ)
+
+        def call(password: str) -> "subprocess.CompletedProcess[str]":
+            environ = {
+                **environment(tmp_path),
+                "LOGIN_SERVICE": login.url,
+                "LOGIN_USERNAME": ALICE["username"],
+                "LOGIN_PASSWORD": password,
+            }
+            program = [sys.executable, str(EXAMPLES / "client.py")]
+            return subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+        assert call(ALICE["password"]).stdout == "10 answers for alice, 1 session\n"
+        refused = call("wrong")
+        assert refused.returncode == 1
+        assert refused.stderr == "Cannot log in: the user name or the password is refused\n"

@@ -167,6 +167,7 @@ def test_every_block_of_the_readme_runs(newcomer: Newcomer) -> None:
     assert [session["current"] for session in listed["sessions"]].count(True) == 1
     assert refused["code"] == "invalid_token"
     assert reports == {"reports_for": "alice"}
+    assert "Hello, alice" in "".join(said)
     assert "Would add 1" in "".join(said)
     assert "The first user is admin" in logs[0].read_text()
     assert "WATCHWORD_HASH_MEMORY_KIB=19456 WATCHWORD_HASH_PASSES=2" in "".join(said)
