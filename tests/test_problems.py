@@ -1,9 +1,11 @@
 """Claims about how refusals look to a client: one status, code and sentence each, and no help for an attacker."""
 
 import pytest
+from hypercorn.config import Config
 
 from watchword import errors
-from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
+from watchword.problems import IDLE_SECONDS, INTERNAL_ERROR, Problem, problem_of, problem_of_status
+from watchword.serve import hypercorn_toml
 
 BARE = 'Bearer realm="watchword"'
 
@@ -23,7 +25,8 @@ BARE = 'Bearer realm="watchword"'
             "insufficient_scope",
             {"WWW-Authenticate": f'{BARE}, error="insufficient_scope", scope="notes:read notes:write"'},
         ),
-        (errors.Overloaded("x", retry_after=7), 503, "overloaded", {"Retry-After": "7", "Connection": "close"}),
+        (errors.Overloaded("x", retry_after=4), 503, "overloaded", {"Retry-After": "4"}),
+        (errors.Overloaded("x", retry_after=5), 503, "overloaded", {"Retry-After": "5", "Connection": "close"}),
         (errors.Unavailable("x", retry_after=0), 503, "unavailable", {"Retry-After": "1"}),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -92,3 +95,8 @@ def test_the_body_is_in_the_order_in_which_people_read() -> None:
     expected = {"error": "Too weak", "code": "weak_password", "reasons": ["too short"], "request_id": "r1"}
     assert list(problem.body(request_id="r1").items()) == list(expected.items())
     assert "request_id" not in problem.body(request_id=None)
+
+
+def test_a_connection_is_thought_idle_for_as_long_as_the_server_keeps_it() -> None:
+    """What hypercorn.toml says and what refusals go by is the same number."""
+    assert Config.from_toml(hypercorn_toml()).keep_alive_timeout == IDLE_SECONDS

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from watchword import errors
 
 REALM = "watchword"
+IDLE_SECONDS = 5
+"""For how long hypercorn.toml keeps an idle connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,11 @@ def problem_of_status(status: int) -> Problem:
 
 
 def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
-    if isinstance(refusal, errors.Overloaded):
-        # A connection kept until then might be closed, for having been idle, just as the next try is on its way.
-        return {"Retry-After": str(refusal.retry_after), "Connection": "close"}
     if isinstance(refusal, errors.TryLater):
-        return {"Retry-After": str(refusal.retry_after)}
+        # A server closes a connection that has been idle for some seconds, perhaps just as the next try is on its way.
+        # Until then it is better kept: it leads back to the worker that knows who was sent away.
+        ends = {"Connection": "close"} if refusal.retry_after >= IDLE_SECONDS else {}
+        return {"Retry-After": str(refusal.retry_after), **ends}
     challenge = f'Bearer realm="{REALM}"'
     if isinstance(refusal, errors.InvalidCredentials | errors.MissingToken | errors.InvalidRefreshToken):
         return {"WWW-Authenticate": challenge}  # RFC 6750 §3.1: no error code where no bearer token was sent

@@ -110,7 +110,7 @@ async def test_who_leaves_while_a_hash_waits_gets_no_answer(app: Quart, tools: T
 
 
 @pytest.mark.parametrize(("version", "ends"), [("1.1", True), ("2", False)])
-async def test_who_is_sent_away_is_not_kept_connected(app: Quart, version: str, ends: bool) -> None:
+async def test_who_is_sent_away_for_long_is_not_kept_connected(app: Quart, version: str, ends: bool) -> None:
     """An overloaded service ends the connection, but in HTTP/2, which knows no such header."""
     sent: list[Event] = []
 
