@@ -4,6 +4,6 @@ import os
 
 IS_FULL = os.environ.get("WATCHWORD_TEST_ROUNDS") == "full"
 
-ROUNDS = 100 if IS_FULL else 10
-RESETS = 500 if IS_FULL else 50
-KILLS = 100 if IS_FULL else 3
+ROUNDS = 100 if IS_FULL else 5
+RESETS = 500 if IS_FULL else 30
+KILLS = 100 if IS_FULL else 2
