@@ -73,7 +73,7 @@ def test_the_clients_come_one_after_the_other(run: Run) -> None:
             )
         began = sorted(sample.started for sample in phase.samples)
         assert len(began) == 10
-        assert all(start >= 0.05 * number for number, start in enumerate(began))
+        assert all(start >= 0.05 * number - 0.01 for number, start in enumerate(began))  # timers are a little coarse
 
     run(story())
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +38,12 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def children(server: Server) -> set[int]:
@@ -139,6 +146,8 @@ def test_metrics_of_each_worker_on_a_port_of_its_own(tmp_path: Path) -> None:
         until(lambda: server.log.read_text().count("Running on") == 2)
         for _ in range(20):
             httpx.post(f"{server.url}/login", json={"username": "nobody", "password": "wrong"})
+        # A port that somebody had for a moment is tried again a second later.
+        until(lambda: is_open(metrics) and is_open(metrics + 1))
         pages = [httpx.get(f"http://127.0.0.1:{metrics + number}/metrics").text for number in range(2)]
     count = 'watchword_logins_total{outcome="failure",reason="unknown_user"} '
     counts = [float(line.removeprefix(count)) for page in pages for line in page.splitlines() if line.startswith(count)]
