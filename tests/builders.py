@@ -31,6 +31,17 @@ class FakeClock:
         self.now += seconds
 
 
+class Stopwatch:
+    """A clock that never goes back, and stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.seconds
+
+
 def cheap_settings(*, instance: Path, database_url: str, **changes: Any) -> Settings:
     """Settings with hashes that cost next to nothing."""
     settings = Settings(

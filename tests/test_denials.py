@@ -2,23 +2,13 @@
 
 import pytest
 
+from tests.builders import Stopwatch
 from watchword.denials import MAX_STALENESS, Denials
 from watchword.errors import InvalidToken, Unavailable
 from watchword.model import Revocation
 from watchword.tokens import CLOCK_SKEW
 
 NOW = 1_800_000_000
-
-
-class Stopwatch:
-    """A clock that never goes back, and stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.seconds
 
 
 @pytest.fixture

@@ -7,21 +7,12 @@ from quart import Quart
 from quart import websocket as current_websocket
 from werkzeug.exceptions import ServiceUnavailable
 
+from tests.builders import Stopwatch
 from tests.guard.issuer import Issuer
 from tests.guard.serving import serving, websocket
 from watchword import Guard, current_token, token_required
 from watchword.denials import Denials
 from watchword.model import Revocation
-
-
-class Stopwatch:
-    """A clock that stands still until it is moved."""
-
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.seconds
 
 
 @pytest.fixture
@@ -34,7 +25,7 @@ def stopwatch() -> Stopwatch:
 def denials(stopwatch: Stopwatch) -> Denials:
     """Denials with news of this moment."""
     denials = Denials(monotonic=stopwatch)
-    denials.learnt_all(seq=0, asked_at=0.0, now=0)
+    denials.learnt_all(seq=0, asked_at=stopwatch.seconds, now=0)
     return denials
 
 
@@ -75,7 +66,7 @@ async def test_a_token_that_passed_before_is_refused_once_its_session_has_ended(
 async def test_without_news_the_answer_is_503(app: Quart, issuer: Issuer, stopwatch: Stopwatch) -> None:
     """With Retry-After, in our words; a bad token is refused as before, for it needs no news."""
     client = app.test_client()
-    stopwatch.seconds = 5.1
+    stopwatch.seconds += 5.1
     response = await client.get("/", headers=issuer.bearer())
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
@@ -87,7 +78,7 @@ async def test_without_news_the_answer_is_503(app: Quart, issuer: Issuer, stopwa
 
 async def test_an_application_may_reshape_it(app: Quart, issuer: Issuer, stopwatch: Stopwatch) -> None:
     """As any 503."""
-    stopwatch.seconds = 5.1
+    stopwatch.seconds += 5.1
 
     @app.errorhandler(503)
     async def unavailable(error: ServiceUnavailable) -> tuple[str, int]:
@@ -108,7 +99,7 @@ async def test_a_websocket_is_refused_before_it_opens(
         denials.learn([Revocation(seq=1, session_id=session_id, revoked_at=0, expires_at=900)], now=0)
         async with websocket(port, "/ws", headers) as client:
             assert client.status == 401
-        stopwatch.seconds = 5.1
+        stopwatch.seconds += 5.1
         async with websocket(port, "/ws", issuer.bearer()) as client:
             assert (client.status, client.headers["retry-after"]) == (503, "1")
             assert json.loads(client.body)["code"] == "unavailable"

@@ -1,7 +1,6 @@
 """One way to run SQL on either database: statements written once, connections that run them, errors with one meaning.
 
-Statements go to the driver's own connection. The query layer of ``databases`` compiles each text anew and costs three
-thread hops for one SQLite row; its pools and its connections are what we keep.
+Statements go to the drivers' own connections, with nothing between (docs/decisions/0001).
 """
 
 import re
