@@ -213,6 +213,15 @@ class TestRing:
         ring.replace(iter([newer]))
         assert (ring.signer, ring.find(older.kid), len(ring)) == (newer, None, 1)
 
+    def test_a_fingerprint_tells_of_other_published_keys_and_of_nothing_else(self) -> None:
+        """Two processes with one set of public keys have one fingerprint; a key more or less makes another."""
+        first, second, secret = key_of("ES256"), key_of("EdDSA"), key_of("HS256")
+        ring = KeyRing([first, second])
+        assert ring.fingerprint == KeyRing([second.verification, first.verification, secret]).fingerprint
+        assert ring.fingerprint != KeyRing([first]).fingerprint
+        ring.replace([second])
+        assert ring.fingerprint == KeyRing([second]).fingerprint
+
     def test_an_empty_ring_cannot_sign(self) -> None:
         """Asking an empty ring for its signer is a LookupError."""
         with pytest.raises(LookupError):

@@ -191,6 +191,7 @@ class KeyRing:
 
     Attributes:
         version: another object after each replacement, for whoever remembers what the former keys have verified.
+        fingerprint: another text whenever the published keys are others, the same in every process that has them.
     """
 
     def __init__(self, keys: Iterable[SigningKey | VerificationKey] = ()) -> None:
@@ -203,6 +204,8 @@ class KeyRing:
         verifying = [key.verification if isinstance(key, SigningKey) else key for key in ring]
         self._signing = tuple(key for key in ring if isinstance(key, SigningKey))
         self._verifying = {key.kid: key for key in verifying}
+        published = sorted(key.kid for key in verifying if not isinstance(key.material, bytes))
+        self.fingerprint = b64encode(sha256(" ".join(published).encode()).digest())
 
     @classmethod
     def from_jwks(cls, document: bytes | str) -> Self:
@@ -275,6 +278,7 @@ def seal(key: SigningKey, *, secret: bytes, generation: int, now: int) -> Sealed
         generation=generation,
         sealed=nonce + AESGCM(_sealing_key(secret)).encrypt(nonce, private, _label(key.kid, key.algorithm)),
         created_at=now,
+        signs_from=now,
     )
 
 

@@ -200,7 +200,9 @@ class SealedKey:
         algorithm: the one algorithm that the key is for.
         generation: 1 for the algorithm's first key, and one more for each that follows.
         sealed: the private part, sealed by ``watchword.keys.seal``.
-        created_at: when it was made.
+        created_at: when it was made, and published.
+        signs_from: when it begins to sign.
+        verifies_until: when the last token that it signed has died; None while it is not known when it stops to sign.
     """
 
     kid: str
@@ -208,6 +210,8 @@ class SealedKey:
     generation: int
     sealed: bytes = field(repr=False)
     created_at: int
+    signs_from: int
+    verifies_until: int | None = None
 
 
 def scopes_of(scope: str) -> Scopes:

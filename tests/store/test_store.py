@@ -207,7 +207,7 @@ async def test_a_deleted_user_leaves_no_session(store: Store) -> None:
 
 async def test_of_two_first_keys_one_is_kept(store: Store) -> None:
     """Two processes that make the first key of an algorithm at once end up with the same one."""
-    keys = [SealedKey(kid, "ES256", 1, kid.encode(), 1_800_000_000) for kid in ("one", "two")]
+    keys = [SealedKey(kid, "ES256", 1, kid.encode(), 1_800_000_000, 1_800_000_000) for kid in ("one", "two")]
     await asyncio.gather(*(keep(store, key) for key in keys))
     kept = await store.read(signing_keys.all_keys)
     assert len(kept) == 1
@@ -216,7 +216,10 @@ async def test_of_two_first_keys_one_is_kept(store: Store) -> None:
 
 async def test_keys_come_oldest_first(store: Store) -> None:
     """Each algorithm's keys are listed from oldest to newest, bytes intact."""
-    keys = [SealedKey(f"kid{n}", "ES256", n, bytes(range(256)), 1_800_000_000 + n) for n in (3, 1, 2)]
+    keys = [
+        SealedKey(f"kid{n}", "ES256", n, bytes(range(256)), 1_800_000_000 + n, 1_800_000_900, 1_900_000_000)
+        for n in (3, 1, 2)
+    ]
     for key in keys:
         await keep(store, key)
     assert await store.read(signing_keys.all_keys) == sorted(keys, key=lambda key: key.generation)

@@ -72,4 +72,16 @@ signing_keys = Table(
     Column("kid", Text, nullable=False, unique=True),
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("signs_from", BigInteger, nullable=False),
+    Column("verifies_until", BigInteger),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("scope", Text, nullable=False),
+    Column("secret_digest", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
 )

@@ -3,11 +3,12 @@
 from watchword.model import SealedKey
 from watchword.store.connection import Connection, Statement
 
-_COLUMNS = "kid, algorithm, generation, sealed, created_at"
+_COLUMNS = "kid, algorithm, generation, sealed, created_at, signs_from, verifies_until"
 
 _ALL = Statement(f"SELECT {_COLUMNS} FROM signing_keys ORDER BY algorithm, generation")
 _INSERT = Statement(
-    f"INSERT INTO signing_keys ({_COLUMNS}) VALUES (:kid, :algorithm, :generation, :sealed, :created_at)"
+    f"INSERT INTO signing_keys ({_COLUMNS}) VALUES (:kid, :algorithm, :generation, :sealed, :created_at,"
+    " :signs_from, :verifies_until)"
     " ON CONFLICT (algorithm, generation) DO NOTHING"
 )
 
@@ -26,4 +27,6 @@ async def insert(connection: Connection, key: SealedKey) -> None:
         generation=key.generation,
         sealed=key.sealed,
         created_at=key.created_at,
+        signs_from=key.signs_from,
+        verifies_until=key.verifies_until,
     )
