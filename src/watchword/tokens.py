@@ -7,11 +7,12 @@ Laws of this file:
 4. Whatever is wrong, the refusal is the same ``InvalidToken``.
 """
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
+
+import msgspec
 
 from watchword import strictjson
 from watchword.base64url import b64decode, b64encode
@@ -32,6 +33,7 @@ _TYPES: Final = (TYPE, f"application/{TYPE}")  # no set, which cannot be asked f
 
 _TEXT_CLAIMS: Final = ("sub", "username", "sid", "jti", "client_id")
 _TIME_CLAIMS: Final = ("iat", "exp", "auth_time")
+_CLAIMS: Final = tuple(each.name for each in fields(AccessToken))
 
 KeyFinder = Callable[[str], VerificationKey | None]
 
@@ -56,7 +58,9 @@ def mint(token: AccessToken, *, key: SigningKey, profile: Profile) -> str:
     Returns:
         The JWS in compact form (RFC 7515 §7.1).
     """
-    claims: dict[str, Any] = {"iss": profile.issuer, "aud": profile.audience, **asdict(token)}
+    claims: dict[str, Any] = {"iss": profile.issuer, "aud": profile.audience} | {
+        name: getattr(token, name) for name in _CLAIMS
+    }
     if profile.audience is None:
         del claims["aud"]
     header = {"alg": key.algorithm, "kid": key.kid, "typ": TYPE}
@@ -148,4 +152,4 @@ def _parse(data: bytes, what: str) -> dict[str, Any]:
 
 
 def _encode(members: dict[str, Any]) -> str:
-    return b64encode(json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode())
+    return b64encode(msgspec.json.encode(members))
