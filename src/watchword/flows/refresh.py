@@ -33,47 +33,59 @@ async def refresh(tools: Tools, *, refresh_token: str) -> Issued:
     """
     presented = RefreshToken.parse(refresh_token)
     for _ in range(_TRIES):
-        session, user = await _find(tools, presented)
         now = tools.clock()
-        if session.is_over(now=now):
-            raise InvalidRefreshToken("over")
-        if user.is_disabled or user.password_version != session.password_version:
-            raise InvalidRefreshToken("the user has changed")
-        match session.presented(presented.counter, now=now, grace=tools.lifetimes.grace):
-            case Presented.CURRENT:
-                continued = await _exchange(tools, session, now=now)
-            case Presented.PREDECESSOR:
-                continued = await _repeat(tools, session, now=now)
-            case Presented.REUSED:
-                await _end(tools, session, now=now)
-                raise InvalidRefreshToken("exchanged before")
-            case Presented.AHEAD:
-                raise InvalidRefreshToken("from the future")
+        try:
+            # On SQLite one hand-over to a thread and not two.
+            continued = await tools.store.write_one(partial(_exchange, tools=tools, presented=presented, now=now))
+        except _ExchangedBefore as reuse:
+            await _end(tools, reuse.session, now=now)
+            raise InvalidRefreshToken("exchanged before") from None
         if continued is not None:
-            return issue(tools, user=user, session=continued, now=now)
+            session, user = continued
+            return issue(tools, user=user, session=session, now=now)
     raise InvalidRefreshToken("changed meanwhile")
 
 
-async def _find(tools: Tools, presented: RefreshToken) -> tuple[Session, User]:
-    found = await tools.store.read(partial(sessions.find, session_id=presented.session_id))
+class _ExchangedBefore(Exception):
+    """Two hold tokens of one session."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+
+async def _exchange(
+    connection: Connection, *, tools: Tools, presented: RefreshToken, now: int
+) -> tuple[Session, User] | None:
+    """Look the session up and count it up.
+
+    Returns:
+        The session as it is afterwards, and its user; None if another refresh came between the two.
+    """
+    found = await sessions.find(connection, session_id=presented.session_id)
     if found is None:
         raise InvalidRefreshToken("no such session")
-    tools.refresh_keys.verify(presented, salt=found[0].salt)
-    return found
-
-
-async def _exchange(tools: Tools, session: Session, *, now: int) -> Session | None:
-    refreshed = session.refreshed(now=now, idle=tools.lifetimes.idle)
-    refreshed = refreshed.with_token(now=now, lifetime=tools.lifetimes.access_token)
-    return await tools.store.write_one(partial(sessions.refresh, session=session, refreshed=refreshed, now=now))
-
-
-async def _repeat(tools: Tools, session: Session, *, now: int) -> Session | None:
-    """Give the answer again. The access token in it is new, and may outlive the one before."""
-    again = session.with_token(now=now, lifetime=tools.lifetimes.access_token)
-    if again == session:
-        return session
-    return await tools.store.write_one(partial(sessions.note_token, session=again))
+    session, user = found
+    tools.refresh_keys.verify(presented, salt=session.salt)
+    if session.is_over(now=now):
+        raise InvalidRefreshToken("over")
+    if user.is_disabled or user.password_version != session.password_version:
+        raise InvalidRefreshToken("the user has changed")
+    lifetimes = tools.lifetimes
+    match session.presented(presented.counter, now=now, grace=lifetimes.grace):
+        case Presented.CURRENT:
+            refreshed = session.refreshed(now=now, idle=lifetimes.idle)
+            refreshed = refreshed.with_token(now=now, lifetime=lifetimes.access_token)
+            continued = await sessions.refresh(connection, session, refreshed=refreshed, now=now)
+        case Presented.PREDECESSOR:
+            # The answer is given again. The access token in it is new, and may outlive the one before.
+            again = session.with_token(now=now, lifetime=lifetimes.access_token)
+            continued = session if again == session else await sessions.note_token(connection, session=again)
+        case Presented.REUSED:
+            raise _ExchangedBefore(session)
+        case Presented.AHEAD:
+            raise InvalidRefreshToken("from the future")
+    return None if continued is None else (continued, user)
 
 
 async def _end(tools: Tools, session: Session, *, now: int) -> None:

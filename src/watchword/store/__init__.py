@@ -1,7 +1,7 @@
 """What is remembered: the one way into the database, SQLite or PostgreSQL, for all that is SQL.
 
 A ``Store`` runs stories: functions that take a connection and await nothing else. One that reads, one that writes
-inside a transaction, or one that writes by a single statement, which is a transaction by itself. The functions beside
+inside a transaction, or one of which a single statement writes, which is a transaction by itself. The functions beside
 this file, one file per table, take such a connection first, run one statement and return values of ``model``.
 """
 
@@ -75,7 +75,11 @@ class Store(ABC):
         return await self._outliving(self._begin_write(story))
 
     async def write_one(self, story: Story[T]) -> T:
-        """As ``write``, for a story of one statement: the database makes a transaction of it by itself."""
+        """As ``write``, for a story of which one statement writes, and others may read before it.
+
+        The database makes a transaction of each by itself, so what was read may be old when it is written: the
+        statement that writes must say under which conditions.
+        """
         return await self._outliving(self._begin_write_one(story))
 
     @abstractmethod
@@ -88,7 +92,7 @@ class Store(ABC):
 
     @abstractmethod
     def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
-        """Begin the story of one statement."""
+        """Begin the story of one statement that writes."""
 
     @abstractmethod
     async def _release(self) -> None:
