@@ -6,13 +6,15 @@ Each view takes the instruments; ``mount`` hands them over and puts the guard be
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum, auto
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from quart import Quart, Response
+from quart import Quart
 
 from watchword.endpoints.answers import shape_all
 from watchword.endpoints.connection import direct_connection
+from watchword.endpoints.doors import Door
 from watchword.endpoints.doorstep import watch_the_doorstep
+from watchword.endpoints.forward_auth import forward_auth
 from watchword.endpoints.health import healthz, readyz
 from watchword.endpoints.jwks import jwks
 from watchword.endpoints.login import login
@@ -23,13 +25,9 @@ from watchword.endpoints.refresh import refresh
 from watchword.endpoints.sessions import end_session, list_sessions
 from watchword.flows import Tools
 from watchword.guard import token_required
-from watchword.guard.extension import checkpoint_of
 
 MAX_BODY_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10
-
-View = Callable[..., Awaitable[Response]]
-"""What answers a route, given the instruments and the parts of the path that vary."""
 
 
 class Caller(Enum):
@@ -40,17 +38,30 @@ class Caller(Enum):
 
 
 class Route(NamedTuple):
-    """One row of the table."""
+    """One row of the table.
+
+    Attributes:
+        method: which it takes; HEAD goes with GET.
+        path: where; a last part in angle brackets stands for anything.
+        view: what answers, given the instruments: with a ``Response``, or at a door, given also the ``Call``, with a
+            ``Reply``.
+        caller: who may call it.
+    """
 
     method: str
     path: str
-    view: View
+    view: Callable[..., Awaitable[Any]]
     caller: Caller
 
 
-ROUTES: Final = (
+DOORS: Final = (
     Route("POST", "/login", login, Caller.ANYONE),
     Route("POST", "/refresh", refresh, Caller.ANYONE),
+    Route("GET", "/forward-auth", forward_auth, Caller.BEARER),
+)
+"""What is answered before Quart."""
+
+ROUTES: Final = (
     Route("POST", "/logout", logout, Caller.BEARER),
     Route("GET", "/me", me, Caller.BEARER),
     Route("GET", "/sessions", list_sessions, Caller.BEARER),
@@ -68,10 +79,11 @@ def mount(app: Quart, tools: Tools) -> None:
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
-    is_ours = _matcher(route.path for route in ROUTES)
+    is_ours = _matcher(route.path for route in (*DOORS, *ROUTES))
     app.asgi_http_class = direct_connection(is_ours)
     shape_all(app)
-    watch_the_doorstep(app, is_ours=is_ours, checkpoint=checkpoint_of(app), metrics=tools.metrics)
+    doors = [Door(each.path, _methods(each.method), partial(each.view, tools)) for each in DOORS]
+    watch_the_doorstep(app, doors=doors, is_ours=is_ours, metrics=tools.metrics)
     for route in ROUTES:
         view = partial(route.view, tools)
         app.add_url_rule(
@@ -81,6 +93,10 @@ def mount(app: Quart, tools: Tools) -> None:
             methods=[route.method],
             provide_automatic_options=False,
         )
+
+
+def _methods(method: str) -> tuple[str, ...]:
+    return ("GET", "HEAD") if method == "GET" else (method,)
 
 
 def _matcher(paths: Iterable[str]) -> Callable[[str], bool]:

@@ -1,9 +1,11 @@
 """Read a request's JSON body, once and strictly, into the named fields of a struct."""
 
-from typing import Annotated, TypeVar, cast
+from collections.abc import Sequence
+from typing import Annotated, Final, TypeVar, cast
 
 import msgspec
 from quart import request
+from werkzeug.http import parse_options_header
 
 from watchword import strictjson
 from watchword.errors import InvalidRequest, UnsupportedMediaType
@@ -13,18 +15,50 @@ T = TypeVar("T")
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 """A field that must not be empty."""
 
+_JSON: Final = "application/json"
+
 
 async def read_body(kind: type[T]) -> T:
-    """The body as a struct; members that the struct does not have are passed over.
+    """The body of the request that Quart is handling, as a struct.
 
     Raises:
-        UnsupportedMediaType: not labelled as JSON in UTF-8, or compressed. A browser form of another site can send
-            text/plain without asking anybody, so the label is part of the contract.
-        InvalidRequest: not JSON in the sense of ``strictjson``, not an object, a field missing or of another type.
-        RequestEntityTooLarge: longer than MAX_CONTENT_LENGTH; raised by Quart.
+        UnsupportedMediaType: it is not labelled as ``check_label`` asks.
+        InvalidRequest: it cannot be read as ``read_struct`` reads.
+        RequestEntityTooLarge: it is longer than MAX_CONTENT_LENGTH; raised by Quart.
     """
-    _check_label()
-    data = cast("bytes", await request.get_data())
+    check_label(request.headers.getlist("Content-Type"), is_compressed="Content-Encoding" in request.headers)
+    return read_struct(cast("bytes", await request.get_data()), kind)
+
+
+def check_label(labels: Sequence[str], *, is_compressed: bool) -> None:
+    """Look at what a body is said to be: a browser form of another site can send text/plain without asking anybody.
+
+    Args:
+        labels: all Content-Type header fields.
+        is_compressed: whether there is a Content-Encoding.
+
+    Raises:
+        UnsupportedMediaType: not JSON in UTF-8, or compressed.
+    """
+    if is_compressed:
+        raise UnsupportedMediaType("compressed")
+    if len(labels) != 1:
+        raise UnsupportedMediaType("not one label")
+    if labels[0] == _JSON:  # what nearly all send needs no parser
+        return
+    mimetype, parameters = parse_options_header(labels[0])
+    if mimetype.lower() != _JSON:
+        raise UnsupportedMediaType("not application/json")
+    if parameters.get("charset", "utf-8").lower() != "utf-8":
+        raise UnsupportedMediaType("not UTF-8")
+
+
+def read_struct(data: bytes, kind: type[T]) -> T:
+    """A body as a struct; members that the struct does not have are passed over.
+
+    Raises:
+        InvalidRequest: not JSON in the sense of ``strictjson``, not an object, a field missing or of another type.
+    """
     try:
         members = strictjson.loads(data)
     except ValueError as fault:
@@ -35,13 +69,3 @@ async def read_body(kind: type[T]) -> T:
         return msgspec.convert(members, kind)
     except msgspec.ValidationError as fault:
         raise InvalidRequest(f"The body does not fit: {fault}") from None
-
-
-def _check_label() -> None:
-    labels = request.headers.getlist("Content-Type")
-    if len(labels) != 1 or request.mimetype != "application/json":
-        raise UnsupportedMediaType("not application/json")
-    if request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
-        raise UnsupportedMediaType("not UTF-8")
-    if "Content-Encoding" in request.headers:
-        raise UnsupportedMediaType("compressed")

@@ -1,6 +1,6 @@
 """The doorstep: what is answered before it becomes a request of the application.
 
-1. ``/forward-auth``, because it must be cheap.
+1. The routes behind ``doors``, because they must be cheap.
 2. What Quart would stumble over where no error handler watches: a Host header that is no host name, or a query that is
    not UTF-8, would end in an empty 500.
 3. What a proxy in front may have understood in another way. Of a target that does not begin with a slash Quart takes
@@ -10,56 +10,76 @@
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebsocketScope
 from quart import Quart
 from werkzeug.exceptions import HTTPException
 
+from watchword.endpoints.doors import Call, ClientHasLeft, Door
 from watchword.endpoints.exchange import KEY, Exchange
-from watchword.endpoints.forward_auth import PATH as FORWARD_AUTH
-from watchword.endpoints.forward_auth import forward_auth
-from watchword.guard.extension import Checkpoint
+from watchword.errors import WatchwordError
 from watchword.metrics import Metrics
-from watchword.problems import INTERNAL_ERROR, Problem, problem_of_status
+from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
 
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
+_METHOD_NOT_ALLOWED: Final = 405
+_END: Final = ((b"connection", b"close"),)
+"""Of a request whose end is not certain: what follows on its connection may be no request of its own."""
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 _log = logging.getLogger(__name__)
 
 
-def watch_the_doorstep(app: Quart, *, is_ours: Callable[[str], bool], checkpoint: Checkpoint, metrics: Metrics) -> None:
+def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[str], bool], metrics: Metrics) -> None:
     """Stand in front of an application: every request and its answer pass here as an ``Exchange``.
 
     Args:
         app: the application.
+        doors: the routes that are answered here.
         is_ours: whether a path belongs to a route of ours.
-        checkpoint: the guard's rule, for ``/forward-auth``.
         metrics: counts and times the requests.
     """
     inside = app.asgi_app
+    door_at = {door.path.encode(): door for door in doors}
 
     async def doorstep(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "lifespan":
             await inside(scope, receive, send)
             return
         exchange = Exchange(scope, send, metrics)
-        if scope["type"] == "http" and scope["raw_path"] == _RAW_FORWARD_AUTH:
-            exchange.route = FORWARD_AUTH
-            await forward_auth(exchange, scope, checkpoint)
+        if scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
+            exchange.route = door.path
+            await at_the_door(door, exchange, scope, receive)
         elif not scope["path"].startswith("/") or (
             _is_spelled_oddly(scope["raw_path"]) and is_ours(f"/{scope['path'].lstrip('/')}")
         ):
             await exchange.refuse(problem_of_status(_NOT_FOUND))
         elif scope["type"] == "http" and _has_two_ends(scope):
-            # What follows on this connection may be no request of its own.
-            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=[(b"connection", b"close")])
+            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
         else:
             cast("dict[str, object]", scope)[KEY] = exchange
             await enter(exchange, scope, receive)
+
+    async def at_the_door(door: Door, exchange: Exchange, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
+        if scope["method"] not in door.methods:
+            allow = ", ".join(door.methods).encode()
+            await exchange.refuse(problem_of_status(_METHOD_NOT_ALLOWED), headers=[(b"allow", allow)])
+            return
+        if _has_two_ends(scope):
+            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
+            return
+        try:
+            reply = await door.view(Call(app, scope, receive))
+        except ClientHasLeft:
+            return
+        except Exception as fault:
+            await _refuse(exchange, fault)
+            return
+        length = (b"content-length", b"%d" % len(reply.body))
+        await exchange.answer(status=reply.status, body=reply.body, headers=(length, *reply.headers))
 
     async def enter(exchange: Exchange, scope: HTTPScope | WebsocketScope, receive: ASGIReceiveCallable) -> None:
         try:
@@ -67,15 +87,9 @@ def watch_the_doorstep(app: Quart, *, is_ours: Callable[[str], bool], checkpoint
         except Exception as fault:
             if exchange.has_begun:
                 raise  # too late for another answer; the server logs it and closes
-            problem = _problem_of(fault)
-            if problem is INTERNAL_ERROR:
-                _log.error("unforeseen", exc_info=fault, extra={"request_id": exchange.request_id})
-            await exchange.refuse(problem)
+            await _refuse(exchange, fault)
 
     app.asgi_app = doorstep  # type: ignore[method-assign]  # the place that Quart has for middleware
-
-
-_RAW_FORWARD_AUTH: Final = FORWARD_AUTH.encode()
 
 
 def _is_spelled_oddly(raw_path: bytes) -> bool:
@@ -83,10 +97,19 @@ def _is_spelled_oddly(raw_path: bytes) -> bool:
 
 
 def _has_two_ends(scope: HTTPScope) -> bool:
-    return len(_FRAMING.intersection(name for name, _ in scope["headers"])) == len(_FRAMING)
+    return len(_FRAMING.intersection([name for name, _ in scope["headers"]])) == len(_FRAMING)
+
+
+async def _refuse(exchange: Exchange, fault: Exception) -> None:
+    problem = _problem_of(fault)
+    if problem is INTERNAL_ERROR:
+        _log.error("unforeseen", exc_info=fault, extra={"request_id": exchange.request_id})
+    await exchange.refuse(problem)
 
 
 def _problem_of(fault: Exception) -> Problem:
+    if isinstance(fault, WatchwordError):
+        return problem_of(fault)
     if isinstance(fault, HTTPException):
         return problem_of_status(fault.code or _BAD_REQUEST)
     if isinstance(fault, UnicodeDecodeError):

@@ -1,9 +1,9 @@
 """POST /login: credentials in, tokens out."""
 
 import msgspec
-from quart import Response, request
 
-from watchword.endpoints.bodies import Text, read_body
+from watchword.endpoints.bodies import Text
+from watchword.endpoints.doors import Call, Reply
 from watchword.endpoints.tokens import token_answer
 from watchword.flows import Tools
 from watchword.flows.login import log_in
@@ -20,15 +20,17 @@ class Credentials(msgspec.Struct):
     password: Text
 
 
-async def login(tools: Tools) -> Response:
-    """Exchange credentials for tokens."""
-    credentials = await read_body(Credentials)
-    issued = await log_in(
-        tools,
-        username=credentials.username,
-        password=credentials.password,
-        network=network_of(request.remote_addr),
-        user_agent=_printable(request.headers.get("User-Agent", "")),
+async def login(tools: Tools, call: Call) -> Reply:
+    """Exchange credentials for tokens; who hangs up frees the place in the queue for a hash."""
+    credentials = await call.read(Credentials)
+    issued = await call.unless_left(
+        log_in(
+            tools,
+            username=credentials.username,
+            password=credentials.password,
+            network=network_of(call.peer),
+            user_agent=_printable(", ".join(call.fields(b"user-agent"))),
+        )
     )
     return token_answer(issued)
 

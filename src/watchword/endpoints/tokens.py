@@ -1,10 +1,13 @@
 """The token answer, which a login and a refresh have in common (DESIGN §1)."""
 
-import msgspec
-from quart import Response
+from typing import Final
 
-from watchword.endpoints.answers import answer
+import msgspec
+
+from watchword.endpoints.doors import JSON, Reply
 from watchword.flows.issue import Issued
+
+_HEADERS: Final = (JSON, (b"pragma", b"no-cache"))  # RFC 6749 §5.1 asks for it beside Cache-Control
 
 
 class TokenAnswer(msgspec.Struct):
@@ -17,7 +20,7 @@ class TokenAnswer(msgspec.Struct):
     refresh_expires_in: int
 
 
-def token_answer(issued: Issued) -> Response:
+def token_answer(issued: Issued) -> Reply:
     """Tokens as JSON."""
     body = TokenAnswer(
         token=issued.token,
@@ -26,4 +29,4 @@ def token_answer(issued: Issued) -> Response:
         refresh_token=issued.refresh_token,
         refresh_expires_in=issued.refresh_expires_in,
     )
-    return answer(body, headers={"Pragma": "no-cache"})  # RFC 6749 §5.1 asks for it beside Cache-Control
+    return Reply(200, msgspec.json.encode(body), _HEADERS)

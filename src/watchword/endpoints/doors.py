@@ -1,0 +1,125 @@
+"""Doors: routes that are answered before Quart, because what they cost is what the service can carry.
+
+Quart's part in a login or a refresh is as large as all the rest of it but the hash, and every request behind a proxy
+pays for a ``/forward-auth``. What stands behind a door takes a ``Call`` and returns a ``Reply``, or raises as a view
+would.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from hypercorn.typing import ASGIReceiveCallable, HTTPScope
+from quart import Quart
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+
+from watchword.endpoints.bodies import check_label, read_struct
+from watchword.endpoints.exchange import RawHeader
+
+T = TypeVar("T")
+
+JSON: Final = (b"content-type", b"application/json")
+
+
+class Reply(NamedTuple):
+    """An answer: its status, its body, and the headers that not every answer has."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[RawHeader, ...] = ()
+
+
+class ClientHasLeft(Exception):  # nothing went wrong
+    """There is nobody to answer."""
+
+
+class Call:
+    """A request at a door.
+
+    Attributes:
+        app: the application whose door it is.
+        scope: its ASGI scope.
+    """
+
+    __slots__ = ("_receive", "app", "scope")
+
+    def __init__(self, app: Quart, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
+        self.app = app
+        self.scope = scope
+        self._receive = receive
+
+    @property
+    def peer(self) -> str | None:
+        """The address at the other end of the connection."""
+        client = self.scope.get("client")
+        return None if client is None else client[0]
+
+    def fields(self, name: bytes) -> list[str]:
+        """Every header field of a name in lower case, as it was sent."""
+        return [value.decode("latin-1") for each, value in self.scope["headers"] if each == name]
+
+    async def read(self, kind: type[T]) -> T:
+        """The JSON body as a struct; raises as ``bodies.read_body`` does."""
+        check_label(self.fields(b"content-type"), is_compressed=bool(self.fields(b"content-encoding")))
+        return read_struct(await self._body(), kind)
+
+    async def unless_left(self, handling: Coroutine[Any, Any, T]) -> T:
+        """Do what the request asks for once its body is read, but cancel that when the client hangs up.
+
+        Raises:
+            ClientHasLeft: it did.
+        """
+        this_task = cast("asyncio.Task[Any]", asyncio.current_task())
+        has_left = False
+
+        async def watch() -> None:
+            nonlocal has_left
+            while (await self._receive())["type"] == "http.request":
+                pass
+            has_left = True
+            this_task.cancel()
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            return await handling
+        except asyncio.CancelledError:
+            if not has_left:
+                raise
+            this_task.uncancel()
+            raise ClientHasLeft from None
+        finally:
+            watching.cancel()
+
+    async def _body(self) -> bytes:
+        most = self.app.config["MAX_CONTENT_LENGTH"]
+        for length in self.fields(b"content-length"):
+            if length.isdecimal() and int(length) > most:
+                raise RequestEntityTooLarge
+        body = b""
+        try:
+            async with asyncio.timeout(self.app.config["BODY_TIMEOUT"]):
+                while True:
+                    message = await self._receive()
+                    if message["type"] != "http.request":
+                        raise ClientHasLeft
+                    body += message["body"]
+                    if len(body) > most:
+                        raise RequestEntityTooLarge
+                    if not message["more_body"]:
+                        return body
+        except TimeoutError:
+            raise RequestTimeout from None
+
+
+class Door(NamedTuple):
+    """Where a route is answered.
+
+    Attributes:
+        path: the route's.
+        methods: which it takes; all others are a 405.
+        view: what answers.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    view: Callable[[Call], Awaitable[Reply]]
