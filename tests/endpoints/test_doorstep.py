@@ -52,7 +52,13 @@ async def test_what_cannot_be_read_is_the_clients_fault(
 
 @pytest.mark.parametrize(
     ("path", "base", "status"),
-    [("/me", {}, 400), ("/nope", {}, 404), ("/me", {"path": "me"}, 404), ("/", {"headers": [(b"host", b"a..b")]}, 400)],
+    [
+        ("/sessions", {}, 400),
+        ("/me", {}, 404),
+        ("/nope", {}, 404),
+        ("/me", {"path": "me"}, 404),
+        ("/", {"headers": [(b"host", b"a..b")]}, 400),
+    ],
 )
 async def test_a_websocket_is_refused_in_the_same_shape(
     client: Client, path: str, base: dict[str, Any], status: int, request_lines: Callable[[], list[dict[str, Any]]]

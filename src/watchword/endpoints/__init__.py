@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from quart import Quart
 
 from watchword.endpoints.answers import shape_all
-from watchword.endpoints.connection import direct_connection
 from watchword.endpoints.doors import Door
 from watchword.endpoints.doorstep import watch_the_doorstep
 from watchword.endpoints.forward_auth import forward_auth
@@ -57,13 +56,13 @@ class Route(NamedTuple):
 DOORS: Final = (
     Route("POST", "/login", login, Caller.ANYONE),
     Route("POST", "/refresh", refresh, Caller.ANYONE),
+    Route("GET", "/me", me, Caller.BEARER),
     Route("GET", "/forward-auth", forward_auth, Caller.BEARER),
 )
 """What is answered before Quart."""
 
 ROUTES: Final = (
     Route("POST", "/logout", logout, Caller.BEARER),
-    Route("GET", "/me", me, Caller.BEARER),
     Route("GET", "/sessions", list_sessions, Caller.BEARER),
     Route("DELETE", "/sessions/<session_id>", end_session, Caller.BEARER),
     Route("POST", "/password/change", change_password, Caller.BEARER),
@@ -80,7 +79,6 @@ def mount(app: Quart, tools: Tools) -> None:
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
     is_ours = _matcher(route.path for route in (*DOORS, *ROUTES))
-    app.asgi_http_class = direct_connection(is_ours)
     shape_all(app)
     doors = [Door(each.path, _methods(each.method), partial(each.view, tools)) for each in DOORS]
     watch_the_doorstep(app, doors=doors, is_ours=is_ours, metrics=tools.metrics)

@@ -40,7 +40,8 @@ def refuse(problem: Problem, *, headers: dict[str, str] | None = None) -> Respon
 
 
 def shape_all(app: Quart) -> None:
-    """Give every error of an application its shape, and let the exchanges of its WebSockets know their routes."""
+    """Give every error of an application its shape, and let each exchange know its route."""
+    app.before_request(_note_route)
     app.before_websocket(_note_route)
     app.register_error_handler(WatchwordError, _on_refusal)
     app.register_error_handler(HTTPException, _on_http_error)
@@ -52,9 +53,9 @@ def _current_exchange() -> Exchange:
 
 
 async def _note_route() -> None:
-    rule = websocket.url_rule
-    if rule is not None:
-        _current_exchange().route = rule.rule
+    asked = request if has_request_context() else websocket
+    if asked.url_rule is not None:
+        exchange_of(asked.scope).route = asked.url_rule.rule
 
 
 async def _on_refusal(refusal: WatchwordError) -> ResponseReturnValue:

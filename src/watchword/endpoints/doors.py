@@ -1,8 +1,8 @@
 """Doors: routes that are answered before Quart, because what they cost is what the service can carry.
 
-Quart's part in a login or a refresh is as large as all the rest of it but the hash, and every request behind a proxy
-pays for a ``/forward-auth``. What stands behind a door takes a ``Call`` and returns a ``Reply``, or raises as a view
-would.
+Quart's part in a login or a refresh is as large as all the rest of it but the hash, every request behind a proxy pays for
+a ``/forward-auth``, and every page that greets its user for a ``/me``. What stands behind a door takes a ``Call`` and
+returns a ``Reply``, or raises as a view would.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from watchword.endpoints.bodies import check_label, read_struct
 from watchword.endpoints.exchange import RawHeader
+from watchword.guard.extension import checkpoint_of
+from watchword.model import AccessToken
 
 T = TypeVar("T")
 
@@ -57,6 +59,10 @@ class Call:
     def fields(self, name: bytes) -> list[str]:
         """Every header field of a name in lower case, as it was sent."""
         return [value.decode("latin-1") for each, value in self.scope["headers"] if each == name]
+
+    def admit(self) -> AccessToken:
+        """Let the guard look at the caller's token; raises as ``Checkpoint.admit`` does."""
+        return checkpoint_of(self.app).admit(self.fields(b"authorization"))
 
     async def read(self, kind: type[T]) -> T:
         """The JSON body as a struct; raises as ``bodies.read_body`` does."""

@@ -9,7 +9,6 @@ from typing import Final, cast
 
 import msgspec
 from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
-from quart.wrappers import Request
 
 from watchword import telemetry
 from watchword.identifiers import new_id
@@ -40,14 +39,13 @@ class Exchange:
 
     Attributes:
         request_id: told in the answer and in the log.
-        asked: Quart's view of the request, once there is one; it knows the rule that matched.
-        route: the rule that matched, where Quart did not look for one.
+        route: the rule that matched, once one has.
         code: the stable word of an error answer.
         has_begun: whether an answer is on its way.
     """
 
     __slots__ = (
-        "_arrived", "_metrics", "_scope", "_send", "_status", "asked", "code", "has_begun", "request_id", "route",
+        "_arrived", "_metrics", "_scope", "_send", "_status", "code", "has_begun", "request_id", "route",
     )  # fmt: skip
 
     def __init__(self, scope: HTTPScope | WebsocketScope, send: ASGISendCallable, metrics: Metrics) -> None:
@@ -57,7 +55,6 @@ class Exchange:
         self._arrived = time.perf_counter()
         self._status = 0
         self.request_id = new_id()
-        self.asked: Request | None = None
         self.route: str | None = None
         self.code: str | None = None
         self.has_begun = False
@@ -108,8 +105,6 @@ class Exchange:
         return [*given, *common, (b"x-request-id", self.request_id.encode())]
 
     def _report(self) -> None:
-        if self.asked is not None and self.asked.url_rule is not None:
-            self.route = self.asked.url_rule.rule
         method = self._scope["method"] if self._scope["type"] == "http" else "GET"
         seconds = time.perf_counter() - self._arrived
         telemetry.request_answered(

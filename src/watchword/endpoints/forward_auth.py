@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from watchword.endpoints.doors import Call, Reply
 from watchword.flows import Tools
-from watchword.guard.extension import checkpoint_of
 
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 _PLAIN: Final = re.compile(r"[!-$&-~]+", re.ASCII)
@@ -20,7 +19,7 @@ async def forward_auth(_: Tools, call: Call) -> Reply:
 
     A user name may be of any script: what is not visible ASCII is percent-encoded, as no header carries it safely.
     """
-    token = checkpoint_of(call.app).admit(call.fields(b"authorization"))
+    token = call.admit()
     return Reply(
         200,
         headers=(

@@ -1,10 +1,8 @@
 """GET /me: who the bearer is, from the token alone."""
 
 import msgspec
-from quart import Response
 
-from watchword.endpoints.answers import answer
-from watchword.endpoints.bearer import bearer
+from watchword.endpoints.doors import JSON, Call, Reply
 from watchword.flows import Tools
 
 
@@ -20,17 +18,16 @@ class Me(msgspec.Struct):
     auth_time: int
 
 
-async def me(_: Tools) -> Response:
+async def me(_: Tools, call: Call) -> Reply:
     """Tell the bearer what the token says."""
-    token = bearer()
-    return answer(
-        Me(
-            sub=token.sub,
-            username=token.username,
-            scope=token.scope,
-            sid=token.sid,
-            iat=token.iat,
-            exp=token.exp,
-            auth_time=token.auth_time,
-        )
+    token = call.admit()
+    body = Me(
+        sub=token.sub,
+        username=token.username,
+        scope=token.scope,
+        sid=token.sid,
+        iat=token.iat,
+        exp=token.exp,
+        auth_time=token.auth_time,
     )
+    return Reply(200, msgspec.json.encode(body), (JSON,))

@@ -1,4 +1,4 @@
-"""Bodies that come slowly, never end, or lose their sender on the way to a route of ours."""
+"""Bodies that come slowly, never end, or lose their sender on the way to a door."""
 
 import asyncio
 import json
