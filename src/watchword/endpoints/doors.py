@@ -1,6 +1,6 @@
 """Doors: routes that are answered before Quart, because what they cost is what the service can carry.
 
-Quart's part in a login or a refresh is as large as all the rest of it but the hash, every request behind a proxy pays for
+Quart's part in a login or a refresh is as large as all the rest but the hash, every request behind a proxy pays for
 a ``/forward-auth``, and every page that greets its user for a ``/me``. What stands behind a door takes a ``Call`` and
 returns a ``Reply``, or raises as a view would.
 """
