@@ -7,6 +7,7 @@ from quart import Quart
 
 from watchword import app, telemetry
 from watchword.errors import StartRefused
+from watchword.server import serve_in_our_way
 from watchword.settings import Settings
 
 
@@ -20,6 +21,7 @@ def create_app(*, worker: int = 0) -> Quart:
         SystemExit: it cannot start; the one line says why and names the setting.
     """
     telemetry.log_to_stderr()
+    serve_in_our_way()
     try:
         settings = Settings.read()
         if not _loop_runs():

@@ -7,7 +7,7 @@ returns a ``Reply``, or raises as a view would.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 from quart import Quart
@@ -19,8 +19,6 @@ from watchword.guard.extension import checkpoint_of
 from watchword.model import AccessToken
 
 T = TypeVar("T")
-
-JSON: Final = (b"content-type", b"application/json")
 
 
 class Reply(NamedTuple):

@@ -29,7 +29,7 @@ HEADERS: Final[dict[bytes, bytes]] = {
 """What every answer carries, unless a view has set another value."""
 
 _ALL: Final = tuple(HEADERS.items())
-_JSON: Final = (b"content-type", b"application/json")
+JSON: Final = (b"content-type", b"application/json")
 _STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 _BODIES: Final = frozenset({"http.response.body", "websocket.http.response.body"})
 
@@ -93,7 +93,7 @@ class Exchange:
         await self.answer(
             status=problem.status,
             body=body,
-            headers=[_JSON, (b"content-length", b"%d" % len(body)), *named, *headers],
+            headers=[JSON, (b"content-length", b"%d" % len(body)), *named, *headers],
         )
 
     def _completed(self, headers: Iterable[RawHeader]) -> list[RawHeader]:

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from watchword.endpoints.doors import JSON, Call, Reply
+from watchword.endpoints.doors import Call, Reply
+from watchword.endpoints.exchange import JSON
 from watchword.flows import Tools
 
 

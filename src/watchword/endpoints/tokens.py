@@ -4,7 +4,8 @@ from typing import Final
 
 import msgspec
 
-from watchword.endpoints.doors import JSON, Reply
+from watchword.endpoints.doors import Reply
+from watchword.endpoints.exchange import JSON
 from watchword.flows.issue import Issued
 
 _HEADERS: Final = (JSON, (b"pragma", b"no-cache"))  # RFC 6749 §5.1 asks for it beside Cache-Control
