@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from watchword import client_secrets
 from watchword.flows import Tools, admin
 from watchword.flows.issue import Issued
 from watchword.flows.login import log_in as log_in_flow
 from watchword.identifiers import new_id, new_salt
-from watchword.model import Session, User
+from watchword.model import Client, Session, User
 from watchword.settings import Settings
 from watchword.store import users
 
@@ -88,6 +89,20 @@ def a_session(user: User, **changes: Any) -> Session:
         user_agent="a browser",
     )
     return replace(session, **changes)
+
+
+def a_client(name: str = "reports", **changes: Any) -> tuple[Client, str]:
+    """A client as it might stand in the table, and its secret."""
+    client_id = new_id()
+    secret = client_secrets.make(client_id)
+    client = Client(
+        id=client_id,
+        name=name,
+        scope="tokens:introspect",
+        secret_digest=client_secrets.digest(secret),
+        created_at=1_800_000_000,
+    )
+    return replace(client, **changes), secret
 
 
 async def add_user(tools: Tools, username: str = "alice", *, password: str = PASSWORD, scope: str = "") -> User:

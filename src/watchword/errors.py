@@ -11,10 +11,15 @@
     │   ├── InsufficientScope       a good token that does not cover this
     │   └── FreshLoginRequired      a good token whose login is too long ago
     ├── InvalidRefreshToken     never given, exchanged before, or its session is over
+    ├── ClientRefused           this client may not ask
+    │   ├── InvalidClient           who it says it is, it has not proven
+    │   └── UnauthorizedClient      a client that we know, and that lacks a scope
     ├── InvalidUsername         no name in the sense of RFC 8265
     ├── WeakPassword            a rule for new passwords is broken; says which
     ├── UserExists              the name is taken
     ├── UnknownUser             nobody has the name
+    ├── ClientExists            another client has the name
+    ├── UnknownClient           no client has the name
     ├── UnknownSession          there is no such session, or it is somebody else's
     ├── UnreadableHash          a stored password hash that no back end can check
     ├── TryLater                nothing is wrong with the request
@@ -94,6 +99,18 @@ class InvalidRefreshToken(WatchwordError):
     """
 
 
+class ClientRefused(WatchwordError):
+    """A client that asks in the manner of OAuth (RFC 6749 §2.3) may not."""
+
+
+class InvalidClient(ClientRefused):
+    """No credentials, an unknown client, a wrong secret: outside they are one."""
+
+
+class UnauthorizedClient(ClientRefused):
+    """The client is who it says, and lacks the scope for this."""
+
+
 class InvalidUsername(WatchwordError):
     """Not a user name: empty, too long, or with characters that RFC 8265 disallows."""
 
@@ -116,6 +133,14 @@ class UserExists(WatchwordError):
 
 class UnknownUser(WatchwordError):
     """Nobody has this name."""
+
+
+class ClientExists(WatchwordError):
+    """Another client has the name."""
+
+
+class UnknownClient(WatchwordError):
+    """No client has this name."""
 
 
 class UnknownSession(WatchwordError):

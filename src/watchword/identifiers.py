@@ -1,4 +1,4 @@
-"""Random values: the identifiers of users, sessions and tokens, and salts."""
+"""Random values: the identifiers of users, sessions, tokens and clients, salts, and secrets of clients."""
 
 import secrets
 
@@ -11,3 +11,8 @@ def new_id() -> str:
 def new_salt() -> bytes:
     """128 random bits."""
     return secrets.token_bytes(16)
+
+
+def new_secret() -> str:
+    """256 random bits as 43 characters of base64url: beyond any guessing."""
+    return secrets.token_urlsafe(32)

@@ -6,7 +6,7 @@ Times are whole seconds since the epoch, in UTC, as in a JWT's NumericDate (RFC 
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Final, Self
 
 from watchword.errors import InvalidRequest
@@ -184,6 +184,39 @@ class AccessToken:
     iat: int
     exp: int
     auth_time: int
+
+    @property
+    def scopes(self) -> Scopes:
+        """The scope as a set."""
+        return scopes_of(self.scope)
+
+
+class ClientScope(StrEnum):
+    """What a client may be allowed to do; nothing of it is a user's."""
+
+    TOKENS_INTROSPECT = "tokens:introspect"
+    TOKENS_REVOKE = "tokens:revoke"
+    REVOCATIONS_READ = "revocations:read"
+    METRICS_READ = "metrics:read"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A service that may ask us in its own name: a service account.
+
+    Attributes:
+        id: 128 random bits, never reused.
+        name: by which people know it, and the user-id of HTTP Basic; unique.
+        scope: what it may do, separated by spaces; each a ``ClientScope``.
+        secret_digest: SHA-256 of its secret.
+        created_at: when it was made.
+    """
+
+    id: str
+    name: str
+    scope: str
+    secret_digest: bytes = field(repr=False)
+    created_at: int
 
     @property
     def scopes(self) -> Scopes:

@@ -19,6 +19,7 @@ _HOMES: Final = {
     "doctor": "service",
     "users": "users",
     "sessions": "sessions",
+    "clients": "clients",
     "calibrate": "calibrate",
     "bench": "bench",
 }

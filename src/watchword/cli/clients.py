@@ -1,0 +1,74 @@
+"""Commands about clients: the services that may ask in their own name."""
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from watchword.cli.database import with_store
+from watchword.clock import system_clock
+from watchword.errors import ClientExists, UnknownClient
+from watchword.flows.clients import add_client, list_clients, revoke_client
+from watchword.model import ClientScope
+from watchword.settings import Settings
+from watchword.store import Store
+
+name_argument = click.argument("name")
+
+
+@click.group()
+def clients() -> None:
+    """Add, list and revoke clients: services that introspect, revoke, follow logouts or read metrics."""
+
+
+@clients.command()
+@name_argument
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    metavar="S",
+    help=f"What it may do; may be repeated. One of {', '.join(ClientScope)}.",
+)
+def add(name: str, scopes: tuple[str, ...]) -> None:
+    """Let a service ask in its own name, and print its secret this once.
+
+    The secret alone is on standard output, so that a script can take it.
+    """
+    try:
+        secret = with_store(
+            Settings.read(), lambda store: add_client(store, name=name, scopes=scopes, now=system_clock())
+        )
+    except ClientExists:
+        raise click.ClickException(f"there is a client {name} already") from None
+    click.echo(f"Added {name}. Its secret is shown this once:", err=True)
+    click.echo(secret)
+
+
+@clients.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per client.")
+def list_(as_json: bool) -> None:
+    """Show all clients: name, id, since when, and what each may do."""
+
+    async def story(store: Store) -> None:
+        async for client in list_clients(store):
+            if as_json:
+                fields = {"id": client.id, "name": client.name, "scope": client.scope}
+                click.echo(json.dumps({**fields, "created_at": client.created_at}))
+            else:
+                since = datetime.fromtimestamp(client.created_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+                click.echo(f"{client.name}\t{client.id}\t{since}\t{client.scope}")
+
+    with_store(Settings.read(), story)
+
+
+@clients.command()
+@name_argument
+def revoke(name: str) -> None:
+    """Refuse a client from now on."""
+    try:
+        with_store(Settings.read(), lambda store: revoke_client(store, name=name))
+    except UnknownClient:
+        raise click.ClickException(f"there is no client {name}") from None
+    click.echo(f"Revoked {name}.")

@@ -1,0 +1,118 @@
+"""Service accounts: who is one, who is admitted, and what a secret is worth after its client is revoked."""
+
+from functools import partial
+
+import pytest
+
+from tests.builders import FakeClock
+from watchword.errors import InsufficientScope, InvalidClient, InvalidRequest, InvalidToken, UnauthorizedClient
+from watchword.flows import Tools
+from watchword.flows.admission import Credentials, admit, admit_bearer
+from watchword.flows.clients import add_client, list_clients, revoke_client
+from watchword.model import Client, ClientScope
+
+
+async def added(tools: Tools, name: str = "reports", *scopes: str) -> str:
+    """The secret of a new client."""
+    return await add_client(tools.store, name=name, scopes=scopes or ["tokens:introspect"], now=tools.clock())
+
+
+async def listed(tools: Tools) -> list[Client]:
+    """All clients."""
+    return [client async for client in list_clients(tools.store)]
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """The stories are the same on any database; what differs, the tests of the store look at."""
+    return sqlite_url
+
+
+async def test_a_client_is_what_was_asked_for(tools: Tools, clock: FakeClock) -> None:
+    """Name, time, and each scope once."""
+    await added(tools, "reports", "tokens:revoke", "metrics:read", "tokens:revoke")
+    (client,) = await listed(tools)
+    assert (client.name, client.scope, client.created_at) == ("reports", "tokens:revoke metrics:read", clock.now)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\tb", "a\nb", "a\x00", "a\x7f", "é", "x" * 65])
+async def test_a_name_is_one_that_basic_can_carry(tools: Tools, name: str) -> None:
+    """Visible ASCII without colons, 64 at most; anything else is refused before it is stored."""
+    with pytest.raises(InvalidRequest, match=r"^name: "):
+        await added(tools, name)
+    assert await listed(tools) == []
+
+
+async def test_any_other_visible_character_may_be_in_a_name(tools: Tools) -> None:
+    """All of them, at the greatest length."""
+    visible = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != ":")
+    for name in (visible[:64], visible[-64:]):
+        await added(tools, name)
+    assert {client.name for client in await listed(tools)} == {visible[:64], visible[-64:]}
+
+
+@pytest.mark.parametrize("scopes", [(), ("admin",), ("",), ("tokens:introspect", "Metrics:read")])
+async def test_a_scope_that_we_do_not_know_is_refused_with_those_that_we_do(
+    tools: Tools, scopes: tuple[str, ...]
+) -> None:
+    """A typing error does not become a client that may do nothing."""
+    with pytest.raises(InvalidRequest) as refusal:
+        await add_client(tools.store, name="reports", scopes=scopes, now=0)
+    assert all(scope in str(refusal.value) for scope in ClientScope)
+    assert await listed(tools) == []
+
+
+async def test_a_client_is_admitted_by_its_name_or_its_id(tools: Tools) -> None:
+    """Both go with the one secret, and as a bearer token it goes alone."""
+    secret = await added(tools)
+    (client,) = await listed(tools)
+    scope = ClientScope.TOKENS_INTROSPECT
+    for name in (client.name, client.id):
+        assert await tools.store.read(partial(admit, credentials=Credentials(name, secret), scope=scope)) == client
+    assert await tools.store.read(partial(admit_bearer, service_token=secret, scope=scope)) == client
+
+
+async def test_whoever_has_proven_nothing_is_not_admitted(tools: Tools) -> None:
+    """Another name, another client's secret, none, and the digest itself: all the same refusal."""
+    secret, others = await added(tools), await added(tools, "others")
+    digest = (await listed(tools))[0].secret_digest.hex()
+    scope = ClientScope.TOKENS_INTROSPECT
+    for name, presented in (
+        ("nobody", secret),
+        ("REPORTS", secret),
+        ("", secret),
+        ("reports", others),
+        ("reports", secret[:-1]),
+        ("reports", ""),
+        ("reports", digest),
+    ):
+        with pytest.raises(InvalidClient):
+            await tools.store.read(partial(admit, credentials=Credentials(name, presented), scope=scope))
+    with pytest.raises(InvalidToken):
+        await tools.store.read(partial(admit_bearer, service_token=digest, scope=scope))
+
+
+async def test_a_client_does_only_what_it_is_there_for(tools: Tools) -> None:
+    """Of the scopes each opens its own door."""
+    secret = await added(tools, "reports", "revocations:read")
+    assert (
+        await tools.store.read(partial(admit_bearer, service_token=secret, scope=ClientScope.REVOCATIONS_READ))
+        == (await listed(tools)).pop()
+    )
+    with pytest.raises(InsufficientScope):
+        await tools.store.read(partial(admit_bearer, service_token=secret, scope=ClientScope.METRICS_READ))
+    credentials = Credentials("reports", secret)
+    with pytest.raises(UnauthorizedClient):
+        await tools.store.read(partial(admit, credentials=credentials, scope=ClientScope.TOKENS_REVOKE))
+
+
+async def test_a_revoked_client_is_refused_at_once(tools: Tools) -> None:
+    """Also when another takes its name."""
+    secret = await added(tools)
+    await revoke_client(tools.store, name="reports")
+    await added(tools)
+    credentials, scope = Credentials("reports", secret), ClientScope.TOKENS_INTROSPECT
+    with pytest.raises(InvalidClient):
+        await tools.store.read(partial(admit, credentials=credentials, scope=scope))
+    with pytest.raises(InvalidToken):
+        await tools.store.read(partial(admit_bearer, service_token=secret, scope=scope))
