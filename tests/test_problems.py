@@ -4,7 +4,7 @@ import pytest
 from hypercorn.config import Config
 
 from watchword import errors
-from watchword.problems import IDLE_SECONDS, INTERNAL_ERROR, Problem, problem_of, problem_of_status
+from watchword.problems import IDLE_SECONDS, INTERNAL_ERROR, Problem, problem_at, problem_of, problem_of_status
 from watchword.serve import hypercorn_toml
 
 BARE = 'Bearer realm="watchword"'
@@ -25,6 +25,8 @@ BARE = 'Bearer realm="watchword"'
             "insufficient_scope",
             {"WWW-Authenticate": f'{BARE}, error="insufficient_scope", scope="notes:read notes:write"'},
         ),
+        (errors.InvalidClient("x"), 401, "invalid_client", {"WWW-Authenticate": 'Basic realm="watchword"'}),
+        (errors.UnauthorizedClient("x"), 403, "unauthorized_client", {}),
         (errors.Overloaded("x", retry_after=4), 503, "overloaded", {"Retry-After": "4"}),
         (errors.Overloaded("x", retry_after=5), 503, "overloaded", {"Retry-After": "5", "Connection": "close"}),
         (errors.Unavailable("x", retry_after=0), 503, "unavailable", {"Retry-After": "1"}),
@@ -95,6 +97,29 @@ def test_the_body_is_in_the_order_in_which_people_read() -> None:
     expected = {"error": "Too weak", "code": "weak_password", "reasons": ["too short"], "request_id": "r1"}
     assert list(problem.body(request_id="r1").items()) == list(expected.items())
     assert "request_id" not in problem.body(request_id=None)
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "error"),
+    [
+        (problem_of(errors.InvalidRequest("x")), 400, "invalid_request"),
+        (problem_of(errors.InvalidClient("x")), 401, "invalid_client"),
+        (problem_of(errors.UnauthorizedClient("x")), 403, "unauthorized_client"),
+        (problem_of(errors.Unavailable("x")), 503, "temporarily_unavailable"),
+        (problem_of_status(404), 404, "invalid_request"),
+        (problem_of_status(405), 405, "invalid_request"),
+        (problem_of_status(408), 408, "invalid_request"),
+        (problem_of_status(413), 413, "invalid_request"),
+        (INTERNAL_ERROR, 500, "server_error"),
+    ],
+)
+def test_under_oauth_the_words_are_those_of_the_rfc(problem: Problem, status: int, error: str) -> None:
+    """RFC 6749 §5.2: two members, words that clients know, the status and headers that the problem has anywhere."""
+    told = problem_at("/oauth/introspect", problem)
+    assert (told.status, told.code, told.headers) == (status, error, problem.headers)
+    assert told.body(request_id="r1") == {"error": error, "error_description": problem.sentence}
+    assert problem_at("/login", problem) is problem
+    assert problem_at("/oauth", problem) is problem
 
 
 def test_a_connection_is_thought_idle_for_as_long_as_the_server_keeps_it() -> None:

@@ -4,7 +4,7 @@ import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.endpoints.contract import BARE, ask, headers_of, opened, refused
+from tests.endpoints.contract import BARE, BASIC, ask, headers_of, oauth_refused, opened, refused
 from watchword.endpoints import DOORS, ROUTES, Caller, Route
 from watchword.guard.marks import Requirement, requirement_of
 
@@ -19,6 +19,7 @@ BEARER = {
     "DELETE /sessions/<session_id>",
     "POST /password/change",
 }
+CLIENT = {"POST /oauth/introspect", "POST /oauth/revoke"}
 
 TABLE = (*DOORS, *ROUTES)
 PATHS = tuple(dict.fromkeys(route.path for route in TABLE))
@@ -43,8 +44,10 @@ def allowed(path: str) -> set[str]:
 
 def test_every_route_has_a_caller() -> None:
     """The table says of each route who may call it, and it is what this file expects."""
-    callers = {Caller.ANYONE: ANYONE, Caller.BEARER: BEARER}
-    named = {caller: {f"{route.method} {route.path}" for route in TABLE if route.caller is caller} for caller in Caller}
+    callers = {Caller.ANYONE: ANYONE, Caller.BEARER: BEARER, Caller.CLIENT: CLIENT}
+    named = {
+        caller: {f"{route.method} {route.path}" for route in TABLE if route.caller is caller} for caller in Caller
+    }
     assert named == callers
     assert len(TABLE) == len({(route.method, route.path) for route in TABLE})
 
@@ -57,18 +60,19 @@ async def test_the_application_has_the_table_and_nothing_else(app: Quart) -> Non
 
 @pytest.mark.parametrize("route", TABLE, ids=lambda route: route.path)
 async def test_the_guard_stands_where_the_table_says(app: Quart, client: Client, route: Route) -> None:
-    """A bearer's route is guarded and refuses who has no token or a bad one; anybody's route asks for none."""
-    view = app.view_functions.get(route.path)
-    requirement = None if view is None else requirement_of(view)
-    for headers in ({}, {"Authorization": "Bearer nonsense"}):
-        response = await ask(client, route.method, address(route.path), headers)
-        if route.caller is Caller.BEARER:
-            assert view is None or requirement == Requirement(scopes=frozenset(), optional=False)
-            assert response.status_code == 401
-            assert response.headers["WWW-Authenticate"].startswith(BARE)
-        else:
-            assert requirement is None
+    """Who has no credentials or bad ones is refused where the table names a caller; anybody's route asks for none."""
+    if route in ROUTES:
+        expected = Requirement(scopes=frozenset(), optional=False) if route.caller is Caller.BEARER else None
+        assert requirement_of(app.view_functions[route.path]) == expected
+    challenges = {Caller.BEARER: BARE, Caller.CLIENT: BASIC}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic nonsense"}):
+        response = await ask(client, route.method, address(route.path), {**form, **headers}, "token=x")
+        if route.caller is Caller.ANYONE:
             assert response.status_code not in {401, 403}
+        else:
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"].startswith(challenges[route.caller])
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -79,7 +83,10 @@ async def test_a_wrong_method_is_told_the_right_ones(client: Client, path: str) 
             continue
         response = await ask(client, method, address(path), {"X-Canary": "canary"}, "canary")
         allow = response.headers.get("Allow", "")
-        assert await refused(response, allow=allow) == (405, "method_not_allowed"), method
+        if path.startswith("/oauth/"):
+            assert await oauth_refused(response, allow=allow) == (405, "invalid_request"), method
+        else:
+            assert await refused(response, allow=allow) == (405, "method_not_allowed"), method
         assert set(allow.split(", ")) == allowed(path), method
         assert b"canary" not in await response.get_data(), method  # a TRACE would echo the request
 
@@ -99,6 +106,7 @@ async def test_a_wrong_method_is_told_the_right_ones(client: Client, path: str) 
         "/admin",
         "/docs",
         "/metrics",
+        "/oauth",
         "/console",
         "/openapi.json",
         "/favicon.ico",

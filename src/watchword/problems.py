@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from watchword import errors
 
 REALM = "watchword"
+OAUTH_FOLDER = "/oauth/"
 IDLE_SECONDS = 5
 """For how long hypercorn.toml keeps an idle connection."""
 
@@ -37,6 +38,15 @@ class Problem:
         return answer if request_id is None else {**answer, "request_id": request_id}
 
 
+@dataclass(frozen=True, slots=True)
+class OAuthProblem(Problem):
+    """One error answer of a path under ``/oauth/``, where clients read the body of RFC 6749 §5.2."""
+
+    def body(self, *, request_id: str | None) -> dict[str, object]:  # noqa: ARG002  # a header has it
+        """The two members that the RFC names."""
+        return {"error": self.code, "error_description": self.sentence}
+
+
 _TABLE: tuple[tuple[type[errors.WatchwordError], int, str, str | None], ...] = (
     # A sentence of None: the refusal's own message is made for the client's eyes.
     (errors.UnsupportedMediaType, 415, "unsupported_media_type", "The body must be application/json in UTF-8"),
@@ -48,12 +58,15 @@ _TABLE: tuple[tuple[type[errors.WatchwordError], int, str, str | None], ...] = (
     (errors.InsufficientScope, 403, "insufficient_scope", "The token does not cover this"),
     (errors.FreshLoginRequired, 401, "fresh_login_required", "Please log in again to do this"),
     (errors.InvalidRefreshToken, 401, "invalid_refresh_token", "The refresh token is invalid or has expired"),
+    (errors.InvalidClient, 401, "invalid_client", "The client is unknown or its secret is wrong"),
+    (errors.UnauthorizedClient, 403, "unauthorized_client", "The client may not do this"),
     (errors.UnknownSession, 404, "not_found", "There is nothing here"),
     (errors.WeakPassword, 422, "weak_password", "The new password breaks a rule"),
     (errors.Overloaded, 503, "overloaded", "Too many logins at once, please try again"),
     (errors.Unavailable, 503, "unavailable", "The service is not available right now, please try again"),
 )
 
+_UNAVAILABLE = 503
 INTERNAL_ERROR = Problem(500, "internal_error", "Something went wrong on our side")
 
 _STATUS_WORDS = {
@@ -63,6 +76,8 @@ _STATUS_WORDS = {
     413: ("payload_too_large", "The body is too large"),
     415: ("unsupported_media_type", "The body must be application/json in UTF-8"),
 }
+
+_OAUTH_CODES = frozenset({"invalid_client", "unauthorized_client"})
 
 
 def problem_of(refusal: errors.WatchwordError) -> Problem:
@@ -82,12 +97,30 @@ def problem_of_status(status: int) -> Problem:
     return Problem(status, code, sentence)
 
 
+def problem_at(path: str, problem: Problem) -> Problem:
+    """A problem as those read it who asked for a path: under ``/oauth/`` the word is one of RFC 6749's.
+
+    It has none for most of what HTTP can say, so there the status tells more than ``invalid_request`` does.
+    """
+    if not path.startswith(OAUTH_FOLDER):
+        return problem
+    if problem.status == _UNAVAILABLE:
+        code = "temporarily_unavailable"
+    elif problem.status >= INTERNAL_ERROR.status:
+        code = "server_error"
+    else:
+        code = problem.code if problem.code in _OAUTH_CODES else "invalid_request"
+    return OAuthProblem(problem.status, code, problem.sentence, headers=problem.headers)
+
+
 def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
     if isinstance(refusal, errors.TryLater):
         # A server closes a connection that has been idle for some seconds, perhaps just as the next try is on its way.
         # Until then it is better kept: it leads back to the worker that knows who was sent away.
         ends = {"Connection": "close"} if refusal.retry_after >= IDLE_SECONDS else {}
         return {"Retry-After": str(refusal.retry_after), **ends}
+    if isinstance(refusal, errors.InvalidClient):
+        return {"WWW-Authenticate": f'Basic realm="{REALM}"'}  # RFC 6749 §5.2
     challenge = f'Bearer realm="{REALM}"'
     if isinstance(refusal, errors.InvalidCredentials | errors.MissingToken | errors.InvalidRefreshToken):
         return {"WWW-Authenticate": challenge}  # RFC 6750 §3.1: no error code where no bearer token was sent

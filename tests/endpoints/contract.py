@@ -17,6 +17,7 @@ COMMON = {
 }
 BARE = 'Bearer realm="watchword"'
 INVALID = f'{BARE}, error="invalid_token"'
+BASIC = 'Basic realm="watchword"'
 
 
 async def ask(
@@ -48,6 +49,14 @@ async def refused(response: Response | WerkzeugResponse, **changes: str) -> tupl
     assert members["error"]
     assert members["request_id"] == response.headers["X-Request-Id"]
     return response.status_code, members["code"]
+
+
+async def oauth_refused(response: Response | WerkzeugResponse, **changes: str) -> tuple[int, str]:
+    """Status and error of an answer under /oauth/, with the body of RFC 6749 §5.2 and nothing else."""
+    members = await opened(response, **changes)
+    assert list(members) == ["error", "error_description"]
+    assert re.fullmatch(r"[\x20\x21\x23-\x5b\x5d-\x7e]+", members["error_description"])
+    return response.status_code, members["error"]
 
 
 def headers_of(response: Response | WerkzeugResponse) -> list[tuple[str, str]]:

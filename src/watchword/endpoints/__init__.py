@@ -1,6 +1,7 @@
 """A request arrives: read it, call one flow, shape the answer. The whole route table is on this screen.
 
-Each view takes the instruments; ``mount`` hands them over and puts the guard before those that ask for a bearer.
+Each view takes the instruments; ``mount`` hands them over and puts the guard before those that ask for a bearer. Those
+that ask for a client admit it in the same visit to the database as what it asks for (``flows.admission``).
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,12 +16,14 @@ from watchword.endpoints.doors import Door
 from watchword.endpoints.doorstep import watch_the_doorstep
 from watchword.endpoints.forward_auth import forward_auth
 from watchword.endpoints.health import healthz, readyz
+from watchword.endpoints.introspect import introspect
 from watchword.endpoints.jwks import jwks
 from watchword.endpoints.login import login
 from watchword.endpoints.logout import logout
 from watchword.endpoints.me import me
 from watchword.endpoints.password import change_password
 from watchword.endpoints.refresh import refresh
+from watchword.endpoints.revoke import revoke
 from watchword.endpoints.sessions import end_session, list_sessions
 from watchword.flows import Tools
 from watchword.guard import token_required
@@ -30,10 +33,17 @@ BODY_SECONDS: Final = 10
 
 
 class Caller(Enum):
-    """Who may call a route."""
+    """Who may call a route.
+
+    Attributes:
+        ANYONE: anyone.
+        BEARER: a user, by an access token.
+        CLIENT: a client with a scope, by its name and secret (RFC 6749 §2.3.1).
+    """
 
     ANYONE = auto()
     BEARER = auto()
+    CLIENT = auto()
 
 
 class Route(NamedTuple):
@@ -67,6 +77,8 @@ ROUTES: Final = (
     Route("DELETE", "/sessions/<session_id>", end_session, Caller.BEARER),
     Route("POST", "/password/change", change_password, Caller.BEARER),
     Route("GET", "/.well-known/jwks.json", jwks, Caller.ANYONE),
+    Route("POST", "/oauth/introspect", introspect, Caller.CLIENT),
+    Route("POST", "/oauth/revoke", revoke, Caller.CLIENT),
     Route("GET", "/healthz", healthz, Caller.ANYONE),
     Route("GET", "/readyz", readyz, Caller.ANYONE),
 )

@@ -34,7 +34,7 @@ def done() -> Response:
 def refuse(problem: Problem, *, headers: dict[str, str] | None = None) -> Response:
     """An error answer (DESIGN §1)."""
     exchange = _current_exchange()
-    exchange.code = problem.code
+    problem = exchange.note(problem)
     body = problem.body(request_id=exchange.request_id)
     return answer(body, status=problem.status, headers={**(headers or {}), **problem.headers})
 

@@ -13,7 +13,7 @@ from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, Websock
 from watchword import telemetry
 from watchword.identifiers import new_id
 from watchword.metrics import Metrics
-from watchword.problems import Problem
+from watchword.problems import Problem, problem_at
 
 RawHeader = tuple[bytes, bytes]
 
@@ -85,9 +85,15 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
         self._report()
 
+    def note(self, problem: Problem) -> Problem:
+        """Take a problem down for the report, and give it back in the words of the path that was asked for."""
+        told = problem_at(self._scope["path"], problem)
+        self.code = told.code
+        return told
+
     async def refuse(self, problem: Problem, *, headers: Iterable[RawHeader] = ()) -> None:
         """Answer with an error (DESIGN §1) by hand."""
-        self.code = problem.code
+        problem = self.note(problem)
         named = ((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
         body = msgspec.json.encode(problem.body(request_id=self.request_id))
         await self.answer(

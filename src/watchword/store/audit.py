@@ -7,6 +7,9 @@ from watchword.store.connection import Connection, Statement
 TOKEN_REUSE: Final = "authn_token_reuse"
 """A refresh token came again after it had been exchanged (OWASP Logging Vocabulary Cheat Sheet)."""
 
+TOKEN_REVOKED: Final = "authn_token_revoked"
+"""A client had a session ended, by one of its tokens."""
+
 _INSERT = Statement(
     "INSERT INTO audit_events (id, at, event, user_id, session_id) VALUES (:id, :at, :event, :user_id, :session_id)"
 )
