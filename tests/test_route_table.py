@@ -20,6 +20,7 @@ BEARER = {
     "POST /password/change",
 }
 CLIENT = {"POST /oauth/introspect", "POST /oauth/revoke"}
+SERVICE = {"GET /revocations", "GET /metrics"}
 
 TABLE = (*DOORS, *ROUTES)
 PATHS = tuple(dict.fromkeys(route.path for route in TABLE))
@@ -44,7 +45,7 @@ def allowed(path: str) -> set[str]:
 
 def test_every_route_has_a_caller() -> None:
     """The table says of each route who may call it, and it is what this file expects."""
-    callers = {Caller.ANYONE: ANYONE, Caller.BEARER: BEARER, Caller.CLIENT: CLIENT}
+    callers = {Caller.ANYONE: ANYONE, Caller.BEARER: BEARER, Caller.CLIENT: CLIENT, Caller.SERVICE: SERVICE}
     named = {
         caller: {f"{route.method} {route.path}" for route in TABLE if route.caller is caller} for caller in Caller
     }
@@ -64,7 +65,7 @@ async def test_the_guard_stands_where_the_table_says(app: Quart, client: Client,
     if route in ROUTES:
         expected = Requirement(scopes=frozenset(), optional=False) if route.caller is Caller.BEARER else None
         assert requirement_of(app.view_functions[route.path]) == expected
-    challenges = {Caller.BEARER: BARE, Caller.CLIENT: BASIC}
+    challenges = {Caller.BEARER: BARE, Caller.SERVICE: BARE, Caller.CLIENT: BASIC}
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic nonsense"}):
         response = await ask(client, route.method, address(route.path), {**form, **headers}, "token=x")
@@ -105,8 +106,9 @@ async def test_a_wrong_method_is_told_the_right_ones(client: Client, path: str) 
         "/Login",
         "/admin",
         "/docs",
-        "/metrics",
+        "/metrics/",
         "/oauth",
+        "/revocations/1",
         "/console",
         "/openapi.json",
         "/favicon.ico",

@@ -8,10 +8,14 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest, start_http_server
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
+"""The content type of what is exposed to those who ask for no other form."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +115,10 @@ class Metrics:
             server.shutdown()
             server.server_close()
             thread.join()
+
+    def exposition(self) -> bytes:
+        """What ``expose`` answers to those who ask for no other form."""
+        return generate_latest(self.registry)
 
     def describe_hashing(self, queue: Queue, *, backend: str, memory_kib: int, passes: int, threads: int) -> None:
         """Tell what computes the hashes, and show the queue in front of it."""

@@ -1,7 +1,7 @@
 """A request arrives: read it, call one flow, shape the answer. The whole route table is on this screen.
 
 Each view takes the instruments; ``mount`` hands them over and puts the guard before those that ask for a bearer. Those
-that ask for a client admit it in the same visit to the database as what it asks for (``flows.admission``).
+that ask for a client or a service admit it in the same visit to the database as what it asks for (``flows.admission``).
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,6 +14,7 @@ from quart import Quart
 from watchword.endpoints.answers import shape_all
 from watchword.endpoints.doors import Door
 from watchword.endpoints.doorstep import watch_the_doorstep
+from watchword.endpoints.feed import feed
 from watchword.endpoints.forward_auth import forward_auth
 from watchword.endpoints.health import healthz, readyz
 from watchword.endpoints.introspect import introspect
@@ -21,6 +22,7 @@ from watchword.endpoints.jwks import jwks
 from watchword.endpoints.login import login
 from watchword.endpoints.logout import logout
 from watchword.endpoints.me import me
+from watchword.endpoints.metrics import metrics
 from watchword.endpoints.password import change_password
 from watchword.endpoints.refresh import refresh
 from watchword.endpoints.revoke import revoke
@@ -39,11 +41,13 @@ class Caller(Enum):
         ANYONE: anyone.
         BEARER: a user, by an access token.
         CLIENT: a client with a scope, by its name and secret (RFC 6749 §2.3.1).
+        SERVICE: a client with a scope, by its secret as a bearer token.
     """
 
     ANYONE = auto()
     BEARER = auto()
     CLIENT = auto()
+    SERVICE = auto()
 
 
 class Route(NamedTuple):
@@ -79,6 +83,8 @@ ROUTES: Final = (
     Route("GET", "/.well-known/jwks.json", jwks, Caller.ANYONE),
     Route("POST", "/oauth/introspect", introspect, Caller.CLIENT),
     Route("POST", "/oauth/revoke", revoke, Caller.CLIENT),
+    Route("GET", "/revocations", feed, Caller.SERVICE),
+    Route("GET", "/metrics", metrics, Caller.SERVICE),
     Route("GET", "/healthz", healthz, Caller.ANYONE),
     Route("GET", "/readyz", readyz, Caller.ANYONE),
 )

@@ -1,6 +1,9 @@
-"""Whose request it is, on the routes that the guard stands before."""
+"""Whose request it is, on the routes that ask for a bearer: the guard's user, or a service by its own token."""
+
+from quart import request
 
 from watchword.guard.decorators import token_of_this_request
+from watchword.guard.extension import bearer_text
 from watchword.model import AccessToken
 
 
@@ -14,3 +17,13 @@ def bearer() -> AccessToken:
     if token is None:
         raise LookupError("only a guarded route has a bearer")
     return token
+
+
+def service_token() -> str:
+    """What a service has sent as its token; whether it is one, ``flows.admission`` finds out.
+
+    Raises:
+        MissingToken: there is none, or one of another scheme.
+        InvalidToken: there are several.
+    """
+    return bearer_text(request.headers.getlist("Authorization"))

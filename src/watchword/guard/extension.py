@@ -49,14 +49,7 @@ class Checkpoint:
             InvalidToken: more than one (RFC 6750 §2), or one whose token is not valid here or whose session has ended.
             Unavailable: it is not known whether the session has ended.
         """
-        if not authorization:
-            raise MissingToken
-        if len(authorization) > 1:
-            raise InvalidToken("several Authorization headers")
-        scheme, _, text = authorization[0].partition(" ")
-        if scheme.lower() != "bearer":
-            raise MissingToken
-        token = self.tokens.verify(text.lstrip(" "), now=self.clock())
+        token = self.tokens.verify(bearer_text(authorization), now=self.clock())
         if self.denials is not None:
             self.denials.check(token.sid)
         return token
@@ -112,6 +105,26 @@ class Guard:
         )
         app.extensions[EXTENSION] = Checkpoint(VerifiedTokens(ring, profile), clock=self._clock, denials=self._denials)
         app.before_serving(_refuse_decorators_in_the_wrong_order)
+
+
+def bearer_text(authorization: Sequence[str]) -> str:
+    """What stands after ``Bearer``.
+
+    Args:
+        authorization: all ``Authorization`` header fields that were sent.
+
+    Raises:
+        MissingToken: there is none, or one of another scheme.
+        InvalidToken: there is more than one (RFC 6750 §2).
+    """
+    if not authorization:
+        raise MissingToken
+    if len(authorization) > 1:
+        raise InvalidToken("several Authorization headers")
+    scheme, _, text = authorization[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise MissingToken
+    return text.lstrip(" ")
 
 
 def checkpoint_of(app: Quart) -> Checkpoint:

@@ -63,10 +63,16 @@ async def after(connection: Connection, *, seq: int, limit: int) -> list[Revocat
     return [Revocation(*row) for row in await connection.fetch(_AFTER, after=seq, limit=limit)]
 
 
+async def latest(connection: Connection) -> int:
+    """The newest number; 0 where there is none, and less than it was once the newest rows are removed."""
+    ((number,),) = await connection.fetch(_LATEST)
+    return int(number)
+
+
 async def living(connection: Connection, *, since: int) -> tuple[int, list[Revocation]]:
     """The newest number, and all revocations of sessions that may still have an access token at a time."""
-    ((latest,),) = await connection.fetch(_LATEST)
-    return latest, [Revocation(*row) for row in await connection.fetch(_LIVING, since=since)]
+    newest = await latest(connection)  # first: what is committed meanwhile is asked for again
+    return newest, [Revocation(*row) for row in await connection.fetch(_LIVING, since=since)]
 
 
 async def purge(connection: Connection, *, before: int, limit: int) -> int:

@@ -1,0 +1,19 @@
+"""GET /metrics: what this process counts, for those who cannot reach the listener that is for metrics alone."""
+
+import asyncio
+from functools import partial
+
+from quart import Response
+
+from watchword.endpoints.bearer import service_token
+from watchword.flows import Tools
+from watchword.flows.admission import admit_bearer
+from watchword.metrics import TEXT
+from watchword.model import ClientScope
+
+
+async def metrics(tools: Tools) -> Response:
+    """Expose the metrics of the worker that answers."""
+    token = service_token()
+    await tools.store.read(partial(admit_bearer, service_token=token, scope=ClientScope.METRICS_READ))
+    return Response(await asyncio.to_thread(tools.metrics.exposition), content_type=TEXT)
