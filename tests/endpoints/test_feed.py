@@ -16,6 +16,12 @@ from watchword.store.connection import Statement
 from watchword.tokens import CLOCK_SKEW
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """The statements behind it are proven on both databases by the tests of the store."""
+    return sqlite_url
+
+
 async def ended_sessions(tools: Tools, count: int) -> list[str]:
     """So many sessions that have begun and ended."""
     ids = [(await log_in(tools)).refresh_token[4:26] for _ in range(count)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
 from tests.builders import FakeClock, add_user, log_in
@@ -12,6 +13,12 @@ from watchword.flows.admin import disable_user, set_password
 from watchword.flows.issue import Issued
 from watchword.flows.refresh import refresh
 from watchword.settings import Settings
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What a token says is the same on any database."""
+    return sqlite_url
 
 
 async def introspected(tools: Tools, client: Client, *tokens: str) -> list[dict[str, Any]]:

@@ -206,7 +206,9 @@ async def test_numbers_are_never_given_again(store: Store) -> None:
     first, second = a_session(user), a_session(user)
     await begin(store, user, first, second)
     (earlier,) = await store.write(partial(sessions.end, session_id=first.id, user_id=user.id, now=NOW))
+    assert await store.read(revocations.latest) == earlier.seq
     assert await store.write_one(partial(revocations.purge, before=NOW + 10_000, limit=10)) == 1
+    assert await store.read(revocations.latest) == 0
     (later,) = await store.write(partial(sessions.end, session_id=second.id, user_id=user.id, now=NOW))
     assert later.seq > earlier.seq
 
