@@ -11,7 +11,8 @@ from tests.endpoints.services import a_service, basic, bearer
 from watchword.flows import Tools, feed
 from watchword.flows.clients import revoke_client
 from watchword.flows.sessions import end_sessions_of
-from watchword.model import ClientScope
+from watchword.model import ClientScope, Revocation
+from watchword.store import revocations
 from watchword.store.connection import Statement
 from watchword.tokens import CLOCK_SKEW
 
@@ -93,6 +94,23 @@ async def test_a_table_that_has_gone_back_says_so(tools: Tools, client: Client) 
     told = await news(client, secret, "?after=8")
     assert (told["seq"], told["more"], told["revocations"]) == (3, False, [])
     assert [each["seq"] for each in (await news(client, secret))["revocations"]] == [1, 2, 3]
+
+
+async def test_what_is_committed_since_the_page_was_read_does_not_count_as_told(
+    tools: Tools, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a page read just before the newest commit, the number stays: the next question then brings it."""
+    await add_user(tools)
+    secret = await a_service(tools, "revocations:read")
+    await ended_sessions(tools, 2)
+
+    async def earlier(*_: object, **__: object) -> list[Revocation]:
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(revocations, "after", earlier)
+        assert (await news(client, secret, "?after=1"))["seq"] == 1
+    assert [each["seq"] for each in (await news(client, secret, "?after=1"))["revocations"]] == [2]
 
 
 async def test_everything_is_what_a_living_token_may_concern(tools: Tools, client: Client, clock: FakeClock) -> None:

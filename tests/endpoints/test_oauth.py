@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
+from werkzeug.datastructures import Headers
 
 from tests.endpoints.contract import BASIC, ask, oauth_refused
 from tests.endpoints.services import FORM, a_service, basic, bearer, send
@@ -95,6 +96,8 @@ async def test_several_proofs_are_none(tools: Tools, client: Client, path: str) 
         assert await oauth_refused(response) == BAD_REQUEST
     response = await send(client, path, bearer(secret), {"token": "x", **fields})
     assert await oauth_refused(response) == BAD_REQUEST
+    twice = Headers([*FORM.items(), *basic("reports", secret).items(), *basic("reports", secret).items()])
+    assert await oauth_refused(await client.post(path, headers=twice, data="token=x")) == BAD_REQUEST
 
 
 async def test_a_client_does_only_what_it_is_there_for(tools: Tools, client: Client, path: str) -> None:
