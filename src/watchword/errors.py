@@ -21,6 +21,8 @@
     ├── ClientExists            another client has the name
     ├── UnknownClient           no client has the name
     ├── UnknownSession          there is no such session, or it is somebody else's
+    ├── UnknownKey              there is no such signing key
+    ├── RotationRefused         the signing keys must not be changed like this; says why
     ├── UnreadableHash          a stored password hash that no back end can check
     ├── TryLater                nothing is wrong with the request
     │   ├── Overloaded              more work is queued than can be done in time
@@ -145,6 +147,14 @@ class UnknownClient(WatchwordError):
 
 class UnknownSession(WatchwordError):
     """There is no such session, or it belongs to somebody else."""
+
+
+class UnknownKey(WatchwordError):
+    """There is no signing key with this id."""
+
+
+class RotationRefused(WatchwordError):
+    """The signing keys must not be changed like this; the message tells the operator why, and what to do."""
 
 
 class UnreadableHash(WatchwordError):

@@ -246,6 +246,10 @@ class SealedKey:
     signs_from: int
     verifies_until: int | None = None
 
+    def is_dead(self, *, now: int) -> bool:
+        """Whether all that it may have signed is over, so that it verifies nothing any more."""
+        return self.verifies_until is not None and now >= self.verifies_until
+
 
 def scopes_of(scope: str) -> Scopes:
     """Split a scope string at its spaces (RFC 6749 §3.3); order and repetition mean nothing."""
