@@ -46,9 +46,7 @@ def allowed(path: str) -> set[str]:
 def test_every_route_has_a_caller() -> None:
     """The table says of each route who may call it, and it is what this file expects."""
     callers = {Caller.ANYONE: ANYONE, Caller.BEARER: BEARER, Caller.CLIENT: CLIENT, Caller.SERVICE: SERVICE}
-    named = {
-        caller: {f"{route.method} {route.path}" for route in TABLE if route.caller is caller} for caller in Caller
-    }
+    named = {caller: {f"{route.method} {route.path}" for route in TABLE if route.caller is caller} for caller in Caller}
     assert named == callers
     assert len(TABLE) == len({(route.method, route.path) for route in TABLE})
 

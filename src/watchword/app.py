@@ -17,12 +17,12 @@ from watchword import endpoints
 from watchword.clock import system_clock
 from watchword.denials import Denials
 from watchword.errors import SettingRefused, Unavailable
-from watchword.flows import Lifetimes, Tools
+from watchword.flows import Lifetimes, Tools, keyring, revocations
 from watchword.flows.housekeeping import keep_tidy
-from watchword.flows.revocations import catch_up, follow
-from watchword.flows.rotation import load_ring
+from watchword.flows.rotation import keep_rotating
 from watchword.guard import Guard
-from watchword.keys import KeyRefused, KeyRing
+from watchword.keyholder import KeyHolder
+from watchword.keys import KeyRefused
 from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.passwords import Hasher, Parameters
@@ -56,7 +56,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
     async def start() -> None:
         _leave_sigterm_to_the_master()
         await start_tools(tools, settings, running)
-        _run_beside(follow(tools.denials, store=tools.store, clock=clock), running)
+        _run_beside(revocations.follow(tools.denials, store=tools.store, clock=clock), running)
+        _run_beside(keyring.follow(tools.keys, store=tools.store, clock=clock), running)
+        _run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock), running)
         _run_beside(keep_tidy(tools.store, clock=clock), running)
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
@@ -76,10 +78,12 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
         store = store_at(settings.database_url, observe=metrics.database_used)
     denials = Denials(monotonic=time.monotonic)
     metrics.describe_news(denials)
+    keys = build_keys(settings)
     return Tools(
         store=store,
         hasher=build_hasher(settings, observe=metrics.hash_computed),
-        ring=KeyRing(),
+        keys=keys,
+        ring=keys.ring,
         refresh_keys=RefreshKeys(settings.secret_key, settings.secret_key_fallbacks),
         denials=denials,
         profile=Profile(issuer=settings.issuer, audience=settings.audience),
@@ -93,6 +97,11 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
         clock=clock,
         metrics=metrics,
     )
+
+
+def build_keys(settings: Settings) -> KeyHolder:
+    """Make the holder of the keys; it has none yet."""
+    return KeyHolder(algorithm=settings.algorithm, secret=settings.secret_key, fallbacks=settings.secret_key_fallbacks)
 
 
 @asynccontextmanager
@@ -133,9 +142,9 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         with _naming_the_database():
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
-        await _load_keys(tools.ring, store=tools.store, settings=settings, clock=tools.clock)
+        await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
         with _naming_the_database():
-            await catch_up(tools.denials, store=tools.store, clock=tools.clock)
+            await revocations.catch_up(tools.denials, store=tools.store, clock=tools.clock)
         backend = await asyncio.to_thread(lambda: tools.hasher.backend)
         tools.metrics.describe_hashing(
             tools.hasher.pool,
@@ -154,21 +163,14 @@ async def preflight(settings: Settings) -> None:
         StartRefused: it could not.
     """
     async with open_store(settings) as store:
-        await _load_keys(KeyRing(), store=store, settings=settings, clock=system_clock)
+        await _load_keys(build_keys(settings), store=store, clock=system_clock)
 
 
-async def _load_keys(ring: KeyRing, *, store: Store, settings: Settings, clock: Clock) -> None:
+async def _load_keys(keys: KeyHolder, *, store: Store, clock: Clock) -> None:
     try:
         with _naming_the_database():
             await migrations.check(store)
-            await load_ring(
-                ring,
-                store=store,
-                algorithm=settings.algorithm,
-                secret=settings.secret_key,
-                fallbacks=settings.secret_key_fallbacks,
-                clock=clock,
-            )
+            await keyring.load(keys, store=store, clock=clock)
     except KeyRefused as fault:
         raise SettingRefused("SECRET_KEY", str(fault)) from fault
 

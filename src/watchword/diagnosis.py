@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from watchword import app, settings
+from watchword.clock import system_clock
 from watchword.errors import SchemaRefused, StartRefused, Unavailable
-from watchword.flows.rotation import open_keys
+from watchword.flows import keyring
 from watchword.keys import KeyRefused
 from watchword.passwords import Parameters, backends
 from watchword.settings import Settings
@@ -73,7 +74,8 @@ async def _try_database(current: Settings) -> Finding:
     try:
         async with app.open_store(current) as store:
             await migrations.check(store)
-            keys = await open_keys(store, secrets=(current.secret_key, *current.secret_key_fallbacks))
+            keys = app.build_keys(current)
+            await keyring.catch_up(keys, store=store, clock=system_clock)
     except SchemaRefused as refusal:
         return Finding("database", "bad", str(refusal))
     except StartRefused as refusal:
@@ -84,4 +86,4 @@ async def _try_database(current: Settings) -> Finding:
     except KeyRefused as refusal:
         advice = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS"
         return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {advice}")
-    return Finding("database", "good", f"{kind} is there, at the right schema, with {len(keys)} key(s) that open")
+    return Finding("database", "good", f"{kind} is there, at the right schema, with {keys.count} key(s) that open")

@@ -2,7 +2,8 @@
 
 Laws of this file:
 1. A key has one algorithm for life (RFC 8725 §3.1); the text of a token only chooses among our keys.
-2. A ring goes from oldest to newest. The newest signs, all verify.
+2. A ring goes from oldest to newest. The newest that can sign does, all verify; one that is not to sign yet, or no
+   more, is there by its public half.
 3. What leaves through ``jwks`` is public: a secret has no public form.
 """
 

@@ -6,6 +6,7 @@ What a story needs is handed to it: the instruments as ``Tools`` or one by one, 
 from dataclasses import dataclass
 
 from watchword.denials import Denials
+from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRing
 from watchword.metrics import Metrics
 from watchword.model import Clock
@@ -39,7 +40,8 @@ class Tools:
     Attributes:
         store: the database.
         hasher: computes password hashes, off the event loop.
-        ring: the keys that sign and verify.
+        keys: the stored keys, opened.
+        ring: those that sign and verify now.
         refresh_keys: make and check refresh tokens.
         denials: the sessions that ended before their time.
         profile: whom tokens are from and for.
@@ -51,6 +53,7 @@ class Tools:
 
     store: Store
     hasher: Hasher
+    keys: KeyHolder
     ring: KeyRing
     refresh_keys: RefreshKeys
     denials: Denials

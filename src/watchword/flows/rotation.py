@@ -1,54 +1,107 @@
-"""The life of the signing keys: make the first one, and load the ring that the service signs and verifies with."""
+"""The life of the signing keys: the next one is made, by command or when its time has come; one is retired.
+
+Keys are changed by one at a time, and what they are to be is decided on what is found then (``key_states``).
+"""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from functools import partial
+from typing import Final, NoReturn
 
-from watchword.keys import ASYMMETRIC_ALGORITHMS, KeyRing, SigningKey, VerificationKey, seal, unseal
-from watchword.model import Clock
+from watchword import key_states
+from watchword.errors import RotationRefused, Unavailable
+from watchword.key_states import KeyState
+from watchword.keyholder import KeyHolder
+from watchword.keys import KeyRefused
+from watchword.model import Clock, SealedKey
 from watchword.store import Store, signing_keys
 
+INTERVAL: Final = 60.0
+"""Seconds between two looks whether the next key is due."""
 
-async def load_ring(
-    ring: KeyRing, *, store: Store, algorithm: str, secret: bytes, fallbacks: Sequence[bytes], clock: Clock
-) -> None:
-    """Fill a ring: every stored key verifies, the newest of the chosen algorithm signs; make it if there is none.
+_log = logging.getLogger(__name__)
 
-    Args:
-        ring: whose keys are replaced.
-        store: where keys are kept.
-        algorithm: what is to sign; under HS256 the secret itself is the key.
-        secret: the root secret.
-        fallbacks: its predecessors; they open stored keys and, under HS256, verify.
-        clock: tells when a new key was made.
+
+async def list_keys(store: Store, *, algorithm: str, now: int) -> list[tuple[SealedKey, KeyState]]:
+    """Every stored key with its state, each algorithm's from oldest to newest.
 
     Raises:
-        KeyRefused: a stored key was sealed under none of the secrets.
-        Unavailable: the database is away, slow or locked.
-    """
-    keys = await open_keys(store, secrets=(secret, *fallbacks))
-    if algorithm in ASYMMETRIC_ALGORITHMS and all(key.algorithm != algorithm for key in keys):
-        await _make_first(store, algorithm=algorithm, secret=secret, now=clock())
-        keys = await open_keys(store, secrets=(secret, *fallbacks))
-    if algorithm == "HS256":
-        previous = [VerificationKey.from_secret(fallback) for fallback in fallbacks]
-        ring.replace([*keys, *previous, SigningKey.from_secret(secret)])
-    else:
-        ring.replace(sorted(keys, key=lambda key: key.algorithm == algorithm))  # stable: generations stay in order
-
-
-async def open_keys(store: Store, *, secrets: Sequence[bytes]) -> list[SigningKey]:
-    """Every stored key, unsealed; each algorithm's from oldest to newest.
-
-    Raises:
-        KeyRefused: one was sealed under none of the secrets.
         Unavailable: the database is away, slow or locked.
     """
     stored = await store.read(signing_keys.all_keys)
-    return [unseal(key, secrets_to_try=secrets) for key in stored]
+    found = key_states.states(stored, algorithm=algorithm, now=now)
+    return [(key, found[key.kid]) for key in stored]
 
 
-async def _make_first(store: Store, *, algorithm: str, secret: bytes, now: int) -> None:
-    key = await asyncio.to_thread(SigningKey.generate, algorithm)  # RSA takes its time
-    sealed = seal(key, secret=secret, generation=1, now=now)
-    # Of several processes that do this at once one is first; all read its key afterwards.
-    await store.write(lambda connection: signing_keys.insert(connection, sealed))
+async def rotate(keys: KeyHolder, *, store: Store, now: int, at_once: bool = False) -> SealedKey:
+    """Make the next key, or bring the one that waits forward.
+
+    Args:
+        keys: what seals it, and opens those before it.
+        store: where keys are kept.
+        now: the time.
+        at_once: whether it signs in some seconds, and not when everybody can know it.
+
+    Returns:
+        The key that will sign.
+
+    Raises:
+        RotationRefused: one is published already and not to sign at once; or tokens are signed by the root secret.
+        KeyRefused: the secret at hand does not open the keys, so that the services could not open the new one.
+        Unavailable: the database is away, slow or locked.
+    """
+    if not keys.rotates:
+        raise RotationRefused(
+            f"under {keys.algorithm} the root secret signs, and no stored key: change WATCHWORD_SECRET_KEY instead,"
+            " with the present one in WATCHWORD_SECRET_KEY_FALLBACKS"
+        )
+    keys.learn(await store.read(signing_keys.all_keys), now=now)
+    new = await asyncio.to_thread(keys.make, now=now)
+    decide = partial(key_states.rotated, new=new, now=now, at_once=at_once)
+    stored = await store.write(partial(signing_keys.change, decide=decide))
+    return max((key for key in stored if key.algorithm == keys.algorithm), key=lambda key: key.generation)
+
+
+async def retire(store: Store, *, kid: str, algorithm: str, now: int) -> None:
+    """Let every token that a key has signed be refused from now on.
+
+    Raises:
+        UnknownKey: there is no such key.
+        RotationRefused: it is the one that signs.
+        Unavailable: the database is away, slow or locked.
+    """
+    decide = partial(key_states.retired, kid=kid, algorithm=algorithm, now=now)
+    await store.write(partial(signing_keys.change, decide=decide))
+
+
+async def rotate_if_due(keys: KeyHolder, *, store: Store, now: int) -> None:
+    """Make the next key if its time has come; of any number of processes that see it is, one does.
+
+    Raises:
+        KeyRefused: a stored key cannot be opened here, and others might not open what is made here.
+        Unavailable: the database is away, slow or locked.
+    """
+    is_due = partial(key_states.is_due, algorithm=keys.algorithm, now=now)
+    stored = await store.read(signing_keys.all_keys)
+    if not keys.rotates or not is_due(stored):
+        return
+    keys.learn(stored, now=now)
+    new = await asyncio.to_thread(keys.make, now=now)
+
+    def decide(found: list[SealedKey]) -> list[SealedKey]:
+        return key_states.rotated(found, new=new, now=now) if is_due(found) else found
+
+    if new.kid in {key.kid for key in await store.write(partial(signing_keys.change, decide=decide))}:
+        _log.info("the next signing key is %s", new.kid)
+
+
+async def keep_rotating(keys: KeyHolder, *, store: Store, clock: Clock) -> NoReturn:
+    """Rotate for ever, each time that it is due; what goes wrong is told and tried again."""
+    while True:
+        await asyncio.sleep(INTERVAL)
+        try:
+            await rotate_if_due(keys, store=store, now=clock())
+        except (Unavailable, KeyRefused) as fault:
+            _log.warning("the next signing key could not be made: %s", fault)
+        except Exception:
+            _log.exception("the next signing key could not be made")
