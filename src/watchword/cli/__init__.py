@@ -20,6 +20,7 @@ _HOMES: Final = {
     "users": "users",
     "sessions": "sessions",
     "clients": "clients",
+    "keys": "keys",
     "calibrate": "calibrate",
     "bench": "bench",
 }

@@ -1,0 +1,87 @@
+"""Commands about signing keys. None shows anything that could sign."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+import click
+
+from watchword import app
+from watchword.cli.database import with_store
+from watchword.clock import system_clock
+from watchword.errors import SettingRefused, UnknownKey
+from watchword.flows import rotation
+from watchword.keys import KeyRefused
+from watchword.model import SealedKey
+from watchword.settings import Settings
+from watchword.store import Store
+
+
+@click.group()
+def keys() -> None:
+    """List, rotate and retire the keys that sign tokens."""
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per key.")
+def list_(as_json: bool) -> None:
+    """Show each key: id, algorithm, state, when it was made, from when it signs, until when it verifies."""
+    settings = Settings.read()
+
+    async def story(store: Store) -> None:
+        for key, state in await rotation.list_keys(store, algorithm=settings.algorithm, now=system_clock()):
+            if as_json:
+                times = {name: getattr(key, name) for name in ("created_at", "signs_from", "verifies_until")}
+                click.echo(json.dumps({"kid": key.kid, "algorithm": key.algorithm, "state": state.value, **times}))
+            else:
+                shown = map(_shown, (key.created_at, key.signs_from, key.verifies_until))
+                click.echo("\t".join((key.kid, key.algorithm, state.value, *shown)))
+
+    with_store(settings, story)
+    if not as_json and not app.build_keys(settings).rotates:
+        click.echo(f"Under {settings.algorithm} the root secret signs, and none of these.", err=True)
+
+
+@keys.command()
+@click.option("--now", "at_once", is_flag=True, help="Let it sign in seconds. For emergencies.")
+def rotate(at_once: bool) -> None:
+    """Make the next key. It is published now, and signs when everybody who verifies has had the time to fetch it.
+
+    With --now it signs as soon as the service's own processes have it, and the command returns when it does. Whoever
+    keeps a copy of the key set must fetch it again on meeting an unknown key.
+    """
+    settings = Settings.read()
+
+    async def story(store: Store) -> SealedKey:
+        return await rotation.rotate(app.build_keys(settings), store=store, now=system_clock(), at_once=at_once)
+
+    try:
+        key = with_store(settings, story)
+    except KeyRefused as fault:
+        raise SettingRefused("SECRET_KEY", str(fault)) from fault
+    if not at_once:
+        click.echo(f"The key {key.kid} is published, and signs from {_shown(key.signs_from)}.")
+        return
+    while system_clock() <= key.signs_from:  # one second more, in which every process has turned to it
+        time.sleep(0.1)
+    click.echo(f"The key {key.kid} signs.")
+
+
+@keys.command()
+@click.argument("kid", metavar="KID")
+def retire(kid: str) -> None:
+    """Refuse every token that a key has signed, from now on. The key that signs cannot be retired."""
+    settings = Settings.read()
+
+    async def story(store: Store) -> None:
+        await rotation.retire(store, kid=kid, algorithm=settings.algorithm, now=system_clock())
+
+    try:
+        with_store(settings, story)
+    except UnknownKey:
+        raise click.ClickException(f"there is no key {kid}") from None
+    click.echo(f"The key {kid} is retired.")
+
+
+def _shown(seconds: int | None) -> str:
+    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
