@@ -9,7 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import click.testing
+
 from tests.servers import environment
+from watchword import cli
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "watchword"]
@@ -60,6 +63,11 @@ def at_once(commands: list[list[str]], environ: Mapping[str, str]) -> list["subp
         subprocess.CompletedProcess(process.args, process.returncode, *output)
         for process, output in zip(processes, outputs, strict=True)
     ]
+
+
+def in_process(*arguments: str, environ: Mapping[str, str]) -> click.testing.Result:
+    """A command of ours run in this process, which is quicker; a refusal of ours is the result's exception."""
+    return click.testing.CliRunner().invoke(cli.watchword, arguments, env=environ)
 
 
 def refusal(done: "subprocess.CompletedProcess[str]", *, status: int = 1) -> str:

@@ -9,9 +9,8 @@ import click.testing
 import pytest
 
 from tests.builders import SECRET
-from tests.cli.commands import change, refusal, rows
+from tests.cli.commands import change, in_process, refusal, rows
 from tests.servers import environment, watchword
-from watchword import cli
 from watchword.errors import RotationRefused, SettingRefused, WatchwordError
 from watchword.flows.keyring import load
 from watchword.keyholder import KeyHolder
@@ -37,12 +36,12 @@ def database(sqlite_url: str) -> Path:
 
 @pytest.fixture
 def run(database: Path) -> Run:
-    """Runs a command of ours on it, in this process, which is quicker."""
+    """Runs a command about keys on it."""
     environ = environment(database.parent, DATABASE_URL=f"sqlite:///{database}")
 
     def command(*arguments: str, **settings: str) -> click.testing.Result:
         given = {**environ, **{f"WATCHWORD_{name}": value for name, value in settings.items()}}
-        return click.testing.CliRunner().invoke(cli.watchword, ["keys", *arguments], env=given)
+        return in_process("keys", *arguments, environ=given)
 
     return command
 
