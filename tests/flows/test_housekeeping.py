@@ -8,7 +8,10 @@ from tests.builders import FakeClock, add_user, log_in
 from watchword.flows import Tools, housekeeping
 from watchword.flows.housekeeping import KEPT, keep_tidy, tidy_up
 from watchword.flows.refresh import refresh
+from watchword.flows.rotation import rotate
 from watchword.flows.sessions import end_sessions_of
+from watchword.key_states import OUTLIVES, PUBLISH_AHEAD
+from watchword.store import signing_keys
 from watchword.store.connection import Statement
 
 COUNTS = Statement("SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM revocations)")
@@ -47,6 +50,17 @@ async def test_what_was_over_a_day_ago_is_removed(
     await tidy_up(tools.store, now=clock.now)
     assert await counts(tools) == (1, 0)
     assert (await refresh(tools, refresh_token=last.refresh_token)).token
+
+
+async def test_dead_keys_are_removed(tools: Tools, clock: FakeClock) -> None:
+    """A day after the last token that one may have signed is over; the one that signs stays."""
+    first = tools.ring.signer.kid
+    second = await rotate(tools.keys, store=tools.store, now=clock.now)
+    clock.advance(PUBLISH_AHEAD + OUTLIVES + KEPT - 1)
+    for expected in ([first, second.kid], [second.kid]):
+        await tidy_up(tools.store, now=clock.now)
+        assert [key.kid for key in await tools.store.read(signing_keys.all_keys)] == expected
+        clock.advance(1)
 
 
 async def test_logins_go_on_meanwhile(tools: Tools, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

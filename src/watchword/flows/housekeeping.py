@@ -1,4 +1,4 @@
-"""Remove what is over: sessions, and the revocations that no token could need any more.
+"""Remove what is over: sessions, the revocations that no token could need any more, and dead signing keys.
 
 A few rows at a time, each batch a transaction of its own, so that no login waits for more than one of them.
 """
@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from watchword.errors import Unavailable
 from watchword.model import Clock
-from watchword.store import Store, revocations, sessions
+from watchword.store import Store, revocations, sessions, signing_keys
 
 INTERVAL: Final = 60.0
 """Seconds between two rounds."""
@@ -30,7 +30,7 @@ async def tidy_up(store: Store, *, now: int) -> None:
     Raises:
         Unavailable: the database is away, slow or locked.
     """
-    for purge in (sessions.purge, revocations.purge):
+    for purge in (sessions.purge, revocations.purge, signing_keys.purge):
         removed = BATCH
         while removed == BATCH:
             removed = await store.write_one(partial(purge, before=now - KEPT, limit=BATCH))
@@ -44,6 +44,6 @@ async def keep_tidy(store: Store, *, clock: Clock) -> NoReturn:
         try:
             await tidy_up(store, now=clock())
         except Unavailable as fault:
-            _log.warning("ended sessions could not be removed: %s", fault)
+            _log.warning("what is over could not be removed: %s", fault)
         except Exception:
-            _log.exception("ended sessions could not be removed")
+            _log.exception("what is over could not be removed")
