@@ -79,6 +79,8 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     denials = Denials(monotonic=time.monotonic)
     metrics.describe_news(denials)
     keys = build_keys(settings)
+    if keys.rotates:
+        metrics.describe_signing_key(lambda: keys.age(now=clock()))
     return Tools(
         store=store,
         hasher=build_hasher(settings, observe=metrics.hash_computed),

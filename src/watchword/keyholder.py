@@ -9,6 +9,7 @@ It learns what is stored from whoever follows the table. Laws of this file:
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 
 from watchword import key_states
 from watchword.key_states import KeyState
@@ -35,13 +36,12 @@ class KeyHolder:
     Attributes:
         algorithm: what is to sign.
         ring: the keys that sign and verify now.
-        signs_since: when the key that signs began to; None while none does, and under HS256.
     """
 
     def __init__(self, *, algorithm: str, secret: bytes, fallbacks: Sequence[bytes] = ()) -> None:
         self.algorithm = algorithm
         self.ring = KeyRing()
-        self.signs_since: int | None = None
+        self._signs_since: int | None = None
         self._secrets = (secret, *fallbacks)
         self._stored: tuple[SealedKey, ...] = ()
         self._opened: dict[str, SigningKey] = {}
@@ -56,6 +56,10 @@ class KeyHolder:
     def rotates(self) -> bool:
         """Whether its keys follow one another; the one of HS256 is configured."""
         return self.algorithm in ASYMMETRIC_ALGORITHMS
+
+    def age(self, *, now: int) -> float:
+        """Seconds for which the stored key that signs has done so; not a number while none does."""
+        return nan if self._signs_since is None else float(now - self._signs_since)
 
     def make(self, *, now: int) -> SealedKey:
         """A new key, sealed. Takes its time for RSA."""
@@ -91,12 +95,12 @@ class KeyHolder:
         usable = [key for key in self._stored if key.kid in self._opened]
         states = key_states.states(usable, algorithm=self.algorithm, now=now)
         ring: list[SigningKey | VerificationKey] = []
-        self.signs_since = None
+        self._signs_since = None
         for key in usable:
             match states[key.kid]:
                 case KeyState.SIGNING:
                     ring.append(self._opened[key.kid])
-                    self.signs_since = key.signs_from
+                    self._signs_since = key.signs_from
                 case KeyState.PUBLISHED | KeyState.VERIFYING:
                     ring.append(self._opened[key.kid].verification)
                 case KeyState.DEAD:

@@ -143,6 +143,15 @@ class Metrics:
         )
         staleness.set_function(lambda: news.staleness)
 
+    def describe_signing_key(self, age: Callable[[], float]) -> None:
+        """Show for how many seconds the key that signs has done so."""
+        gauge = Gauge(
+            "watchword_signing_key_age_seconds",
+            "For how long the key that signs has done so.",
+            registry=self.registry,
+        )
+        gauge.set_function(age)
+
     def login_ended(self, outcome: str, reason: str = "") -> None:
         """Count an attempt to log in: its outcome, and the reason of a refusal."""
         self._logins.labels(outcome, reason).inc()
