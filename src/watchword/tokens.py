@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-import msgspec
-
 from watchword import strictjson
 from watchword.base64url import b64decode, b64encode
 from watchword.errors import InvalidToken
@@ -152,4 +150,6 @@ def _parse(data: bytes, what: str) -> dict[str, Any]:
 
 
 def _encode(members: dict[str, Any]) -> str:
+    import msgspec  # only who mints needs it; a guard in another application loads little
+
     return b64encode(msgspec.json.encode(members))
