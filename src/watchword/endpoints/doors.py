@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from watchword.endpoints.bodies import check_label, read_struct
 from watchword.endpoints.exchange import RawHeader
-from watchword.guard.extension import checkpoint_of
+from watchword.guard.checkpoint import checkpoint_of
 from watchword.model import AccessToken
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from quart import current_app, g, has_request_context, request, websocket
 from werkzeug.local import LocalProxy
 
 from watchword.errors import FreshLoginRequired, InsufficientScope, MissingToken, TokenRefused, Unavailable
-from watchword.guard.extension import checkpoint_of
+from watchword.guard.checkpoint import checkpoint_of
 from watchword.guard.marks import Requirement, View, mark
 from watchword.guard.refusal import refusal_of
 from watchword.model import AccessToken, scopes_of

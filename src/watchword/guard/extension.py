@@ -3,56 +3,21 @@
 So one ``Guard`` object may serve several applications, each with its own issuer and keys.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from quart import Quart, current_app
 
 from watchword.clock import system_clock
 from watchword.denials import Denials
-from watchword.errors import InvalidToken, MissingToken
+from watchword.guard.checkpoint import EXTENSION, Checkpoint
 from watchword.guard.marks import unguarded_views
 from watchword.guard.memory import VerifiedTokens
 from watchword.keys import KeyRing, VerificationKey
-from watchword.model import AccessToken, Clock
+from watchword.model import Clock
 from watchword.tokens import Profile
-
-EXTENSION: Final = "watchword"
 
 _DEFAULT_ISSUER: Final = "http://127.0.0.1:8000"
 _DEFAULT_AUDIENCE: Final = "watchword"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """One application's rule for who may pass.
-
-    Attributes:
-        tokens: verifies them, against the application's keys, issuer and audience.
-        clock: tells the time.
-        denials: the sessions that have ended before their time; None where nobody tells the application.
-    """
-
-    tokens: VerifiedTokens
-    clock: Clock
-    denials: Denials | None = None
-
-    def admit(self, authorization: Sequence[str]) -> AccessToken:
-        """Verify the bearer token of a request.
-
-        Args:
-            authorization: all ``Authorization`` header fields that were sent.
-
-        Raises:
-            MissingToken: there is none, or one of another scheme.
-            InvalidToken: more than one (RFC 6750 §2), or one whose token is not valid here or whose session has ended.
-            Unavailable: it is not known whether the session has ended.
-        """
-        token = self.tokens.verify(bearer_text(authorization), now=self.clock())
-        if self.denials is not None:
-            self.denials.check(token.sid)
-        return token
 
 
 class Guard:
@@ -105,38 +70,6 @@ class Guard:
         )
         app.extensions[EXTENSION] = Checkpoint(VerifiedTokens(ring, profile), clock=self._clock, denials=self._denials)
         app.before_serving(_refuse_decorators_in_the_wrong_order)
-
-
-def bearer_text(authorization: Sequence[str]) -> str:
-    """What stands after ``Bearer``.
-
-    Args:
-        authorization: all ``Authorization`` header fields that were sent.
-
-    Raises:
-        MissingToken: there is none, or one of another scheme.
-        InvalidToken: there is more than one (RFC 6750 §2).
-    """
-    if not authorization:
-        raise MissingToken
-    if len(authorization) > 1:
-        raise InvalidToken("several Authorization headers")
-    scheme, _, text = authorization[0].partition(" ")
-    if scheme.lower() != "bearer":
-        raise MissingToken
-    return text.lstrip(" ")
-
-
-def checkpoint_of(app: Quart) -> Checkpoint:
-    """An application's rule.
-
-    Raises:
-        RuntimeError: the application has no guard.
-    """
-    found = app.extensions.get(EXTENSION)
-    if not isinstance(found, Checkpoint):
-        raise RuntimeError("this application has no guard: call Guard(app) where the application is made")
-    return found
 
 
 def _secret_ring(app: Quart) -> KeyRing:
