@@ -8,6 +8,7 @@ from quart import Quart
 
 from watchword.denials import Denials
 from watchword.errors import InvalidToken, MissingToken
+from watchword.guard.acting import Actor
 from watchword.guard.memory import VerifiedTokens
 from watchword.model import AccessToken, Clock
 
@@ -21,11 +22,13 @@ class Checkpoint:
     Attributes:
         tokens: verifies them, against the application's keys, issuer and audience.
         clock: tells the time.
+        actor: who acts without a token in the tests of the application.
         denials: the sessions that have ended before their time; None where nobody tells the application.
     """
 
     tokens: VerifiedTokens
     clock: Clock
+    actor: Actor
     denials: Denials | None = None
 
     def admit(self, authorization: Sequence[str]) -> AccessToken:

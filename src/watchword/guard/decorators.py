@@ -5,11 +5,11 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
-from quart import current_app, g, has_request_context, request, websocket
+from quart import current_app, g
 from werkzeug.local import LocalProxy
 
-from watchword.errors import FreshLoginRequired, InsufficientScope, MissingToken, TokenRefused, Unavailable
-from watchword.guard.checkpoint import checkpoint_of
+from watchword.errors import TokenRefused, Unavailable
+from watchword.guard.admission import admit
 from watchword.guard.marks import Requirement, View, mark
 from watchword.guard.refusal import refusal_of
 from watchword.model import AccessToken, scopes_of
@@ -50,7 +50,7 @@ def token_required(
         @wraps(view)
         async def guarded(*arguments: Any, **options: Any) -> Any:
             try:
-                g.watchword_token = _admit(requirement)
+                g.watchword_token = admit(requirement)
             except (TokenRefused, Unavailable) as reason:
                 raise refusal_of(reason) from None
             run = view if is_async else current_app.ensure_async(view)
@@ -62,32 +62,16 @@ def token_required(
     return guard if view is None else guard(view)
 
 
-def _admit(requirement: Requirement) -> AccessToken | None:
-    headers = (request if has_request_context() else websocket).headers
-    checkpoint = checkpoint_of(current_app)
-    try:
-        token = checkpoint.admit(headers.getlist("Authorization"))
-    except MissingToken:
-        if requirement.optional:
-            return None
-        raise
-    if not requirement.scopes <= token.scopes:
-        raise InsufficientScope(" ".join(sorted(requirement.scopes)))
-    if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
-        raise FreshLoginRequired(requirement.fresh)
-    return token
-
-
 def token_of_this_request() -> AccessToken | None:
     """The token itself and not a proxy of it; None where it is optional and none was sent.
 
     Raises:
-        RuntimeError: not in a view with @token_required.
+        RuntimeError: not in a view with @token_required, nor on a blueprint that ``Guard.require`` was told of.
     """
     try:
         token: AccessToken | None = g.watchword_token
     except (AttributeError, RuntimeError):
-        raise RuntimeError("current_token is only there in a view with @token_required") from None
+        raise RuntimeError("current_token is only there in a guarded view: see @token_required") from None
     return token
 
 

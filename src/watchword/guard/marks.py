@@ -17,6 +17,7 @@ from watchword.model import Scopes
 
 _REQUIREMENT: Final = "__watchword_requirement__"
 _GUARDED_ELSEWHERE: Final = "__watchword_guarded_elsewhere__"
+_EXEMPT: Final = "__watchword_exempt__"
 
 View = Callable[..., Any]
 
@@ -45,6 +46,16 @@ def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
 def requirement_of(view: View) -> Requirement | None:
     """What a view asks of its caller, or None if it is not guarded."""
     return getattr(view, _REQUIREMENT, None)
+
+
+def exempt(view: View) -> None:
+    """Mark a view that is left out where all its neighbours ask for a token."""
+    setattr(view, _EXEMPT, True)
+
+
+def is_exempt(view: View) -> bool:
+    """Whether a view is left out where its neighbours ask for a token."""
+    return getattr(view, _EXEMPT, False)
 
 
 def unguarded_views(views: Mapping[str, View]) -> list[str]:

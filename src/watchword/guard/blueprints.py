@@ -1,0 +1,40 @@
+"""Guarding a whole blueprint, or a whole application, but for the views that are exempt."""
+
+from quart import Blueprint, Quart, current_app, g, request, websocket
+
+from watchword.errors import TokenRefused, Unavailable
+from watchword.guard.admission import admit
+from watchword.guard.marks import Requirement, is_exempt
+from watchword.guard.refusal import refusal_of
+
+
+def require_everywhere(target: Quart | Blueprint, requirement: Requirement) -> None:
+    """Ask the same of all requests and WebSockets that lead to a view.
+
+    A path that leads nowhere is answered as ever: 404 or 405. So is a preflight, which carries no token (Fetch §4.8).
+
+    Raises:
+        AssertionError: the blueprint is registered already, and what it does can no longer be changed.
+    """
+
+    async def before_request() -> None:
+        rule = request.url_rule
+        if rule is not None and not (request.method == "OPTIONS" and rule.provide_automatic_options):
+            await _stand_before(rule.endpoint, requirement)
+
+    async def before_websocket() -> None:
+        if websocket.url_rule is not None:
+            await _stand_before(websocket.url_rule.endpoint, requirement)
+
+    target.before_request(before_request)
+    target.before_websocket(before_websocket)
+
+
+async def _stand_before(endpoint: str, requirement: Requirement) -> None:
+    view = current_app.view_functions.get(endpoint)
+    if view is not None and is_exempt(view):
+        return
+    try:
+        g.watchword_token = admit(requirement)
+    except (TokenRefused, Unavailable) as reason:
+        raise refusal_of(reason) from None
