@@ -68,7 +68,7 @@ def test_the_guard_loads_nothing_of_the_server() -> None:
     """Other applications that guard themselves load no database, no hashing, no settings and none of our endpoints."""
     loaded = loaded_by(GUARD)
     assert {"watchword.guard", "quart", "jwt"} <= loaded
-    heavy = {"sqlalchemy", "alembic", "sqlite3", "asyncpg", "argon2", "nacl", "msgspec", "precis_i18n"}
+    heavy = {"sqlalchemy", "alembic", "sqlite3", "asyncpg", "argon2", "nacl", "msgspec", "precis_i18n", "httpx"}
     assert {name.partition(".")[0] for name in loaded} & heavy == set()
     server = {"app", "endpoints", "flows", "passwords", "settings", "store", "telemetry", "cli", "serve"}
     assert {name.split(".")[1] for name in loaded if name.startswith("watchword.")} & server == set()

@@ -16,7 +16,7 @@ from watchword.model import Revocation
 from watchword.tokens import CLOCK_SKEW
 
 MAX_STALENESS: Final = 5.0
-"""Seconds without news after which nobody passes."""
+"""Seconds without news after which nobody passes, unless somebody has decided otherwise."""
 
 
 class Denials:
@@ -25,11 +25,16 @@ class Denials:
     Attributes:
         seq: all revocations up to this number are known.
         monotonic: tells seconds on a clock that never goes back.
+
+    Args:
+        monotonic: the same.
+        max_staleness: seconds without news after which nobody passes.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, *, monotonic: Callable[[], float], max_staleness: float = MAX_STALENESS) -> None:
         self.seq = 0
         self.monotonic = monotonic
+        self._max_staleness = max_staleness
         self._until: dict[str, float] = {}
         self._order: list[tuple[float, str]] = []
         self._told_at = -inf
@@ -44,7 +49,7 @@ class Denials:
         """
         if session_id in self._until:
             raise InvalidToken("revoked")
-        if self.staleness > MAX_STALENESS:
+        if self.staleness > self._max_staleness:
             raise Unavailable("which sessions have ended is not known")
 
     @property

@@ -8,6 +8,7 @@
     ├── TokenRefused            this bearer may not pass
     │   ├── MissingToken            there is no token
     │   ├── InvalidToken            the token is not one of ours, or is over
+    │   │   └── UnknownKey              it names a key that we do not have (yet)
     │   ├── InsufficientScope       a good token that does not cover this
     │   └── FreshLoginRequired      a good token whose login is too long ago
     ├── InvalidRefreshToken     never given, exchanged before, or its session is over
@@ -68,6 +69,10 @@ class InvalidToken(TokenRefused):
 
     The message is for tests and debuggers; a client never learns which check failed.
     """
+
+
+class UnknownKey(InvalidToken):
+    """The token names a key that is not on the ring. Where keys are fetched, newer ones may be."""
 
 
 class InsufficientScope(TokenRefused):

@@ -10,7 +10,7 @@ Laws of this file:
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Self, cast
@@ -230,8 +230,31 @@ class KeyRing:
             raise KeyRefused("two keys have one id")
         return ring
 
+    @classmethod
+    def from_secret(cls, secret: str | bytes, *former: str | bytes) -> Self:
+        """The ring of a service that signs with a shared secret, HS256 as in the tutorial.
+
+        Args:
+            secret: its SECRET_KEY.
+            former: those before it, which still verify; Flask's SECRET_KEY_FALLBACKS.
+
+        Raises:
+            KeyRefused: one is shorter than 32 bytes (RFC 7518 §3.2).
+        """
+        secrets = (each if isinstance(each, bytes) else each.encode() for each in (*former, secret))
+        return cls(map(VerificationKey.from_secret, secrets))
+
     def __len__(self) -> int:
         return len(self._verifying)
+
+    def __iter__(self) -> Iterator[VerificationKey]:
+        """The keys that verify, oldest first."""
+        return iter(self._verifying.values())
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether there are keys, and all of them are shared secrets, which nobody publishes."""
+        return bool(self._verifying) and all(isinstance(key.material, bytes) for key in self)
 
     @property
     def can_sign(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from watchword import strictjson
 from watchword.base64url import b64decode, b64encode
-from watchword.errors import InvalidToken
+from watchword.errors import InvalidToken, UnknownKey
 from watchword.keys import SigningKey, VerificationKey
 from watchword.model import AccessToken
 
@@ -106,9 +106,11 @@ def open_jws(text: str, *, find_key: KeyFinder) -> tuple[dict[str, Any], bytes]:
     if "crit" in header or "b64" in header:
         raise InvalidToken("crit")  # we know no extension (RFC 7515 §4.1.11, RFC 7797 §6)
     kid = header.get("kid")
-    key = find_key(kid) if isinstance(kid, str) else None
-    if key is None:
+    if not isinstance(kid, str):
         raise InvalidToken("kid")
+    key = find_key(kid)
+    if key is None:
+        raise UnknownKey("kid")
     if header.get("alg") != key.algorithm:
         raise InvalidToken("alg")
     key.verify(text[: segments.end(2)].encode("ascii"), signature)

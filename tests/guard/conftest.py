@@ -8,6 +8,14 @@ from tests.guard.issuer import Issuer
 from watchword import Guard
 
 
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of whoever runs the tests says nothing to a guard."""
+    for name in ("ISSUER", "AUDIENCE", "SERVICE_TOKEN"):
+        for suffix in ("", "_FILE"):
+            monkeypatch.delenv(f"WATCHWORD_{name}{suffix}", raising=False)
+
+
 @pytest.fixture
 def issuer() -> Issuer:
     """Who signs the tokens."""

@@ -45,20 +45,20 @@ def tutorial_issuer(secret: str, *, url: str = "http://127.0.0.1:8000") -> Issue
 
 
 async def test_one_guard_never_mixes_two_applications() -> None:
-    """One Guard object on applications of different SECRET_KEY, issuer and audience: each believes only its own."""
+    """One Guard object on applications of different SECRET_KEY and audience: each believes only its own."""
     guard = Guard()
     letters = [letter * 40 for letter in "abc"]
     apps = [
         guarded_app(guard, SECRET_KEY=letters[0]),
-        guarded_app(guard, SECRET_KEY=letters[1], WATCHWORD_ISSUER="https://other.example"),
+        guarded_app(guard, SECRET_KEY=letters[1]),
         guarded_app(guard, SECRET_KEY=letters[2], WATCHWORD_AUDIENCE="reports"),
-        guarded_app(guard, SECRET_KEY=letters[0], WATCHWORD_ISSUER="https://other.example"),
+        guarded_app(guard, SECRET_KEY=letters[0], WATCHWORD_AUDIENCE="reports"),
     ]
     issuers = [
         tutorial_issuer(letters[0]),
-        tutorial_issuer(letters[1], url="https://other.example"),
+        tutorial_issuer(letters[1]),
         Issuer(url="http://127.0.0.1:8000", audience="reports", key=SigningKey.from_secret(letters[2].encode())),
-        tutorial_issuer(letters[0], url="https://other.example"),
+        Issuer(url="http://127.0.0.1:8000", audience="reports", key=SigningKey.from_secret(letters[0].encode())),
     ]
     for row, app in enumerate(apps):
         expected = [200 if row == column else 401 for column in range(len(issuers))]
@@ -134,10 +134,10 @@ async def test_a_login_elsewhere_opens_the_door_here(sqlite_url: str, tmp_path: 
 
 @pytest.mark.parametrize("config", [{}, {"SECRET_KEY": None}, {"SECRET_KEY": ""}, {"SECRET_KEY": b""}])
 def test_a_guard_with_nothing_to_verify_with_is_refused(config: dict[str, object]) -> None:
-    """Without keys and without SECRET_KEY there is no guard, and the message says what to give it."""
+    """Without issuer, keys and SECRET_KEY there is no guard, and the message says what to give it."""
     app = Quart(__name__)
     app.config.update(config)
-    with pytest.raises(RuntimeError, match=r"keys=.*SECRET_KEY"):
+    with pytest.raises(RuntimeError, match=r"issuer=.*keys=.*SECRET_KEY"):
         Guard(app)
     assert app.extensions == {}
 

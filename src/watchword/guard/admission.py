@@ -1,13 +1,21 @@
-"""One request at the door: whose it is, and whether that is enough."""
+"""One request at the door: whose it is, whether that is enough, and what is tried before it is refused."""
 
 from typing import cast
 
 from quart import Request, current_app, has_request_context, request, websocket
 
-from watchword.errors import FreshLoginRequired, InsufficientScope, MissingToken
+from watchword.errors import (
+    FreshLoginRequired,
+    InsufficientScope,
+    MissingToken,
+    TokenRefused,
+    Unavailable,
+    UnknownKey,
+)
 from watchword.guard.acting import token_of_the_actor
 from watchword.guard.checkpoint import Checkpoint, checkpoint_of
 from watchword.guard.marks import Requirement
+from watchword.guard.refusal import refusal_of
 from watchword.model import AccessToken
 
 
@@ -31,6 +39,22 @@ def admit(requirement: Requirement) -> AccessToken | None:
     if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
         raise FreshLoginRequired(requirement.fresh)
     return token
+
+
+async def second_look(requirement: Requirement, reason: TokenRefused | Unavailable) -> AccessToken | None:
+    """Refuse a request that ``admit`` did not let in, unless newer keys of a login service elsewhere let it.
+
+    Raises:
+        Refusal: it stays refused.
+    """
+    remote = checkpoint_of(current_app).remote
+    if remote is not None and isinstance(reason, UnknownKey):
+        try:
+            await remote.look_again()
+            return admit(requirement)
+        except (TokenRefused, Unavailable) as later:
+            reason = later
+    raise refusal_of(reason) from None
 
 
 def _token_for(checkpoint: Checkpoint, requirement: Requirement) -> AccessToken | None:

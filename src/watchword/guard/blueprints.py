@@ -3,9 +3,8 @@
 from quart import Blueprint, Quart, current_app, g, request, websocket
 
 from watchword.errors import TokenRefused, Unavailable
-from watchword.guard.admission import admit
+from watchword.guard.admission import admit, second_look
 from watchword.guard.marks import Requirement, is_exempt
-from watchword.guard.refusal import refusal_of
 
 
 def require_everywhere(target: Quart | Blueprint, requirement: Requirement) -> None:
@@ -35,6 +34,7 @@ async def _stand_before(endpoint: str, requirement: Requirement) -> None:
     if view is not None and is_exempt(view):
         return
     try:
-        g.watchword_token = admit(requirement)
+        token = admit(requirement)
     except (TokenRefused, Unavailable) as reason:
-        raise refusal_of(reason) from None
+        token = await second_look(requirement, reason)
+    g.watchword_token = token

@@ -10,6 +10,7 @@ from watchword.denials import Denials
 from watchword.errors import InvalidToken, MissingToken
 from watchword.guard.acting import Actor
 from watchword.guard.memory import VerifiedTokens
+from watchword.guard.remote import Remote
 from watchword.model import AccessToken, Clock
 
 EXTENSION: Final = "watchword"
@@ -24,12 +25,14 @@ class Checkpoint:
         clock: tells the time.
         actor: who acts without a token in the tests of the application.
         denials: the sessions that have ended before their time; None where nobody tells the application.
+        remote: the login service that keys are fetched from; None where they are given.
     """
 
     tokens: VerifiedTokens
     clock: Clock
     actor: Actor
     denials: Denials | None = None
+    remote: Remote | None = None
 
     def admit(self, authorization: Sequence[str]) -> AccessToken:
         """Verify the bearer token of a request.

@@ -9,9 +9,8 @@ from quart import current_app, g
 from werkzeug.local import LocalProxy
 
 from watchword.errors import TokenRefused, Unavailable
-from watchword.guard.admission import admit
+from watchword.guard.admission import admit, second_look
 from watchword.guard.marks import Requirement, View, mark
-from watchword.guard.refusal import refusal_of
 from watchword.model import AccessToken, scopes_of
 
 V = TypeVar("V", bound=View)
@@ -50,9 +49,10 @@ def token_required(
         @wraps(view)
         async def guarded(*arguments: Any, **options: Any) -> Any:
             try:
-                g.watchword_token = admit(requirement)
+                token = admit(requirement)
             except (TokenRefused, Unavailable) as reason:
-                raise refusal_of(reason) from None
+                token = await second_look(requirement, reason)
+            g.watchword_token = token
             run = view if is_async else current_app.ensure_async(view)
             return await run(*arguments, **options)
 

@@ -3,27 +3,39 @@
 So one ``Guard`` object may serve several applications, each with its own issuer and keys.
 """
 
+import logging
+import re
+import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
+from functools import partial
+from math import isfinite
 from typing import Final, TypeVar
 
 from quart import Blueprint, Quart, current_app
 
 from watchword.clock import system_clock
-from watchword.denials import Denials
+from watchword.denials import MAX_STALENESS, Denials
 from watchword.guard.acting import Actor, acting
 from watchword.guard.blueprints import require_everywhere
 from watchword.guard.checkpoint import EXTENSION, Checkpoint
+from watchword.guard.configuration import setting
+from watchword.guard.issuer import Issuer
 from watchword.guard.marks import Requirement, View, exempt, unguarded_views
 from watchword.guard.memory import VerifiedTokens
+from watchword.guard.remote import Remote
 from watchword.identifiers import new_id
-from watchword.keys import KeyRing, VerificationKey
+from watchword.keys import KeyRing
 from watchword.model import FIRST_PARTY_CLIENT, AccessToken, Clock, scopes_of
 from watchword.tokens import Profile
 
 _DEFAULT_ISSUER: Final = "http://127.0.0.1:8000"
 _DEFAULT_AUDIENCE: Final = "watchword"
 _ACTING_SECONDS: Final = 900
+_BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 §2.1; nothing that could end a header
+
+_log: Final = logging.getLogger("watchword.guard")
 
 V = TypeVar("V", bound=View)
 
@@ -31,17 +43,30 @@ V = TypeVar("V", bound=View)
 class Guard:
     """Checks bearer tokens in a Quart application.
 
-    What is not given is taken from ``app.config``: ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS`` (tokens are then HS256,
-    as in the Flask tutorial), ``WATCHWORD_ISSUER`` and ``WATCHWORD_AUDIENCE``.
+        Guard(app, issuer="https://login.example.com")
+
+    Where its keys come from is decided by the first of these that there is:
+
+    1. ``keys``: these, and no others.
+    2. ``issuer``, ``app.config["WATCHWORD_ISSUER"]`` or the environment's ``WATCHWORD_ISSUER``: the login service that
+       is there, which is asked for its keys while the application runs. An application's SECRET_KEY is not looked at;
+       it may be for its cookies.
+    3. ``app.config["SECRET_KEY"]`` and ``SECRET_KEY_FALLBACKS``: tokens are HS256, as in the Flask tutorial.
 
     Args:
         app: the application, or none yet (``init_app``).
-        keys: the keys that verify; ``KeyRing.from_jwks`` reads those that a login service publishes.
-        issuer: the login service's ISSUER setting.
-        audience: its AUDIENCE setting; without ``keys`` tokens name no audience unless this says so.
+        keys: the keys that verify: those of ``KeyRing.from_jwks`` or, for HS256, of ``KeyRing.from_secret``.
+        issuer: the login service's ISSUER setting: https, or http for a service on this machine.
+        audience: its AUDIENCE setting, else WATCHWORD_AUDIENCE, else ``watchword``; for HS256 none.
+        service_token: with which the login service tells of ended sessions, else WATCHWORD_SERVICE_TOKEN; without one a
+            token is good until it expires.
+        max_staleness: seconds without news of ended sessions after which guarded routes answer 503.
         clock: tells the time.
-        denials: the sessions that have ended before their time, kept up to date by the caller; without them a token
-            is good until it expires.
+        monotonic: tells seconds on a clock that never goes back.
+        denials: the sessions that have ended before their time, kept up to date by the caller.
+
+    Raises:
+        ValueError: an argument makes no sense, alone or beside the others.
     """
 
     def __init__(
@@ -51,13 +76,23 @@ class Guard:
         keys: KeyRing | None = None,
         issuer: str | None = None,
         audience: str | None = None,
+        service_token: str | None = None,
+        max_staleness: float = MAX_STALENESS,
         clock: Clock = system_clock,
+        monotonic: Callable[[], float] = time.monotonic,
         denials: Denials | None = None,
     ) -> None:
+        if service_token is not None and (keys is not None or denials is not None):
+            raise ValueError("a service_token is for the login service at issuer=…, without keys=… and denials=…")
+        if not (isfinite(max_staleness) and max_staleness > 0):
+            raise ValueError("max_staleness must be a number of seconds, more than 0")
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
+        self._service_token = service_token
+        self._max_staleness = max_staleness
         self._clock = clock
+        self._monotonic = monotonic
         self._denials = denials
         self._actor: Actor = ContextVar("watchword_actor", default=None)
         if app is not None:
@@ -69,18 +104,28 @@ class Guard:
         Raises:
             KeyRefused: the application's SECRET_KEY is too short for HS256.
             RuntimeError: there is nothing to verify tokens with.
+            ValueError: the issuer is no address of a login service, or the service token is none.
         """
-        ring, default_audience = (
-            (self._keys, _DEFAULT_AUDIENCE) if self._keys is not None else (_secret_ring(app), None)
-        )
+        named = self._issuer or setting(app, "ISSUER", None)
+        remote, denials = None, self._denials
+        if self._keys is not None:
+            ring = self._keys
+        elif named:
+            ring = KeyRing()
+            remote, denials = self._remote(app, Issuer.at(named), ring)
+        else:
+            ring = _secret_ring(app)
         profile = Profile(
-            issuer=self._issuer or app.config.get("WATCHWORD_ISSUER", _DEFAULT_ISSUER),
-            audience=self._audience or app.config.get("WATCHWORD_AUDIENCE", default_audience),
+            issuer=named or _DEFAULT_ISSUER,
+            audience=self._audience or setting(app, "AUDIENCE", None if ring.is_secret else _DEFAULT_AUDIENCE),
         )
         app.extensions[EXTENSION] = Checkpoint(
-            VerifiedTokens(ring, profile), clock=self._clock, actor=self._actor, denials=self._denials
+            VerifiedTokens(ring, profile), clock=self._clock, actor=self._actor, denials=denials, remote=remote
         )
         app.before_serving(_refuse_decorators_in_the_wrong_order)
+        if remote is not None:
+            app.before_serving(partial(self._start, remote))
+            app.after_serving(remote.stop)
 
     def require(self, target: Quart | Blueprint, *, scope: str = "", fresh: int | None = None) -> None:
         """Ask for a token on all routes and WebSockets of a blueprint or an application.
@@ -146,13 +191,37 @@ class Guard:
         )
         return acting(self._actor, token)
 
+    def _remote(self, app: Quart, issuer: Issuer, ring: KeyRing) -> tuple[Remote, Denials | None]:
+        service_token = None
+        denials = self._denials
+        if denials is None:
+            service_token = self._service_token or setting(app, "SERVICE_TOKEN", None)
+        if service_token:
+            if not _BEARER_TOKEN.fullmatch(service_token):
+                raise ValueError("WATCHWORD_SERVICE_TOKEN is no bearer token")
+            denials = Denials(monotonic=self._monotonic, max_staleness=self._max_staleness)
+        remote = Remote(
+            issuer,
+            ring=ring,
+            denials=denials,
+            service_token=service_token,
+            clock=self._clock,
+            monotonic=self._monotonic,
+        )
+        return remote, denials
+
+    async def _start(self, remote: Remote) -> None:
+        if current_app.testing or self._actor.get() is not None:
+            _log.warning("under TESTING no login service is asked: guarded routes are for guard.acting_as alone")
+        else:
+            await remote.start()
+
 
 def _secret_ring(app: Quart) -> KeyRing:
     secret = app.config.get("SECRET_KEY")
     if not secret:
-        raise RuntimeError("a guard needs keys=… or app.config['SECRET_KEY'] to verify tokens with")
-    secrets = [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), secret]  # Flask 3.1's name for a secret's predecessors
-    return KeyRing(VerificationKey.from_secret(each if isinstance(each, bytes) else each.encode()) for each in secrets)
+        raise RuntimeError("a guard needs issuer=…, keys=… or app.config['SECRET_KEY'] to verify tokens with")
+    return KeyRing.from_secret(secret, *(app.config.get("SECRET_KEY_FALLBACKS") or ()))
 
 
 async def _refuse_decorators_in_the_wrong_order() -> None:

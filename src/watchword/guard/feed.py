@@ -1,0 +1,86 @@
+"""Following which sessions have ended at a login service elsewhere, by asking it again and again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+from watchword.denials import Denials
+from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
+from watchword.guard.told import Told
+from watchword.model import Clock
+
+INTERVAL: Final = 0.3
+"""Seconds between two questions, so that with all that is on the way a logout bites within a second."""
+PROMISE: Final = 1.0
+"""Seconds without news that nobody is told of: a connection may break, and the service be started anew."""
+
+_LONGEST_PAUSE: Final = 3.0
+_REFUSED_PAUSE: Final = 10.0
+
+
+class Feed:
+    """Keeps denials.
+
+    Args:
+        denials: what to keep.
+        ask: gets what has happened after a number, or all that may matter, or raises ``Trouble``.
+        compare: is told the fingerprint of the keys that are published now.
+        told: what has been said of trouble.
+        clock: tells the time.
+
+    Attributes:
+        tried: set when the first question is over, well or not.
+    """
+
+    def __init__(
+        self,
+        denials: Denials,
+        *,
+        ask: Callable[[int | None], Awaitable[News]],
+        compare: Callable[[str], None],
+        told: Told,
+        clock: Clock,
+    ) -> None:
+        self.tried = asyncio.Event()
+        self._denials = denials
+        self._ask = ask
+        self._compare = compare
+        self._told = told
+        self._clock = clock
+
+    async def catch_up(self) -> None:
+        """Learn all that has ended up to now.
+
+        Raises:
+            Trouble: the login service is away, or its answer is none.
+        """
+        denials = self._denials
+        asked_at, now = denials.monotonic(), self._clock()
+        news = await self._ask(None if denials.is_to_reload(now=now) else denials.seq)
+        if news.seq < denials.seq:  # its database is another: one from a backup, or of an earlier time
+            news = await self._ask(None)
+        denials.learn(news.revocations, now=now)
+        while news.more:
+            before, news = news.seq, await self._ask(news.seq)
+            if news.seq < before or (news.more and news.seq == before):  # else it could go on for ever
+                raise Trouble("the feed goes backwards")
+            denials.learn(news.revocations, now=now)
+        denials.learnt_all(seq=news.seq, asked_at=asked_at, now=now)
+        self._compare(news.keys)
+
+    async def follow(self) -> NoReturn:
+        """Catch up for ever, less often while it fails."""
+        pause = INTERVAL
+        while True:
+            try:
+                await self.catch_up()
+                pause = INTERVAL
+                self._told.is_over()
+            except Exception as fault:
+                pause = _REFUSED_PAUSE if isinstance(fault, ServiceTokenRefused) else min(2 * pause, _LONGEST_PAUSE)
+                unforeseen = None if isinstance(fault, Trouble) else fault
+                if unforeseen is not None or self._denials.staleness > PROMISE:
+                    self._told.say(str(fault) if unforeseen is None else type(fault).__name__, unforeseen=unforeseen)
+            finally:
+                self.tried.set()
+            await asyncio.sleep(pause)

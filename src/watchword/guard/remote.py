@@ -1,0 +1,132 @@
+"""A login service elsewhere: its keys, and which of its sessions have ended, followed while the application runs."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from watchword.denials import Denials
+from watchword.errors import Unavailable
+from watchword.guard.feed import Feed
+from watchword.guard.issuer import Issuer, News, read_news
+from watchword.guard.published import PublishedKeys, fetch_published
+from watchword.guard.told import Told
+from watchword.keys import KeyRing
+from watchword.model import Clock
+
+if TYPE_CHECKING:
+    from watchword.guard.wire import Wire
+
+START_SECONDS: Final = 2.0
+"""For how long an application waits at its start for a login service that may be away."""
+MAX_FEED_BYTES: Final = 4 * 1024 * 1024
+
+_log: Final = logging.getLogger("watchword.guard")
+
+
+class Remote:
+    """A login service that an application knows by its URL.
+
+    Args:
+        issuer: its address.
+        ring: what is to become its published keys.
+        denials: what is to know its ended sessions; None where it does not tell us.
+        service_token: with which it tells us.
+        clock: tells the time.
+        monotonic: tells seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        *,
+        ring: KeyRing,
+        denials: Denials | None = None,
+        service_token: str | None = None,
+        clock: Clock,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._issuer = issuer
+        self._ring = ring
+        self._denials = denials
+        self._service_token = service_token
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys: PublishedKeys | None = None
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Begin to follow; come back when it has answered, or could have."""
+        from watchword.guard.wire import Wire  # httpx is loaded by those alone who need it
+
+        wire = Wire(is_encrypted=self._issuer.origin.startswith("https:"))
+        self._running.push_async_callback(wire.close)
+        self._keys = keys = self._keep_keys(wire)
+        tried = [keys.tried]
+        if self._denials is None or self._service_token is None:
+            _log.warning(
+                "tokens are verified with the keys of %s; without WATCHWORD_SERVICE_TOKEN nobody tells which sessions "
+                "have ended: a token is good until it expires",
+                self._issuer.url,
+            )
+        else:
+            tried.append(self._follow_feed(wire, keys, self._denials, self._service_token).tried)
+            _log.info("tokens are verified with the keys of %s; ended sessions are followed", self._issuer.url)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                for event in tried:
+                    await event.wait()
+
+    async def stop(self) -> None:
+        """Follow no longer; the keys that are known stay."""
+        self._keys = None
+        await self._running.aclose()
+
+    async def look_again(self) -> None:
+        """Wait for newer keys, because a token names one that is not here.
+
+        Raises:
+            UnknownKey: they were asked for a moment ago.
+            Unavailable: none are known yet.
+        """
+        if self._keys is None:
+            raise Unavailable("the login service is not followed")
+        await self._keys.look_again()
+
+    def _keep_keys(self, wire: "Wire") -> PublishedKeys:
+        told = Told(
+            self._issuer.url,
+            trouble="the keys of %s cannot be had: %s; those known before stay; without any, guarded routes answer 503",
+            over="the keys of %s are there",
+        )
+        keys = PublishedKeys(
+            self._ring, fetch=partial(fetch_published, wire, self._issuer), told=told, monotonic=self._monotonic
+        )
+        self._run_beside(keys.keep())
+        return keys
+
+    def _follow_feed(self, wire: "Wire", keys: PublishedKeys, denials: Denials, service_token: str) -> Feed:
+        async def ask(after: int | None) -> News:
+            url = self._issuer.revocations_url + ("" if after is None else f"?after={after}")
+            answer = await wire.get(url, limit=MAX_FEED_BYTES, token=service_token)
+            return read_news(answer.body)
+
+        told = Told(
+            self._issuer.url,
+            trouble="no news of ended sessions from %s: %s; after too long without any, guarded routes answer 503",
+            over="there are news of ended sessions from %s",
+        )
+        feed = Feed(denials, ask=ask, compare=keys.compare, told=told, clock=self._clock)
+        self._run_beside(feed.follow())
+        return feed
+
+    def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait([task])
+
+        self._running.push_async_callback(end)

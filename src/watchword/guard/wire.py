@@ -1,0 +1,101 @@
+"""What goes to a login service elsewhere and comes back: small GET requests, and answers that cannot grow.
+
+It speaks through httpx's transport and not through its client, which would follow redirects, keep cookies, read proxies
+from the environment, and write a line into the log for each of three polls a second.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from watchword.guard.issuer import ServiceTokenRefused, Trouble
+
+SECONDS: Final = 2.0
+"""How long a whole answer may take."""
+
+_OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
+_REFUSALS: Final = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer with status 200.
+
+    Attributes:
+        body: its bytes.
+        cache_control: for how long it may be kept, in HTTP's words.
+    """
+
+    body: bytes
+    cache_control: str
+
+
+class Wire:
+    """Connections that are kept between requests.
+
+    Args:
+        is_encrypted: whether certificates are needed: httpx's, or those of ``SSL_CERT_FILE``.
+    """
+
+    def __init__(self, *, is_encrypted: bool) -> None:
+        # Certificates take a while to load. Where none are needed, none are trusted.
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._transport = httpx.AsyncHTTPTransport(verify=is_encrypted or nobody)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._transport.aclose()
+
+    async def get(self, url: str, *, limit: int, token: str | None = None) -> Answer:
+        """Ask for a document.
+
+        Args:
+            url: where it is.
+            limit: bytes after which no more is read.
+            token: who asks; sent as a bearer token.
+
+        Raises:
+            ServiceTokenRefused: 401 or 403 to a request with a token.
+            Trouble: no answer, or none that is taken.
+        """
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._get(url, limit=limit, token=token)
+        except TimeoutError:
+            raise Trouble(f"no answer within {SECONDS:g} s") from None
+        except httpx.ConnectError as fault:  # its words are the system's own, such as why a certificate is refused
+            raise Trouble(f"no connection: {fault}") from None
+        except httpx.HTTPError as fault:
+            raise Trouble(f"no answer: {type(fault).__name__}") from None
+
+    async def _get(self, url: str, *, limit: int, token: str | None) -> Answer:
+        # A shared cache on the way must not hide a key that was retired just now.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        response = await self._transport.handle_async_request(httpx.Request("GET", url, headers=headers))
+        try:
+            _check_head(response, is_with_token=token is not None)
+            body = bytearray()
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > limit:
+                    raise Trouble(f"an answer of more than {limit} bytes")
+        finally:
+            await response.aclose()  # and the connection, unless all was read
+        return Answer(bytes(body), response.headers.get("Cache-Control", ""))
+
+
+def _check_head(response: httpx.Response, *, is_with_token: bool) -> None:
+    if is_with_token and response.status_code in _REFUSALS:
+        raise ServiceTokenRefused(f"the service token is refused with {response.status_code}")
+    if response.status_code in _REDIRECTS:
+        raise Trouble(f"it redirects with {response.status_code}, and nobody follows")
+    if response.status_code != _OK:
+        raise Trouble(f"status {response.status_code}")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Trouble("a compressed answer, which may be of any length")  # none was asked for

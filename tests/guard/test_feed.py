@@ -1,0 +1,126 @@
+"""Following a feed: what is asked, what is learnt, and which answers are no news."""
+
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from tests.builders import FakeClock, Stopwatch
+from watchword.denials import Denials
+from watchword.errors import InvalidToken, Unavailable
+from watchword.guard.feed import Feed
+from watchword.guard.issuer import News, Trouble
+from watchword.guard.told import Told
+from watchword.model import Revocation
+
+
+def news(seq: int, *session_ids: str, more: bool = False) -> News:
+    """One answer."""
+    ended = (Revocation(seq=seq, session_id=each, revoked_at=0, expires_at=900) for each in session_ids)
+    return News(seq, more, f"keys at {seq}", tuple(ended))
+
+
+class Scripted:
+    """A feed whose login service answers as planned, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: deque[News | Callable[[], News]] = deque()
+        self.asked: list[int | None] = []
+        self.compared: list[str] = []
+        self.clock = FakeClock(0)
+        self.stopwatch = Stopwatch()
+        self.denials = Denials(monotonic=self.stopwatch)
+        self.feed = Feed(
+            self.denials,
+            ask=self.answer,
+            compare=self.compared.append,
+            told=Told("https://l.example", trouble="%s %s", over="%s"),
+            clock=self.clock,
+        )
+
+    async def answer(self, after: int | None) -> News:
+        """Answer a question."""
+        self.asked.append(after)
+        found = self.answers.popleft()
+        return found if isinstance(found, News) else found()
+
+    async def catch_up(self, *answers: News | Callable[[], News]) -> list[int | None]:
+        """Catch up with these answers, and give what was asked."""
+        self.answers.extend(answers)
+        self.asked.clear()
+        await self.feed.catch_up()
+        assert not self.answers
+        return list(self.asked)
+
+    def has_ended(self, session_id: str) -> bool:
+        """Whether a session is refused."""
+        try:
+            self.denials.check(session_id)
+        except InvalidToken:
+            return True
+        return False
+
+
+@pytest.fixture
+def scripted() -> Scripted:
+    """The feed and its other end."""
+    return Scripted()
+
+
+async def test_everything_first_then_what_is_new(scripted: Scripted) -> None:
+    """The first question has no number, the next ones that of the answer before."""
+    assert await scripted.catch_up(news(4, "a")) == [None]
+    assert await scripted.catch_up(news(4)) == [4]
+    assert await scripted.catch_up(news(5, "b")) == [4]
+    assert await scripted.catch_up(news(5)) == [5]
+    assert [scripted.has_ended(each) for each in "abc"] == [True, True, False]
+    assert scripted.compared == ["keys at 4", "keys at 4", "keys at 5", "keys at 5"]
+
+
+async def test_page_after_page(scripted: Scripted) -> None:
+    """Until there is no more, and only then are there news of this time."""
+
+    def still_unknown() -> News:
+        with pytest.raises(Unavailable):
+            scripted.denials.check("z")
+        return news(3, "c")
+
+    assert await scripted.catch_up(news(1, "a", more=True), news(2, "b", more=True), still_unknown) == [None, 1, 2]
+    assert [scripted.has_ended(each) for each in "abcz"] == [True, True, True, False]
+    assert await scripted.catch_up(news(9, "d", more=True), news(9)) == [3, 9]
+
+
+async def test_a_lower_number_is_another_database(scripted: Scripted) -> None:
+    """Restored from a backup: everything is loaded again, and what was known before stays known."""
+    await scripted.catch_up(news(9, "a"))
+    assert await scripted.catch_up(news(2), news(2, "b")) == [9, None]
+    assert await scripted.catch_up(news(2)) == [2]
+    assert [scripted.has_ended(each) for each in "ab"] == [True, True]
+
+
+async def test_a_wall_clock_that_was_put_back(scripted: Scripted) -> None:
+    """Everything is loaded again, for tokens that had expired live again."""
+    scripted.clock.now = 100
+    await scripted.catch_up(news(4))
+    scripted.clock.now = 99
+    assert await scripted.catch_up(news(4, "a")) == [None]
+
+
+@pytest.mark.parametrize("second", [news(5, more=True), news(4), news(4, more=True)])
+async def test_a_feed_that_does_not_go_on_is_refused(scripted: Scripted, second: News) -> None:
+    """Pages that repeat or go backwards would be asked for without an end."""
+    with pytest.raises(Trouble, match="backwards"):
+        await scripted.catch_up(news(5, more=True), second)
+    with pytest.raises(Unavailable):
+        scripted.denials.check("z")
+
+
+async def test_news_are_as_old_as_the_question(scripted: Scripted) -> None:
+    """Not as the answer, which may have been long on its way."""
+
+    def slowly() -> News:
+        scripted.stopwatch.seconds += 4
+        return news(1)
+
+    await scripted.catch_up(slowly)
+    assert scripted.denials.staleness == 4
