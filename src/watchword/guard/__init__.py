@@ -1,7 +1,7 @@
 """The guard: may this bearer pass? A Quart extension for Watchword's own endpoints and for any other application.
 
     app = Quart(__name__)
-    Guard(app, keys=KeyRing.from_jwks(…), issuer="https://login.example.com")
+    Guard(app, issuer="https://login.example.com")
 
     @app.get("/reports")
     @token_required(scope="reports:read")
