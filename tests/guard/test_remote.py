@@ -319,6 +319,7 @@ BAD: dict[str, Callable[[LoginService], dict[str, Reply]]] = {
     "an error": lambda service: {JWKS: Reply(status=500)},
     "keys that are no JSON": lambda service: {JWKS: Reply(b"{")},
     "no set of keys": lambda service: {JWKS: reply({"keys": {}})},
+    "no place of keys, as under HS256": lambda service: {METADATA: reply({"issuer": service.issuer.url})},
     "no keys": lambda service: {JWKS: reply({"keys": []})},
     "a private key": lambda service: {JWKS: jwks_with(d="AAAA")},
     "a shared secret": lambda service: {JWKS: reply({"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}]})},

@@ -56,8 +56,10 @@ class Feed:
         """
         denials = self._denials
         asked_at, now = denials.monotonic(), self._clock()
-        news = await self._ask(None if denials.is_to_reload(now=now) else denials.seq)
-        if news.seq < denials.seq:  # its database is another: one from a backup, or of an earlier time
+        after = None if denials.is_to_reload(now=now) else denials.seq
+        news = await self._ask(after)
+        if after is not None and news.seq < after:
+            # Its database is one from a backup; or nothing has ended for so long that our last number was removed.
             news = await self._ask(None)
         denials.learn(news.revocations, now=now)
         while news.more:

@@ -19,6 +19,8 @@ MIN_LIFETIME: Final = 60
 MAX_LIFETIME: Final = 600
 """Bounds, in seconds, of what ``max-age`` can make of the time for which keys are not asked for again."""
 
+NO_KEYS: Final = "it publishes no keys; if it signs with HS256, the guard needs keys=KeyRing.from_secret(…)"
+
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _PATH: Final = r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"  # RFC 3986 §3.3; no query, no fragment, no backslash
 _URL: Final = re.compile(
@@ -86,7 +88,9 @@ class Issuer:
         metadata = _object(document, "the metadata")
         if metadata.get("issuer") != self.url:
             raise Trouble("it answers for another issuer")
-        uri = metadata.get("jwks_uri")
+        if "jwks_uri" not in metadata:
+            raise Trouble(NO_KEYS)
+        uri = metadata["jwks_uri"]
         if not isinstance(uri, str) or not uri.startswith(f"{self.origin}/") or not _URL.fullmatch(uri):
             raise Trouble("its metadata name no jwks_uri at its own origin")
         return uri

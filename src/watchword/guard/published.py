@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from watchword.errors import Unavailable, UnknownKey
-from watchword.guard.issuer import Issuer, Trouble, lifetime_of
+from watchword.guard.issuer import NO_KEYS, Issuer, Trouble, lifetime_of
 from watchword.guard.told import Told
 from watchword.keys import MAX_JWKS_BYTES, KeyRefused, KeyRing
 
@@ -24,6 +24,7 @@ INTERVAL: Final = 5.0
 PATIENCE: Final = 1.0
 """Seconds that a request with an unknown key waits for that fetch."""
 
+_SECONDS: Final = 5.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
@@ -41,14 +42,14 @@ async def fetch_published(wire: "Wire", issuer: Issuer) -> Published:
     Raises:
         Trouble: there is no answer, or none to be believed.
     """
-    metadata = await wire.get(issuer.metadata_url, limit=MAX_JWKS_BYTES)
-    answer = await wire.get(issuer.read_jwks_uri(metadata.body), limit=MAX_JWKS_BYTES)
+    metadata = await wire.get(issuer.metadata_url, limit=MAX_JWKS_BYTES, seconds=_SECONDS)
+    answer = await wire.get(issuer.read_jwks_uri(metadata.body), limit=MAX_JWKS_BYTES, seconds=_SECONDS)
     try:
         ring = KeyRing.from_jwks(answer.body)
     except KeyRefused as fault:
         raise Trouble(str(fault)) from None
     if not len(ring):
-        raise Trouble("it publishes no keys; a service that signs with HS256 needs Guard(keys=KeyRing.from_secret(…))")
+        raise Trouble(NO_KEYS)
     return Published(ring, lifetime_of(answer.cache_control))
 
 

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 START_SECONDS: Final = 2.0
 """For how long an application waits at its start for a login service that may be away."""
-MAX_FEED_BYTES: Final = 4 * 1024 * 1024
+
+_MAX_PAGE_BYTES: Final = 1024 * 1024
+_PAGE_SECONDS: Final = 2.0
+# All at once, at the start: after a great logout some hundred thousand sessions.
+_MAX_FEED_BYTES: Final = 32 * 1024 * 1024
+_FEED_SECONDS: Final = 10.0
 
 _log: Final = logging.getLogger("watchword.guard")
 
@@ -109,8 +114,12 @@ class Remote:
 
     def _follow_feed(self, wire: "Wire", keys: PublishedKeys, denials: Denials, service_token: str) -> Feed:
         async def ask(after: int | None) -> News:
-            url = self._issuer.revocations_url + ("" if after is None else f"?after={after}")
-            answer = await wire.get(url, limit=MAX_FEED_BYTES, token=service_token)
+            url = self._issuer.revocations_url
+            if after is None:
+                answer = await wire.get(url, limit=_MAX_FEED_BYTES, seconds=_FEED_SECONDS, token=service_token)
+                return await asyncio.to_thread(read_news, answer.body)
+            page = f"{url}?after={after}"
+            answer = await wire.get(page, limit=_MAX_PAGE_BYTES, seconds=_PAGE_SECONDS, token=service_token)
             return read_news(answer.body)
 
         told = Told(

@@ -13,9 +13,6 @@ import httpx
 
 from watchword.guard.issuer import ServiceTokenRefused, Trouble
 
-SECONDS: Final = 2.0
-"""How long a whole answer may take."""
-
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = frozenset({401, 403})
@@ -50,12 +47,13 @@ class Wire:
         """Hang up."""
         await self._transport.aclose()
 
-    async def get(self, url: str, *, limit: int, token: str | None = None) -> Answer:
+    async def get(self, url: str, *, limit: int, seconds: float, token: str | None = None) -> Answer:
         """Ask for a document.
 
         Args:
             url: where it is.
             limit: bytes after which no more is read.
+            seconds: how long the whole answer may take.
             token: who asks; sent as a bearer token.
 
         Raises:
@@ -63,10 +61,10 @@ class Wire:
             Trouble: no answer, or none that is taken.
         """
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self._get(url, limit=limit, token=token)
         except TimeoutError:
-            raise Trouble(f"no answer within {SECONDS:g} s") from None
+            raise Trouble(f"no answer within {seconds:g} s") from None
         except httpx.ConnectError as fault:  # its words are the system's own, such as why a certificate is refused
             raise Trouble(f"no connection: {fault}") from None
         except httpx.HTTPError as fault:
