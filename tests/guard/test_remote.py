@@ -475,6 +475,15 @@ class TestEndedSessions:
             assert service.count(FEED) >= 1
 
 
+async def test_an_application_that_is_not_started_says_so(service: LoginService, lines: Lines) -> None:
+    """A server without lifespan events would leave everybody outside without a word."""
+    app = guarded(Guard(issuer=service.issuer.url))
+    assert [await status(app, service.issuer) for _ in range(3)] == [503] * 3
+    assert len(lines("was not started")) == 1
+    async with app.test_app():
+        assert await status(app, service.issuer) == 200
+
+
 class TestUnderTest:
     """The tests of an application do not depend on a login service."""
 

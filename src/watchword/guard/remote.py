@@ -60,6 +60,7 @@ class Remote:
         self._clock = clock
         self._monotonic = monotonic
         self._keys: PublishedKeys | None = None
+        self._was_missed = False
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
@@ -86,7 +87,7 @@ class Remote:
 
     async def stop(self) -> None:
         """Follow no longer; the keys that are known stay."""
-        self._keys = None
+        self._keys, self._was_missed = None, True
         await self._running.aclose()
 
     async def look_again(self) -> None:
@@ -97,6 +98,13 @@ class Remote:
             Unavailable: none are known yet.
         """
         if self._keys is None:
+            if not self._was_missed:
+                self._was_missed = True
+                _log.warning(
+                    "guarded routes answer 503: the keys of %s are not fetched, for the application was not started; "
+                    "does its server, or its test, send the events of ASGI's lifespan?",
+                    self._issuer.url,
+                )
             raise Unavailable("the login service is not followed")
         await self._keys.look_again()
 
