@@ -1,5 +1,6 @@
 """Following a feed: what is asked, what is learnt, and which answers are no news."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ import pytest
 from tests.builders import FakeClock, Stopwatch
 from watchword.denials import Denials
 from watchword.errors import InvalidToken, Unavailable
-from watchword.guard.feed import Feed
+from watchword.guard.feed import PROMISE, Feed
 from watchword.guard.issuer import News, Trouble
 from watchword.guard.told import Told
 from watchword.model import Revocation
@@ -39,8 +40,10 @@ class Scripted:
         )
 
     async def answer(self, after: int | None) -> News:
-        """Answer a question."""
+        """Answer a question; without a plan for it there is trouble."""
         self.asked.append(after)
+        if not self.answers:
+            raise Trouble("it is away")
         found = self.answers.popleft()
         return found if isinstance(found, News) else found()
 
@@ -124,3 +127,25 @@ async def test_news_are_as_old_as_the_question(scripted: Scripted) -> None:
 
     await scripted.catch_up(slowly)
     assert scripted.denials.staleness == 4
+
+
+async def test_a_short_silence_is_not_told(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection may break, and a service be started anew; what breaks the promise is told once."""
+    monkeypatch.setattr("watchword.guard.feed.INTERVAL", 0.0)
+    scripted.answers.append(news(1))
+
+    async def asked(times: int) -> None:
+        async with asyncio.timeout(10):
+            while len(scripted.asked) < times:
+                await asyncio.sleep(0)
+
+    following = asyncio.create_task(scripted.feed.follow())
+    await asked(10)
+    assert caplog.messages == []
+    scripted.stopwatch.seconds += PROMISE + 0.1
+    await asked(20)
+    assert caplog.messages == ["https://l.example it is away"]
+    following.cancel()
+    await asyncio.wait([following])

@@ -136,6 +136,13 @@ def test_an_entry_of_other_types_is_refused(name: str, value: object) -> None:
         read_news(json.dumps({**NEWS, "revocations": [ENTRY, {**ENTRY, name: value}]}).encode())
 
 
+@pytest.mark.parametrize("entry", [None, "7", 7, []])
+def test_an_entry_that_is_none_is_refused(entry: object) -> None:
+    """Nor is something else passed over."""
+    with pytest.raises(Trouble, match="an entry that is none"):
+        read_news(json.dumps({**NEWS, "revocations": [ENTRY, entry]}).encode())
+
+
 @pytest.mark.parametrize("document", [b"", b"[]", b"{", b'{"seq": NaN}', b"\xff", b'{"seq": 1, "seq": 2}'])
 def test_what_is_no_feed_is_refused(document: bytes) -> None:
     """With words of ours."""

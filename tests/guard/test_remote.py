@@ -182,15 +182,19 @@ class TestALoginServiceThatIsAway:
         assert len(lines("are there")) == 1
 
     async def test_a_start_without_an_answer_does_not_wait_for_ever(
-        self, service: LoginService, monkeypatch: pytest.MonkeyPatch
+        self, service: LoginService, monkeypatch: pytest.MonkeyPatch, lines: Lines
     ) -> None:
         """One that accepts the connection and says nothing holds up neither the start nor the end."""
         monkeypatch.setattr("watchword.guard.remote.START_SECONDS", 0.05)
+        monkeypatch.setattr("watchword.guard.published._SECONDS", 0.1)
         silent = asyncio.Event()
         service.before[METADATA] = silent.wait
         app = guarded(Guard(issuer=service.issuer.url, service_token=SERVICE_TOKEN))
         async with app.test_app():
             assert service.count(METADATA) == 1
+            async with asyncio.timeout(10):
+                while not lines("no answer within 0.1 s"):
+                    await asyncio.sleep(0.01)
         silent.set()
 
     async def test_known_keys_stay(self, service: LoginService, stopwatch: Stopwatch, lines: Lines) -> None:
@@ -457,6 +461,12 @@ class TestEndedSessions:
         assert "the service token is refused with 401" in line
         assert not lines("not-the-token")
 
+    def test_a_file_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Is an error at the start, and not a guard without news."""
+        monkeypatch.setenv("WATCHWORD_SERVICE_TOKEN_FILE", str(tmp_path / "nowhere"))
+        with pytest.raises(RuntimeError, match="WATCHWORD_SERVICE_TOKEN_FILE cannot be read"):
+            guarded(Guard(issuer="https://login.example"))
+
     @pytest.mark.parametrize("place", ["config", "environment", "file"])
     async def test_where_the_token_may_be(
         self, service: LoginService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
@@ -503,6 +513,7 @@ def test_a_remote_guard_is_light() -> None:
     """An application with it starts and answers without a database, a password hash or a server of ours."""
     program = """
 import asyncio, sys
+before = set(sys.modules)
 from quart import Quart
 from watchword import Guard, token_required
 app = Quart("light")
@@ -520,8 +531,9 @@ async def main():
 
 asyncio.run(main())
 assert "httpx" in sys.modules
+loaded = set(sys.modules) - before
 heavy = {"sqlalchemy", "sqlite3", "asyncpg", "argon2", "nacl", "msgspec", "alembic"}
-print(sorted(name for name in sys.modules if name.partition(".")[0] in heavy or name.startswith("watchword.store")))
+print(sorted({name.partition(".")[0] for name in loaded} & heavy), "watchword.store" in loaded)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split("\n")[:2] == ["401", "[]"]
+    assert done.stdout.split("\n")[:2] == ["401", "[] False"]
