@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchword.bench.markup import Markup, tag
 from watchword.bench.measurement import Phase, Sample
 from watchword.bench.report import page
 from watchword.bench.story import Plan
 from watchword.bench.target import Target
 from watchword.bench.users import User
+from watchword.markup import Markup, tag
 
 WHEN = datetime(2026, 5, 4, 3, 2, tzinfo=UTC)
 NAMES = ("logins alone", "logins beside /me", "/me alone", "/me beside logins")

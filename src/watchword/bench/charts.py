@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Final
 
 from watchword.bench import words
-from watchword.bench.markup import Markup, tag
 from watchword.bench.measurement import Outcome, Phase, Times, histogram, timeline
+from watchword.markup import Markup, tag
 
 WIDTH: Final = 860
 GUTTER: Final = 44

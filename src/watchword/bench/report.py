@@ -6,9 +6,9 @@ from importlib.resources import files
 from typing import Final
 
 from watchword.bench import charts, words
-from watchword.bench.markup import Markup, joined, tag
 from watchword.bench.measurement import GOODPUT_BOUND, Outcome, Phase, Summary, summarise
 from watchword.bench.story import Plan
+from watchword.markup import Markup, joined, tag
 
 NOTHING_FROM_ELSEWHERE: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
