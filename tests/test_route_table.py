@@ -10,7 +10,14 @@ from watchword.guard.marks import Requirement, requirement_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "FOO")
 
-ANYONE = {"POST /login", "POST /refresh", "GET /.well-known/jwks.json", "GET /healthz", "GET /readyz"}
+ANYONE = {
+    "POST /login",
+    "POST /refresh",
+    "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
+    "GET /healthz",
+    "GET /readyz",
+}
 BEARER = {
     "GET /forward-auth",
     "POST /logout",

@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from tests.attacks.raw import Answer, ask, connection, request
+from tests.attacks.raw import Answer, answer, ask, connection, request
 from tests.builders import PASSWORD
 from tests.endpoints.contract import BARE, COMMON
 from tests.servers import Server
@@ -101,6 +101,19 @@ def test_head_sends_no_body(service: Server, bearer: str) -> None:
     assert body == b""
 
 
+def test_keys_that_are_known_are_not_sent_again(service: Server) -> None:
+    """304 ends with its headers, which say nothing of a body, and the connection goes on."""
+    target = "/.well-known/jwks.json"
+    tag = ask(service, request("GET", target)).headers["etag"]
+    with connection(service) as connected:
+        connected.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n".encode())
+        told = answer(connected)
+        assert (told.status, told.headers["etag"], told.body) == (304, tag, b"")
+        assert not {"content-type", "content-length", "transfer-encoding"} & told.headers.keys()
+        connected.sendall(request("GET", "/healthz"))
+        assert answer(connected).status == 200
+
+
 def test_no_answer_names_the_server(service: Server, bearer: str) -> None:
     """Neither Server nor any header of its kind tells what runs here (row 96)."""
     answers = [
@@ -109,8 +122,8 @@ def test_no_answer_names_the_server(service: Server, bearer: str) -> None:
         ask(service, b"GET /healthz HTTP/1.1\r\nHost: a..b\r\n\r\n"),
     ]
     common = {*COMMON, "x-request-id", "content-length", "date", "connection"}
-    for answer in answers:
-        assert answer.headers.keys() - common == set()
+    for each in answers:
+        assert each.headers.keys() - common == set()
 
 
 class TestCredentialsElsewhere:

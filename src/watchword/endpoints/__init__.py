@@ -22,6 +22,7 @@ from watchword.endpoints.jwks import jwks
 from watchword.endpoints.login import login
 from watchword.endpoints.logout import logout
 from watchword.endpoints.me import me
+from watchword.endpoints.metadata import metadata
 from watchword.endpoints.metrics import metrics
 from watchword.endpoints.password import change_password
 from watchword.endpoints.refresh import refresh
@@ -81,6 +82,7 @@ ROUTES: Final = (
     Route("DELETE", "/sessions/<session_id>", end_session, Caller.BEARER),
     Route("POST", "/password/change", change_password, Caller.BEARER),
     Route("GET", "/.well-known/jwks.json", jwks, Caller.ANYONE),
+    Route("GET", "/.well-known/oauth-authorization-server", metadata, Caller.ANYONE),
     Route("POST", "/oauth/introspect", introspect, Caller.CLIENT),
     Route("POST", "/oauth/revoke", revoke, Caller.CLIENT),
     Route("GET", "/revocations", feed, Caller.SERVICE),

@@ -25,7 +25,16 @@ def answer(body: object, *, status: int = 200, headers: dict[str, str] | None = 
 
 def done() -> Response:
     """204: it was done, and there is nothing to say."""
-    response = Response(b"", 204)
+    return _bodiless(204)
+
+
+def unchanged(headers: dict[str, str]) -> Response:
+    """304: the client has it already (RFC 9110 §15.4.5). The headers are those that 200 would have."""
+    return _bodiless(304, headers)
+
+
+def _bodiless(status: int, headers: dict[str, str] | None = None) -> Response:
+    response = Response(b"", status, headers)
     for name in ("Content-Type", "Content-Length"):  # RFC 9110 §8.6: the second must not be there
         response.headers.pop(name, None)
     return response

@@ -1,11 +1,24 @@
 """GET /.well-known/jwks.json: the public keys that check our tokens (RFC 7517 §5)."""
 
-from quart import Response
+from typing import Final
 
-from watchword.endpoints.answers import answer
+from quart import Response, request
+
+from watchword.endpoints.answers import answer, unchanged
 from watchword.flows import Tools
+
+PATH: Final = "/.well-known/jwks.json"
+KEPT: Final = "public, max-age=600"
+"""For how long anybody may keep what we publish."""
 
 
 async def jwks(tools: Tools) -> Response:
-    """Publish the ring's public halves; a secret has none, so under HS256 the set may be empty."""
-    return answer(tools.ring.jwks(), headers={"Cache-Control": "public, max-age=600"})
+    """Publish the ring's public halves; a secret has none, so under HS256 the set may be empty.
+
+    Who has the set already is told so without it: guards ask again and again, and keys seldom change.
+    """
+    tag = tools.ring.fingerprint
+    headers = {"Cache-Control": KEPT, "ETag": f'"{tag}"'}
+    if request.if_none_match.contains_weak(tag):
+        return unchanged(headers)
+    return answer(tools.ring.jwks(), headers=headers)
