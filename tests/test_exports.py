@@ -88,6 +88,13 @@ def test_the_service_loads_what_the_guard_does_not() -> None:
     assert {"msgspec", "watchword.store", "watchword.passwords", "watchword.endpoints"} <= loaded_by(SERVICE)
 
 
+def test_the_service_does_not_describe_itself_before_it_is_asked() -> None:
+    """A start has no time for what most processes are never asked for."""
+    described = {"watchword.endpoints.openapi", "watchword.markup"}
+    assert loaded_by(SERVICE) & described == set()
+    assert described <= loaded_by("import watchword.endpoints.openapi.page")
+
+
 def test_the_service_loads_nothing_of_the_migrations() -> None:
     """SQLAlchemy and Alembic would be a third of a worker's memory, and a third of its start."""
     program = "from watchword import create_app\nimport watchword.store.sqlite, watchword.store.postgresql"

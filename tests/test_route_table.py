@@ -17,6 +17,8 @@ ANYONE = {
     "GET /.well-known/oauth-authorization-server",
     "GET /healthz",
     "GET /readyz",
+    "GET /openapi.json",
+    "GET /docs",
 }
 BEARER = {
     "GET /forward-auth",
@@ -110,12 +112,12 @@ async def test_a_wrong_method_is_told_the_right_ones(client: Client, path: str) 
         "/password",
         "/Login",
         "/admin",
-        "/docs",
+        "/docs/",
         "/metrics/",
         "/oauth",
         "/revocations/1",
         "/console",
-        "/openapi.json",
+        "/openapi",
         "/favicon.ico",
         "/.git/config",
         "/.well-known",

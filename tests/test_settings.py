@@ -60,6 +60,7 @@ class TestDefaults:
             hash_max_wait=1.0,
             password_min_length=15,
             metrics_bind=("127.0.0.1", 9464),
+            api_docs=True,
         )
 
     def test_hs256_names_no_audience_unless_told(self) -> None:
@@ -88,6 +89,7 @@ class TestDefaults:
                 HASH_MAX_WAIT="0.25",
                 PASSWORD_MIN_LENGTH="8",
                 METRICS_BIND="[::1]:9000",
+                API_DOCS="off",
             )
         )
         assert settings == Settings(
@@ -108,6 +110,7 @@ class TestDefaults:
             hash_max_wait=0.25,
             password_min_length=8,
             metrics_bind=("::1", 9000),
+            api_docs=False,
         )
 
     def test_the_metrics_can_be_off(self) -> None:
@@ -307,6 +310,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
     ("name", "value"),
     [
         *[("ALGORITHM", value) for value in ("", "none", "es256", "HS512", "RS512", "ES256 ", "ES256,HS256")],
+        *[("API_DOCS", value) for value in ("", "On", "true", "1", "no", "off ", "\udcff")],
         *[("AUDIENCE", value) for value in ("", " ", " notes", "notes\n", "no\x00tes", "no\ntes", "\udcff")],
         *[
             ("METRICS_BIND", value)

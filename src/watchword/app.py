@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
     app = Quart("watchword", static_folder=None)
     app.config.update(WATCHWORD_ISSUER=settings.issuer, WATCHWORD_AUDIENCE=settings.audience)
     Guard(app, keys=tools.ring, clock=clock, denials=tools.denials)
-    endpoints.mount(app, tools)
+    endpoints.mount(app, tools, api_docs=settings.api_docs)
     running = AsyncExitStack()
 
     @app.before_serving

@@ -63,6 +63,7 @@ class Settings:
         hash_max_wait: for how long a login may wait for its hash before it is refused.
         password_min_length: code points of a new password.
         metrics_bind: host and port of the listener for ``/metrics``, the first worker's; None for no listener.
+        api_docs: whether ``/openapi.json`` and ``/docs`` are there.
     """
 
     instance: Path
@@ -82,6 +83,7 @@ class Settings:
     hash_max_wait: float = 1.0
     password_min_length: int = 15
     metrics_bind: tuple[str, int] | None = None
+    api_docs: bool = True
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -112,6 +114,7 @@ class Settings:
             hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
             password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),
             metrics_bind=source.get("METRICS_BIND", _address_or_off, DEFAULT_METRICS_BIND),
+            api_docs=source.get("API_DOCS", _switch, True),
         )
 
 
@@ -274,6 +277,12 @@ def _address_or_off(text: str) -> tuple[str, int] | None:
     if parts is None or not 0 < int(parts[3]) < 2**16:
         raise ValueError("must be HOST:PORT, with brackets around an IPv6 address, or off")
     return parts[1] or parts[2], int(parts[3])
+
+
+def _switch(text: str) -> bool:
+    if text not in {"on", "off"}:
+        raise ValueError("must be on or off")
+    return text == "on"
 
 
 def _issuer(text: str) -> str:

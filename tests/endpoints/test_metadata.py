@@ -41,6 +41,7 @@ async def test_the_issuer_is_the_settings_to_the_letter(settings: Settings, clie
         members = await opened(await client.get(PATH, headers={"Host": host}), cache_control=KEPT)
         assert members["issuer"] == settings.issuer == "http://127.0.0.1:8000"
         assert members["jwks_uri"] == "http://127.0.0.1:8000/.well-known/jwks.json"
+        assert members["service_documentation"] == "http://127.0.0.1:8000/docs"
         assert "evil" not in str(members)
 
 

@@ -23,6 +23,7 @@ _HOMES: Final = {
     "keys": "keys",
     "calibrate": "calibrate",
     "bench": "bench",
+    "openapi": "openapi",
 }
 
 

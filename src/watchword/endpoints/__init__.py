@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from quart import Quart
 
 from watchword.endpoints.answers import shape_all
+from watchword.endpoints.docs import docs, openapi_json
 from watchword.endpoints.doors import Door
 from watchword.endpoints.doorstep import watch_the_doorstep
 from watchword.endpoints.feed import feed
@@ -89,20 +90,31 @@ ROUTES: Final = (
     Route("GET", "/metrics", metrics, Caller.SERVICE),
     Route("GET", "/healthz", healthz, Caller.ANYONE),
     Route("GET", "/readyz", readyz, Caller.ANYONE),
+    Route("GET", "/openapi.json", openapi_json, Caller.ANYONE),
+    Route("GET", "/docs", docs, Caller.ANYONE),
 )
+API_DOCS: Final = frozenset({"/openapi.json", "/docs"})
+"""The routes that an operator may switch off."""
 
 
-def mount(app: Quart, tools: Tools) -> None:
-    """Hang the routes into an application and shape all its answers."""
+def mount(app: Quart, tools: Tools, *, api_docs: bool = True) -> None:
+    """Hang the routes into an application and shape all its answers.
+
+    Args:
+        app: the application.
+        tools: the instruments that its views are handed.
+        api_docs: whether it describes itself.
+    """
+    routes = [route for route in ROUTES if api_docs or route.path not in API_DOCS]
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.config["RESPONSE_TIMEOUT"] = None  # every answer is in memory before it is sent
     app.url_map.merge_slashes = False
-    is_ours = _matcher(route.path for route in (*DOORS, *ROUTES))
+    is_ours = _matcher(route.path for route in (*DOORS, *routes))
     shape_all(app)
     doors = [Door(each.path, _methods(each.method), partial(each.view, tools)) for each in DOORS]
     watch_the_doorstep(app, doors=doors, is_ours=is_ours, metrics=tools.metrics)
-    for route in ROUTES:
+    for route in routes:
         view = partial(route.view, tools)
         app.add_url_rule(
             route.path,

@@ -1,7 +1,7 @@
 """Shape answers: JSON bodies, and every error in one form."""
 
 import logging
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from quart import Quart, Response, has_request_context, request, websocket
@@ -12,6 +12,10 @@ from watchword.endpoints.exchange import Exchange, exchange_of
 from watchword.errors import WatchwordError
 from watchword.guard import Refusal
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
+
+Time = Annotated[int, msgspec.Meta(ge=0, description="seconds since 1970")]
+Seconds = Annotated[int, msgspec.Meta(ge=0, description="seconds")]
+Scopes = Annotated[str, msgspec.Meta(description="scopes, separated by spaces")]
 
 _FIRST_ERROR: Final = 400
 

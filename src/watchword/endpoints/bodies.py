@@ -9,11 +9,18 @@ from werkzeug.http import parse_options_header
 
 from watchword import strictjson
 from watchword.errors import InvalidRequest, UnsupportedMediaType
+from watchword.passwords.text import MAX_CODE_POINTS
 
 T = TypeVar("T")
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
+WITHOUT_NUL: Final = {"pattern": r"^[^\u0000]*$"}
+"""What ``strictjson`` has seen to in names and texts everywhere, for whoever describes it."""
+
+Text = Annotated[str, msgspec.Meta(min_length=1, extra_json_schema=WITHOUT_NUL)]
 """A field that must not be empty."""
+
+Password = Annotated[Text, msgspec.Meta(extra_json_schema={"maxLength": MAX_CODE_POINTS})]
+"""A password, present or new; ``passwords.text`` holds it to its length."""
 
 _JSON: Final = "application/json"
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from watchword.endpoints.bodies import Text
+from watchword.endpoints.bodies import Password, Text
 from watchword.endpoints.doors import Call, Reply
 from watchword.endpoints.tokens import token_answer
 from watchword.flows import Tools
@@ -17,7 +17,7 @@ class Credentials(msgspec.Struct):
     """What the client sends."""
 
     username: Text
-    password: Text
+    password: Password
 
 
 async def login(tools: Tools, call: Call) -> Reply:

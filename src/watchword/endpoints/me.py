@@ -1,7 +1,10 @@
 """GET /me: who the bearer is, from the token alone."""
 
+from typing import Annotated
+
 import msgspec
 
+from watchword.endpoints.answers import Scopes, Time
 from watchword.endpoints.doors import Call, Reply
 from watchword.endpoints.exchange import JSON
 from watchword.flows import Tools
@@ -10,13 +13,13 @@ from watchword.flows import Tools
 class Me(msgspec.Struct):
     """The claims that concern the bearer."""
 
-    sub: str
+    sub: Annotated[str, msgspec.Meta(description="the user's id, never given to another")]
     username: str
-    scope: str
-    sid: str
-    iat: int
-    exp: int
-    auth_time: int
+    scope: Scopes
+    sid: Annotated[str, msgspec.Meta(description="the session")]
+    iat: Time
+    exp: Time
+    auth_time: Time
 
 
 async def me(_: Tools, call: Call) -> Reply:

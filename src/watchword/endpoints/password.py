@@ -5,7 +5,7 @@ from quart import Response
 
 from watchword.endpoints.answers import done
 from watchword.endpoints.bearer import bearer
-from watchword.endpoints.bodies import Text, read_body
+from watchword.endpoints.bodies import Password, read_body
 from watchword.flows import Tools
 from watchword.flows.password import change_password as change
 
@@ -13,8 +13,8 @@ from watchword.flows.password import change_password as change
 class Passwords(msgspec.Struct):
     """What the client sends."""
 
-    current_password: Text
-    new_password: Text
+    current_password: Password
+    new_password: Password
 
 
 async def change_password(tools: Tools) -> Response:

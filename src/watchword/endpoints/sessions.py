@@ -1,9 +1,11 @@
 """GET /sessions and DELETE /sessions/{id}: where the bearer is logged in, and an end to it."""
 
+from typing import Annotated
+
 import msgspec
 from quart import Response
 
-from watchword.endpoints.answers import answer, done
+from watchword.endpoints.answers import Time, answer, done
 from watchword.endpoints.bearer import bearer
 from watchword.flows import Tools
 from watchword.flows.sessions import end_own, list_own
@@ -13,12 +15,12 @@ class SessionAnswer(msgspec.Struct):
     """One login. Its id is the ``sid`` of its access tokens and is no secret; nothing of a token is told."""
 
     id: str
-    auth_time: int
-    refreshed_at: int
-    ends_at: int
-    network: str
-    user_agent: str
-    current: bool
+    auth_time: Time
+    refreshed_at: Time
+    ends_at: Time
+    network: Annotated[str, msgspec.Meta(description="where the login came from")]
+    user_agent: Annotated[str, msgspec.Meta(description="what the client called itself")]
+    current: Annotated[bool, msgspec.Meta(description="whether it is the one that asks")]
 
 
 class SessionsAnswer(msgspec.Struct):

@@ -1,9 +1,10 @@
 """The token answer, which a login and a refresh have in common (DESIGN §1)."""
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from watchword.endpoints.answers import Seconds
 from watchword.endpoints.doors import Reply
 from watchword.endpoints.exchange import JSON
 from watchword.flows.issue import Issued
@@ -14,11 +15,11 @@ _HEADERS: Final = (JSON, (b"pragma", b"no-cache"))  # RFC 6749 §5.1 asks for it
 class TokenAnswer(msgspec.Struct):
     """What the client gets (RFC 6749 §5.1, but that the tutorial's clients look for ``token``)."""
 
-    token: str
-    token_type: str
-    expires_in: int
-    refresh_token: str
-    refresh_expires_in: int
+    token: Annotated[str, msgspec.Meta(description="the access token, a JWT (RFC 9068)")]
+    token_type: Literal["Bearer"]
+    expires_in: Seconds
+    refresh_token: Annotated[str, msgspec.Meta(description="good for one refresh")]
+    refresh_expires_in: Seconds
 
 
 def token_answer(issued: Issued) -> Reply:
