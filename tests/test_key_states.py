@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchword.errors import RotationRefused, UnknownKey
+from watchword.errors import RotationRefused, UnknownSigningKey
 from watchword.key_states import (
     HEAD_START,
     OUTLIVES,
@@ -106,7 +106,7 @@ def test_the_key_that_signs_is_not_retired() -> None:
     """The refusal says what to do first; a key that nobody has is told too."""
     with pytest.raises(RotationRefused, match="rotate --now"):
         retired(SECOND, kid="one", algorithm="ES256", now=NOW)
-    with pytest.raises(UnknownKey):
+    with pytest.raises(UnknownSigningKey):
         retired(SECOND, kid="three", algorithm="ES256", now=NOW)
 
 

@@ -22,7 +22,7 @@
     ├── ClientExists            another client has the name
     ├── UnknownClient           no client has the name
     ├── UnknownSession          there is no such session, or it is somebody else's
-    ├── UnknownKey              there is no such signing key
+    ├── UnknownSigningKey       there is no such signing key
     ├── RotationRefused         the signing keys must not be changed like this; says why
     ├── UnreadableHash          a stored password hash that no back end can check
     ├── TryLater                nothing is wrong with the request
@@ -154,7 +154,7 @@ class UnknownSession(WatchwordError):
     """There is no such session, or it belongs to somebody else."""
 
 
-class UnknownKey(WatchwordError):
+class UnknownSigningKey(WatchwordError):
     """There is no signing key with this id."""
 
 

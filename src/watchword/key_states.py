@@ -15,7 +15,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from watchword.errors import RotationRefused, UnknownKey
+from watchword.errors import RotationRefused, UnknownSigningKey
 from watchword.model import SealedKey
 from watchword.tokens import CLOCK_SKEW, MAX_LIFETIME
 
@@ -132,12 +132,12 @@ def retired(keys: Sequence[SealedKey], *, kid: str, algorithm: str, now: int) ->
     """The keys without one that is to be refused from now on.
 
     Raises:
-        UnknownKey: there is no such key.
+        UnknownSigningKey: there is no such key.
         RotationRefused: it signs.
     """
     found = states(keys, algorithm=algorithm, now=now)
     if kid not in found:
-        raise UnknownKey(kid)
+        raise UnknownSigningKey(kid)
     if found[kid] is KeyState.SIGNING:
         raise RotationRefused(f"the key {kid} signs; let another sign first, with `watchword keys rotate --now`")
     left = [key for key in keys if key.kid != kid]

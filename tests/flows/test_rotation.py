@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.builders import FakeClock
-from watchword.errors import RotationRefused, UnknownKey
+from watchword.errors import RotationRefused, UnknownSigningKey
 from watchword.flows import rotation
 from watchword.flows.keyring import load
 from watchword.flows.rotation import keep_rotating, list_keys, retire, rotate, rotate_if_due
@@ -123,7 +123,7 @@ async def test_a_key_is_retired(store: Store, clock: FakeClock) -> None:
     clock.advance(HEAD_START)
     await retire(store, kid=first.kid, algorithm="ES256", now=clock.now)
     assert await listed(store, clock.now) == [(second, SIGNING)]
-    with pytest.raises(UnknownKey):
+    with pytest.raises(UnknownSigningKey):
         await retire(store, kid=first.kid, algorithm="ES256", now=clock.now)
 
 

@@ -9,7 +9,7 @@ import click
 from watchword import app
 from watchword.cli.database import with_store
 from watchword.clock import system_clock
-from watchword.errors import SettingRefused, UnknownKey
+from watchword.errors import SettingRefused, UnknownSigningKey
 from watchword.flows import rotation
 from watchword.keys import KeyRefused
 from watchword.model import SealedKey
@@ -78,7 +78,7 @@ def retire(kid: str) -> None:
 
     try:
         with_store(settings, story)
-    except UnknownKey:
+    except UnknownSigningKey:
         raise click.ClickException(f"there is no key {kid}") from None
     click.echo(f"The key {kid} is retired.")
 

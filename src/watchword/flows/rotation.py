@@ -66,7 +66,7 @@ async def retire(store: Store, *, kid: str, algorithm: str, now: int) -> None:
     """Let every token that a key has signed be refused from now on.
 
     Raises:
-        UnknownKey: there is no such key.
+        UnknownSigningKey: there is no such key.
         RotationRefused: it is the one that signs.
         Unavailable: the database is away, slow or locked.
     """
