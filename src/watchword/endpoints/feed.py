@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from quart import Response, request
 
-from watchword.endpoints.answers import answer
+from watchword.endpoints.answers import Time, answer
 from watchword.endpoints.bearer import service_token
 from watchword.errors import InvalidRequest
 from watchword.flows import Tools
@@ -21,8 +21,8 @@ class Ended(msgspec.Struct):
 
     seq: int
     sid: str
-    revoked_at: int
-    expires_at: int
+    revoked_at: Time
+    expires_at: Time
 
 
 class Feed(msgspec.Struct):
@@ -30,7 +30,7 @@ class Feed(msgspec.Struct):
 
     seq: int
     more: bool
-    now: int
+    now: Time
     keys: str
     revocations: list[Ended]
 

@@ -1,10 +1,12 @@
 """POST /oauth/introspect: a token in, what it says out (RFC 7662)."""
 
+from typing import Annotated
+
 import msgspec
 from msgspec import UNSET, UnsetType
 from quart import Response
 
-from watchword.endpoints.answers import answer
+from watchword.endpoints.answers import Scopes, Time, answer
 from watchword.endpoints.oauth import read_token_form
 from watchword.flows import Tools
 from watchword.flows.introspect import Refreshable
@@ -15,7 +17,7 @@ from watchword.model import FIRST_PARTY_CLIENT, AccessToken
 class Inactive(msgspec.Struct):
     """A token that is good for nothing here; why is not told (RFC 7662 §2.2)."""
 
-    active: bool = False
+    active: Annotated[bool, msgspec.Meta(extra_json_schema={"const": False})]
 
 
 class Active(msgspec.Struct, kw_only=True):
@@ -25,19 +27,19 @@ class Active(msgspec.Struct, kw_only=True):
     ``/refresh``, and must not be taken for a bearer token by those who look no further than ``active``.
     """
 
-    active: bool = True
-    scope: str | UnsetType = UNSET
+    active: Annotated[bool, msgspec.Meta(extra_json_schema={"const": True})]
+    scope: Scopes | UnsetType = UNSET
     client_id: str
     username: str
     token_type: str | UnsetType = UNSET
-    exp: int
-    iat: int
+    exp: Time
+    iat: Time
     sub: str
     aud: str | UnsetType = UNSET
     iss: str
     jti: str | UnsetType = UNSET
     sid: str
-    auth_time: int
+    auth_time: Time
 
 
 async def introspect(tools: Tools) -> Response:
@@ -49,11 +51,12 @@ async def introspect(tools: Tools) -> Response:
         case Refreshable() as found:
             return answer(_of_refresh_token(found, issuer=tools.profile.issuer))
         case None:
-            return answer(Inactive())
+            return answer(Inactive(active=False))
 
 
 def _of_access_token(claims: AccessToken, *, issuer: str, audience: str | None) -> Active:
     return Active(
+        active=True,
         scope=claims.scope,
         client_id=claims.client_id,
         username=claims.username,
@@ -72,6 +75,7 @@ def _of_access_token(claims: AccessToken, *, issuer: str, audience: str | None) 
 def _of_refresh_token(found: Refreshable, *, issuer: str) -> Active:
     session = found.session
     return Active(
+        active=True,
         client_id=FIRST_PARTY_CLIENT,
         username=found.user.username,
         exp=session.ends_at,

@@ -12,7 +12,7 @@ from watchword.errors import InvalidClient, InvalidRequest
 from watchword.flows.admission import Credentials
 
 
-class TokenForm(msgspec.Struct):
+class TokenForm(msgspec.Struct, omit_defaults=True):
     """What the client sends (RFC 7662 §2.1, RFC 7009 §2.1).
 
     The hint is not looked at: an access token and a refresh token cannot be taken for each other.

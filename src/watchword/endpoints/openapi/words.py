@@ -34,7 +34,9 @@ def fields_of(described: Schema, schema: Schema, *, of_an_answer: bool = False, 
 def kind_of(described: Schema, schema: Schema, *, required: bool, of_an_answer: bool = False) -> str:
     """A value's kind and bounds, and whether it must be there."""
     schema = resolved(described, schema)
-    if "enum" in schema:
+    if "const" in schema:
+        kind = str(schema["const"]).lower()
+    elif "enum" in schema:
         kind = " or ".join(f"“{value}”" for value in schema["enum"])
     elif schema.get("type") == "array":
         kind = "list of several kinds, of which this is the first" if "anyOf" in schema["items"] else "list"
