@@ -63,6 +63,7 @@ BUDGETS: Final = (
     Budget(
         "CPU of `GET /forward-auth`", "≤", 1.15, "{:.2f} × a raw ASGI application", "cost", "forward-auth ÷ raw ASGI"
     ),
+    Budget("CPU of a guarded request elsewhere", "≤", 1.10, "{:.2f} × the same route bare", "cost", "guarded ÷ bare"),
     Budget("refreshes per core, on SQLite", "≥", 1000, "{:,.0f} /s", "refreshes on SQLite", "refresh /s/core"),
     Budget("refreshes per core, on PostgreSQL", "≥", 1000, "{:,.0f} /s", "refreshes on PostgreSQL", "refresh /s/core"),
     Budget("mixed: `/me`, p99", "≤", 10, "{:.1f} ms", OURS, "mixed p99 ms"),

@@ -41,7 +41,7 @@ class Program:
         title: for people.
         deployed: the command as people type it.
         arguments: the same as it is started here, with ``{port}`` where the port goes.
-        environ: the variables that it reads.
+        environ: the variables that it reads, with ``{port}`` as well.
         login: the request that logs in the user of this number.
         token: the member of the answer that holds the token.
         me: the guarded path that tells who the bearer is.
@@ -61,7 +61,7 @@ class Program:
         port = free_port()
         return running(
             [argument.format(port=port) for argument in self.arguments],
-            environ=_environ(self.environ),
+            environ=_environ({name: value.replace("{port}", str(port)) for name, value in self.environ.items()}),
             folder=APPS,
             port=port,
             log=work / f"{self.name}.log",
@@ -100,14 +100,21 @@ def set_up(program: Program, users: Path) -> float:
     return time.perf_counter() - started
 
 
-def one_hypercorn(name: str, application: str, instance: Path) -> Program:
+def service_token(instance: Path) -> str:
+    """The secret of a new client that may follow which sessions of one of ours have ended."""
+    command = (*_PYTHON, "watchword", "clients", "add", "benchmark", "--scope", "revocations:read")
+    environ = _environ(_settings(instance, {}))
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def one_hypercorn(name: str, application: str, instance: Path, **settings: str) -> Program:
     """An application in one plain Hypercorn process with our hypercorn.toml, so that two differ in themselves alone."""
     return Program(
         name=name,
         title=name,
         deployed=f"hypercorn -c hypercorn.toml {application}",
         arguments=(*_PYTHON, "hypercorn", "-c", str(ROOT / "hypercorn.toml"), application, "--bind", _BIND),
-        environ=_settings(instance, {}),
+        environ=_settings(instance, settings),
         login=login_as_json,
     )
 
