@@ -1,7 +1,9 @@
 """A real browser, driven through ChromeDriver's own protocol (W3C WebDriver, and Chromium's logs)."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -89,19 +91,19 @@ def browsing(folder: Path) -> Iterator[Browser]:
     options = {"binary": shutil.which("chromium"), "args": arguments}
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
     with (folder / "chromedriver.log").open("wb") as log:
-        process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=log, stderr=log)
+        process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=log, stderr=log, start_new_session=True)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/", timeout=SECONDS, trust_env=False) as driver:
             _wait_until_ready(driver, process)
             began = driver.post("session", json={"capabilities": {"alwaysMatch": wanted}}).json()["value"]
-            session = f"session/{began['sessionId']}"
-            driver.base_url = f"http://127.0.0.1:{port}/{session}/"
+            session = f"http://127.0.0.1:{port}/session/{began['sessionId']}"
+            driver.base_url = f"{session}/"
             try:
                 yield Browser(driver)
             finally:
-                driver.delete("")
+                driver.delete(session).raise_for_status()  # which ends the browser; its driver alone would leave it
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # the browser too, if it is still there
         process.wait(SECONDS)
 
 
