@@ -34,7 +34,7 @@ def admit(requirement: Requirement) -> AccessToken | None:
     token = _token_for(checkpoint, requirement)
     if token is None:
         return None
-    if not requirement.scopes <= token.scopes:
+    if requirement.scopes and not requirement.scopes <= token.scopes:
         raise InsufficientScope(" ".join(sorted(requirement.scopes)))
     if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
         raise FreshLoginRequired(requirement.fresh)
