@@ -163,7 +163,7 @@ class RotationRefused(WatchwordError):
 
 
 class UnreadableHash(WatchwordError):
-    """A stored password hash that is no Argon2 string, or one beyond what we compute."""
+    """A stored password hash of no form that we read, or one beyond what we compute."""
 
 
 class TryLater(WatchwordError):

@@ -1,10 +1,14 @@
 """Importing users: each line is judged by itself, on either database, and no report holds a password or a hash."""
 
+import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import bcrypt
 import pytest
+from werkzeug.security import generate_password_hash
 
 from tests.builders import PASSWORD, add_user, log_in
 from watchword.errors import InvalidCredentials, Unavailable
@@ -79,6 +83,30 @@ async def test_who_comes_with_a_password_or_its_hash_can_log_in(tools: Tools) ->
     assert not any(PASSWORD in str(user.password_hash) for user in await everybody(tools))
 
 
+async def test_hashes_of_other_systems_open_their_accounts_once_and_are_replaced(tools: Tools) -> None:
+    """Row 18: Flask's, Django's and bcrypt's go in as they are; the first good login, and no bad one, stores ours."""
+    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), b"salt", 9)
+    theirs = {
+        "flask": generate_password_hash(PASSWORD, "scrypt:256:8:1"),
+        "old-flask": generate_password_hash(PASSWORD, "pbkdf2:sha256:9"),
+        "django": f"pbkdf2_sha256$9$salt${b64encode(salted).decode()}",
+        "rails": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode(),
+    }
+    outcomes = await load(tools, [{"username": name, "password_hash": stored} for name, stored in theirs.items()])
+    assert {outcome.status for outcome in outcomes} == {"added"}
+    for name in theirs:
+        with pytest.raises(InvalidCredentials):
+            await log_in(tools, username=name, password=f"{PASSWORD}?")
+    assert {user.username: user.password_hash for user in await everybody(tools)} == theirs
+    for name in theirs:
+        assert (await log_in(tools, username=name)).token
+    ours = [str(user.password_hash) for user in await everybody(tools)]
+    assert all(stored.startswith("$argon2id$v=19$m=8,t=1,p=1$") for stored in ours)
+    for name in theirs:
+        assert (await log_in(tools, username=name)).token
+    assert [user.password_hash for user in await everybody(tools)] == ours
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -98,9 +126,10 @@ async def test_who_comes_with_a_password_or_its_hash_can_log_in(tools: Tools) ->
         pytest.param({"username": "a", "password": "hunter2"}, "at least 15 characters", id="a weak password"),
         pytest.param({"username": "a", "password": "hunter2 \0 hunter2 hunter2"}, "", id="a NUL in a password"),
         pytest.param({"username": "a", "password": ["hunter2"]}, "`$.password`", id="a list for a password"),
-        pytest.param({"username": "a", "password_hash": "hunter2"}, "not an Argon2 hash", id="no hash"),
+        pytest.param({"username": "a", "password_hash": "hunter2"}, "no form that is read here", id="no hash"),
+        pytest.param({"username": "a", "password_hash": f"md5${SALT}${DIGEST}"}, "no form", id="too old a kind"),
         pytest.param(
-            {"username": "a", "password_hash": f"$2b$12${SALT}{DIGEST}"}, "not an Argon2 hash", id="a bcrypt hash"
+            {"username": "a", "password_hash": f"scrypt:1048576:8:1${SALT}${'0f' * 64}"}, "beyond", id="scrypt too dear"
         ),
         pytest.param(
             {"username": "a", "password_hash": HASH.replace("m=19456", "m=4294967295")}, "beyond", id="a hash too dear"

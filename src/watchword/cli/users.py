@@ -127,8 +127,9 @@ def set_password(name: str, password_stdin: bool) -> None:
 def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
     """Take users from a FILE of JSON lines (or - for standard input).
 
-    Each line: {"username", "password_hash" or "password", "scope"?, "disabled"?}. A line that cannot be taken is
-    reported on standard error and the others go in; the exit status is then 1.
+    Each line: {"username", "password_hash" or "password", "scope"?, "disabled"?}. A hash may be Argon2's, Flask's,
+    Django's or bcrypt's. A line that cannot be taken is reported on standard error and the others go in; the exit
+    status is then 1.
     """
     settings = Settings.read()
     totals: Counter[str] = Counter(added=0, exists=0, refused=0)

@@ -3,6 +3,8 @@
     {"username": "alice", "password_hash": "$argon2id$…", "scope": "reports:read", "disabled": false}
     {"username": "bob", "password": "correct horse battery staple"}
 
+A hash may be of another system (``passwords.legacy``); the first login of its owner replaces it.
+
 A line that cannot be taken is reported and the others go in, so that after mending the file the same import can be
 run again: the names that are there already are left as they are.
 """
@@ -19,7 +21,7 @@ from watchword import strictjson, usernames
 from watchword.errors import WatchwordError
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
-from watchword.passwords import EncodedHash, Hasher, check_new_password
+from watchword.passwords import Hasher, check_new_password, read_stored
 from watchword.store import Store, users
 from watchword.store.connection import Connection
 
@@ -122,7 +124,7 @@ def _candidate(number: int, line: bytes, *, min_length: int, now: int, seen: set
     if (fields.password is None) == (fields.password_hash is None):
         raise ValueError("needs one of password_hash and password")
     if fields.password_hash is not None:
-        EncodedHash.parse(fields.password_hash)
+        read_stored(fields.password_hash)
     if fields.password is not None:
         check_new_password(fields.password, min_length=min_length)
     user = User(

@@ -2,21 +2,24 @@
 
 ``verify`` costs one hash at the current parameters, whatever is stored: a user who does not exist, one without
 a password and one whose hash nobody can read take as long as anybody else (ASVS 6.3.8), and a hash with older,
-cheaper parameters is topped up.
+cheaper parameters, or of another system, is topped up. One that costs more takes longer, until its owner logs in.
 """
 
 import hmac
 import secrets
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from watchword.errors import InvalidCredentials, UnreadableHash
 from watchword.passwords import backends
-from watchword.passwords.backends import BackEnd
+from watchword.passwords.backends import BackEnd, Timing
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, EncodedHash, Parameters
+from watchword.passwords.legacy import LegacyHash
 from watchword.passwords.pool import HashPool, Observer, Place, nobody_looks
-from watchword.passwords.text import check_new_password, password_bytes
+from watchword.passwords.text import check_new_password, password_bytes, spellings
 
 __all__ = [
     "EncodedHash",
@@ -25,11 +28,21 @@ __all__ = [
     "Verified",
     "check_new_password",
     "password_bytes",
+    "read_stored",
 ]
 
 _LEAST_TOP_UP_KIB: Final = 8
 _FIRST_GUESS: Final = 1.0
 """Seconds that a hash is thought to take until the back ends have been timed: rather few are let in than too many."""
+
+
+def read_stored(text: str) -> EncodedHash | LegacyHash:
+    """Read a stored hash, ours or another system's.
+
+    Raises:
+        UnreadableHash: of no form that we read, or beyond what we are ready to compute.
+    """
+    return EncodedHash.parse(text) if text.startswith("$argon2") else LegacyHash.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +77,16 @@ class Hasher:
         self._timings = self.pool.prepare(lambda: backends.time_backends(parameters))
 
     @cached_property
-    def backend(self) -> BackEnd:
-        """What computes the hashes: the fastest back end. The first to ask waits until they have been timed."""
+    def fastest(self) -> Timing:
+        """The fastest back end, and its time for a hash. The first to ask waits until they have been timed."""
         fastest, *_ = self._timings()
         self.pool.expect(fastest.seconds)
-        return fastest.backend
+        return fastest
+
+    @cached_property
+    def backend(self) -> BackEnd:
+        """What computes the hashes."""
+        return self.fastest.backend
 
     async def hash(self, password: str) -> str:
         """The PHC string to store for a new password.
@@ -85,7 +103,8 @@ class Hasher:
 
         Args:
             password: what somebody claims.
-            stored: the user's PHC string, or None where there is no user, no password, or no leave to log in.
+            stored: the user's hash, ours or another system's, or None where there is no user, no password, or no
+                leave to log in.
             place: taken from the pool before the user was looked for, so that whoever is sent away costs no look-up.
 
         Raises:
@@ -93,8 +112,8 @@ class Hasher:
             InvalidCredentials: not the password.
             UnreadableHash: the stored string is unreadable; the work was done all the same.
         """
-        data = password_bytes(password)
-        return await place.run(lambda: self._verify(data, stored))
+        data, *others = spellings(password)
+        return await place.run(lambda: self._verify(data, others, stored))
 
     def close(self) -> None:
         """End the pool's threads."""
@@ -104,24 +123,45 @@ class Hasher:
         salt = secrets.token_bytes(SALT_BYTES)
         return str(EncodedHash(self.parameters, salt, self._derive(data, salt, self.parameters, DIGEST_BYTES)))
 
-    def _verify(self, data: bytes, stored: str | None) -> Verified:
+    def _verify(self, data: bytes, other_spellings: Sequence[bytes], stored: str | None) -> Verified:
         if stored is None:
             self._hash(data)
             raise InvalidCredentials("nothing to compare with")
         try:
-            encoded = EncodedHash.parse(stored)
-            digest = self._derive(data, encoded.salt, encoded.parameters, len(encoded.digest))
+            known = read_stored(stored)
+            if isinstance(known, LegacyHash):
+                self._prove_legacy([data, *other_spellings], known)
+            else:
+                self._prove(data, known)
         except UnreadableHash:
             self._hash(data)
             raise
-        self._top_up(data, encoded.parameters)
-        if not hmac.compare_digest(digest, encoded.digest):
-            raise InvalidCredentials("wrong password")
-        return Verified(new_hash=None if encoded.parameters == self.parameters else self._hash(data))
+        is_current = isinstance(known, EncodedHash) and known.parameters == self.parameters
+        return Verified(new_hash=None if is_current else self._hash(data))
 
-    def _top_up(self, data: bytes, spent: Parameters) -> None:
-        """Spend what an old, cheaper hash left over, or its speed would tell that the user exists."""
-        left = (self.parameters.work - spent.work) // self.parameters.passes
+    def _prove(self, data: bytes, known: EncodedHash) -> None:
+        digest = self._derive(data, known.salt, known.parameters, len(known.digest))
+        self._top_up(data, known.parameters.work)
+        if not hmac.compare_digest(digest, known.digest):
+            raise InvalidCredentials("wrong password")
+
+    def _prove_legacy(self, spelled: Sequence[bytes], known: LegacyHash) -> None:
+        seconds_per_hash = self.fastest.seconds
+        started = time.thread_time()  # how long others keep the core is no work of ours
+        is_right = known.fits(spelled)
+        hashes = (time.thread_time() - started) / seconds_per_hash
+        self._top_up(spelled[0], round(self.parameters.work * hashes))
+        if not is_right:
+            raise InvalidCredentials("wrong password")
+
+    def _top_up(self, data: bytes, spent: int) -> None:
+        """Spend what an older, cheaper hash left over, or its speed would tell that the user exists.
+
+        Args:
+            data: the password.
+            spent: the work of the hash.
+        """
+        left = (self.parameters.work - spent) // self.parameters.passes
         if left >= _LEAST_TOP_UP_KIB:
             filler = Parameters(memory_kib=left, passes=self.parameters.passes)
             self._derive(data, bytes(SALT_BYTES), filler, DIGEST_BYTES)

@@ -36,6 +36,17 @@ def password_bytes(password: str) -> bytes:
     return data
 
 
+def spellings(password: str) -> list[bytes]:
+    """The bytes that another system may have hashed: in NFC, as here, and as typed where that differs.
+
+    Raises:
+        InvalidRequest: no password (``password_bytes``).
+    """
+    composed = password_bytes(password)
+    typed = password.encode("utf-8")
+    return [composed] if typed == composed else [composed, typed]
+
+
 def check_new_password(password: str, *, min_length: int) -> None:
     """Hold a password that is about to be set against the rules; a login never asks.
 
