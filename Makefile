@@ -19,10 +19,10 @@ postgresql := $(if $(shell command -v postgres || ls /usr/lib/postgresql/*/bin/p
 unexport PYTHONPATH
 
 .NOTPARALLEL:
-.PHONY: help setup run test lint bench format lock clean
+.PHONY: help setup run test lint bench format blocklist lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMPS)/watchword $(native) ## make .venv/bin/watchword (PYTHON=python3.12; NATIVE=0: do not compile Argon2)
 
@@ -45,6 +45,9 @@ bench: setup $(STAMPS)/develop $(postgresql) ## measure beside Flask, fastapi-us
 format: $(STAMPS)/develop ## put the code in shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+blocklist: $(STAMPS)/develop ## make the list of common passwords anew that comes with the package
+	$(BIN)/python scripts/build_blocklist.py
 
 clean: ## remove all that make made; the instance folder stays
 	rm -rf .venv dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,6 +10,7 @@ from watchword.flows.issue import Issued
 from watchword.flows.login import log_in as log_in_flow
 from watchword.identifiers import new_id, new_salt
 from watchword.model import Client, Session, User
+from watchword.passwords import PasswordRules
 from watchword.settings import Settings
 from watchword.store import users
 
@@ -113,7 +114,7 @@ async def add_user(tools: Tools, username: str = "alice", *, password: str = PAS
         username=username,
         password=password,
         scopes=scope.split(),
-        min_length=8,
+        rules=PasswordRules(min_length=8),
         now=tools.clock(),
     )
 

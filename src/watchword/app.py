@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from quart import Quart
 
@@ -25,7 +26,7 @@ from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRefused
 from watchword.metrics import Metrics
 from watchword.model import Clock
-from watchword.passwords import Hasher, Parameters
+from watchword.passwords import Hasher, Parameters, PasswordRules
 from watchword.passwords.pool import Observer, nobody_looks
 from watchword.refresh_tokens import RefreshKeys
 from watchword.settings import Settings
@@ -95,7 +96,7 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
             session=settings.session_lifetime,
             grace=settings.refresh_grace,
         ),
-        password_min_length=settings.password_min_length,
+        password_rules=build_password_rules(settings),
         clock=clock,
         metrics=metrics,
     )
@@ -129,6 +130,11 @@ def build_hasher(settings: Settings, *, observe: Observer = nobody_looks) -> Has
         max_wait=settings.hash_max_wait,
         observe=observe,
     )
+
+
+def build_password_rules(settings: Settings) -> PasswordRules:
+    """Make the rules for new passwords, which know by what name the service is reached."""
+    return PasswordRules(settings.password_min_length, service_names=(urlsplit(settings.issuer).hostname or "",))
 
 
 async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:

@@ -35,6 +35,8 @@
 How a reason looks to a client is decided in one place, ``watchword.problems``.
 """
 
+from collections.abc import Mapping
+
 
 class WatchwordError(Exception):
     """The root: catch it to catch every refusal of ours."""
@@ -125,13 +127,18 @@ class InvalidUsername(WatchwordError):
 class WeakPassword(WatchwordError):
     """A new password breaks a rule.
 
+    Args:
+        broken: a sentence for each broken rule, by the rule's stable word.
+
     Attributes:
-        reasons: one sentence for each broken rule.
+        reasons: the sentences.
+        reason_codes: the words, in the same order.
     """
 
-    def __init__(self, *reasons: str) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = reasons
+    def __init__(self, broken: Mapping[str, str]) -> None:
+        super().__init__("; ".join(broken.values()))
+        self.reasons = tuple(broken.values())
+        self.reason_codes = tuple(broken)
 
 
 class UserExists(WatchwordError):

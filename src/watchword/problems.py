@@ -135,4 +135,6 @@ def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
 
 
 def _details_of(refusal: errors.WatchwordError) -> dict[str, object]:
-    return {"reasons": list(refusal.reasons)} if isinstance(refusal, errors.WeakPassword) else {}
+    if isinstance(refusal, errors.WeakPassword):
+        return {"reasons": list(refusal.reasons), "reason_codes": list(refusal.reason_codes)}
+    return {}

@@ -11,7 +11,7 @@ from watchword import strictjson, usernames
 from watchword.bench.http import Request
 from watchword.bench.target import Target, find, token_of
 from watchword.bench.users import User, make_users, read_users
-from watchword.passwords.text import check_new_password
+from watchword.passwords import PasswordRules
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_made_users_can_be_imported_and_log_in() -> None:
     ]
     for user in users:
         assert usernames.canonical(user.username) == user.username
-        check_new_password(user.password, min_length=15)
+        PasswordRules(min_length=15).check(user.password, username=user.username)
     again = read_users(line.encode() for line in make_users(1))
     assert again[0].username not in {user.username for user in users}
 

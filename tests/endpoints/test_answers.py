@@ -33,7 +33,8 @@ async def test_good_answers(tools: Tools, client: Client, log_in: LogIn) -> None
     await opened(await client.get("/me", headers={"Authorization": f"Bearer {await log_in()}"}))
     await opened(await client.get("/healthz"))
     await opened(await client.get("/readyz"))
-    await opened(await client.get("/.well-known/jwks.json"), cache_control="public, max-age=600")
+    keys = await client.get("/.well-known/jwks.json")
+    await opened(keys, cache_control="public, max-age=600", etag=f'"{tools.ring.fingerprint}"')
 
 
 async def test_refusals(client: Client) -> None:

@@ -12,6 +12,7 @@ from watchword.flows import Tools
 from watchword.flows.admin import disable_user, set_password
 from watchword.flows.issue import Issued
 from watchword.flows.refresh import refresh
+from watchword.passwords import PasswordRules
 from watchword.settings import Settings
 
 
@@ -133,7 +134,12 @@ async def test_a_user_who_was_locked_out_has_no_good_refresh_token(
     alices, bobs = await log_in(tools), await log_in(tools, "bob")
     await disable_user(tools.store, username="alice", now=clock.now)
     await set_password(
-        tools.store, tools.hasher, username="bob", password="another battery staple", min_length=8, now=clock.now
+        tools.store,
+        tools.hasher,
+        username="bob",
+        password="another battery staple",
+        rules=PasswordRules(min_length=8),
+        now=clock.now,
     )
     told = await introspected(tools, client, alices.refresh_token, bobs.refresh_token)
     assert told == [{"active": False}] * 2

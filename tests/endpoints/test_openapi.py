@@ -17,6 +17,7 @@ from watchword.endpoints.openapi import document
 from watchword.endpoints.openapi.operations import CHAPTERS, OPERATIONS
 from watchword.flows import Tools
 from watchword.guard import Guard
+from watchword.passwords import PasswordRules
 from watchword.tokens import Profile
 
 TABLE = (*DOORS, *ROUTES)
@@ -135,7 +136,7 @@ async def test_it_speaks_of_the_settings(tools: Tools) -> None:
     profile = Profile(issuer="https://example.com/auth/", audience=None)
     app = Quart("elsewhere")
     Guard(app, keys=tools.ring)
-    endpoints.mount(app, replace(tools, profile=profile, password_min_length=8))
+    endpoints.mount(app, replace(tools, profile=profile, password_rules=PasswordRules(min_length=8)))
     members = await opened(await app.test_client().get("/openapi.json"))
     assert members["servers"] == [{"url": "https://example.com/auth"}]
     assert members["components"]["schemas"]["Passwords"]["properties"]["new_password"]["minLength"] == 8

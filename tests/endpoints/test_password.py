@@ -63,10 +63,32 @@ async def test_a_weak_password_is_told_why(tools: Tools, client: Client) -> None
     response = await change(client, given, current="not the password", new="too short")
     assert response.status_code == 422
     members = await opened(response)
-    assert list(members) == ["error", "code", "reasons", "request_id"]
+    assert list(members) == ["error", "code", "reasons", "reason_codes", "request_id"]
     assert members["code"] == "weak_password"
     assert members["reasons"] == ["The password must have at least 15 characters, this one has 9"]
+    assert members["reason_codes"] == ["too_short"]
     assert "too short" not in str(members)
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ("password12345678", ["too_common"]),
+        ("my watchword 1870", ["contains_service_name"]),
+        ("Alice in Wonder", ["contains_username"]),
+        ("alicealicealice1", ["contains_username", "too_common"]),
+    ],
+)
+async def test_a_guessable_password_is_told_why(tools: Tools, client: Client, new: str, words: list[str]) -> None:
+    """Row 14: one status and code for all of them, and a stable word beside each sentence; nothing is repeated."""
+    await add_user(tools)
+    response = await change(client, await log_in(client), new=new)
+    assert response.status_code == 422
+    members = await opened(response)
+    assert (members["code"], members["reason_codes"]) == ("weak_password", words)
+    assert len(members["reasons"]) == len(words)
+    assert new not in str(members)
+    assert "token" in await log_in(client)
 
 
 @pytest.mark.parametrize("value", ["", None, 1, ["x"], "a\x00b", "x" * 1025])

@@ -29,7 +29,9 @@ Line = bytes | Mapping[str, object]
 async def load(tools: Tools, lines: Sequence[Line], *, dry_run: bool = False) -> list[Outcome]:
     """Import lines, given as bytes or as what they say."""
     data = [line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines]
-    importing = import_users(tools.store, tools.hasher, data, min_length=15, now=tools.clock(), dry_run=dry_run)
+    importing = import_users(
+        tools.store, tools.hasher, data, rules=tools.password_rules, now=tools.clock(), dry_run=dry_run
+    )
     return [outcome async for outcome in importing]
 
 
@@ -235,7 +237,9 @@ async def test_what_was_reported_before_the_database_went_is_stored(
     told: list[int] = []
 
     async def tell() -> None:
-        importing = import_users(tools.store, tools.hasher, lines, min_length=15, now=tools.clock(), dry_run=False)
+        importing = import_users(
+            tools.store, tools.hasher, lines, rules=tools.password_rules, now=tools.clock(), dry_run=False
+        )
         async for outcome in importing:
             told.append(outcome.line)
 
@@ -253,7 +257,9 @@ async def test_a_larger_file_goes_in_whole(tools: Tools, tmp_path: Path) -> None
             json.dumps({"username": f"user{number:05}", "password_hash": HASH}) + "\n" for number in range(2100)
         )
     with path.open("rb") as lines:
-        importing = import_users(tools.store, tools.hasher, lines, min_length=15, now=tools.clock(), dry_run=False)
+        importing = import_users(
+            tools.store, tools.hasher, lines, rules=tools.password_rules, now=tools.clock(), dry_run=False
+        )
         outcomes = [outcome async for outcome in importing]
     assert {outcome.status for outcome in outcomes} == {"added"}
     assert [outcome.line for outcome in outcomes] == list(range(1, 2101))

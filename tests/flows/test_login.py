@@ -90,7 +90,12 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
                 await admin.delete_user(tools.store, username="alice", now=1)
             else:
                 await admin.set_password(
-                    tools.store, self, username="alice", password="another long password", min_length=8, now=1
+                    tools.store,
+                    self,
+                    username="alice",
+                    password="another long password",
+                    rules=tools.password_rules,
+                    now=1,
                 )
             return verified
 

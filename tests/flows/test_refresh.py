@@ -194,7 +194,12 @@ async def test_a_user_who_changed_refreshes_no_more(tools: Tools, change: str) -
         await admin.delete_user(tools.store, username="alice", now=tools.clock())
     elif change == "set password":
         await admin.set_password(
-            tools.store, tools.hasher, username="alice", password="another password", min_length=8, now=tools.clock()
+            tools.store,
+            tools.hasher,
+            username="alice",
+            password="another long password",
+            rules=tools.password_rules,
+            now=tools.clock(),
         )
     else:
         await log_out(tools, token=claims_of(tools, issued.token), scope=Scope.LOCAL)

@@ -128,7 +128,7 @@ async def _first_user(settings: Settings) -> str | None:
                 username=FIRST_USER,
                 password=password,
                 scopes=["admin"],
-                min_length=settings.password_min_length,
+                rules=tools.password_rules,
                 now=tools.clock(),
             )
         except UserExists:  # another init was first, and it is the one that tells the password

@@ -48,7 +48,7 @@ def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
             username=name,
             password=password,
             scopes=scopes,
-            min_length=settings.password_min_length,
+            rules=app.build_password_rules(settings),
             now=system_clock(),
         )
 
@@ -113,7 +113,7 @@ def set_password(name: str, password_stdin: bool) -> None:
             app.build_hasher(settings),
             username=name,
             password=password,
-            min_length=settings.password_min_length,
+            rules=app.build_password_rules(settings),
             now=system_clock(),
         ),
     )
@@ -140,7 +140,7 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
                 store,
                 app.build_hasher(settings),
                 lines,
-                min_length=settings.password_min_length,
+                rules=app.build_password_rules(settings),
                 now=system_clock(),
                 dry_run=dry_run,
             ):

@@ -32,4 +32,4 @@ def _page(tools: Tools) -> tuple[str, bytes]:
 def _document(tools: Tools) -> bytes:
     from watchword.endpoints.openapi import document
 
-    return document(issuer=tools.profile.issuer, password_min_length=tools.password_min_length)
+    return document(issuer=tools.profile.issuer, password_min_length=tools.password_rules.min_length)

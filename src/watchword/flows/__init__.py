@@ -10,7 +10,7 @@ from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRing
 from watchword.metrics import Metrics
 from watchword.model import Clock
-from watchword.passwords import Hasher
+from watchword.passwords import Hasher, PasswordRules
 from watchword.refresh_tokens import RefreshKeys
 from watchword.store import Store
 from watchword.tokens import Profile
@@ -46,7 +46,7 @@ class Tools:
         denials: the sessions that ended before their time.
         profile: whom tokens are from and for.
         lifetimes: for how long things last.
-        password_min_length: code points of a new password.
+        password_rules: what a new password must be.
         clock: tells the time.
         metrics: counts and times.
     """
@@ -59,6 +59,6 @@ class Tools:
     denials: Denials
     profile: Profile
     lifetimes: Lifetimes
-    password_min_length: int
+    password_rules: PasswordRules
     clock: Clock
     metrics: Metrics

@@ -12,7 +12,7 @@ from typing import Final
 from watchword import usernames
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
-from watchword.passwords import Hasher, check_new_password
+from watchword.passwords import Hasher, PasswordRules
 from watchword.store import Store, sessions, users
 from watchword.store.connection import Connection
 
@@ -20,7 +20,7 @@ _PAGE: Final = 1000
 
 
 async def add_user(
-    store: Store, hasher: Hasher, *, username: str, password: str, scopes: Iterable[str], min_length: int, now: int
+    store: Store, hasher: Hasher, *, username: str, password: str, scopes: Iterable[str], rules: PasswordRules, now: int
 ) -> User:
     """Make an account.
 
@@ -32,7 +32,7 @@ async def add_user(
     """
     canonical_name = usernames.canonical(username)
     scope = scope_from(scopes)
-    check_new_password(password, min_length=min_length)
+    rules.check(password, username=username)
     user = User(
         id=new_id(),
         username=username,
@@ -65,7 +65,7 @@ async def list_users(store: Store) -> AsyncIterator[User]:
 
 
 async def set_password(
-    store: Store, hasher: Hasher, *, username: str, password: str, min_length: int, now: int
+    store: Store, hasher: Hasher, *, username: str, password: str, rules: PasswordRules, now: int
 ) -> None:
     """Give a user a new password; all sessions end.
 
@@ -75,7 +75,7 @@ async def set_password(
         UnknownUser: nobody has the name.
     """
     canonical_name = usernames.canonical(username)
-    check_new_password(password, min_length=min_length)
+    rules.check(password, username=username)
     password_hash = await hasher.hash(password)
 
     async def replace(connection: Connection) -> None:

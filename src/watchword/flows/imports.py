@@ -21,7 +21,7 @@ from watchword import strictjson, usernames
 from watchword.errors import WatchwordError
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
-from watchword.passwords import Hasher, check_new_password, read_stored
+from watchword.passwords import Hasher, PasswordRules, read_stored
 from watchword.store import Store, users
 from watchword.store.connection import Connection
 
@@ -70,7 +70,7 @@ class _DryRun(Exception):
 
 
 async def import_users(
-    store: Store, hasher: Hasher, lines: Iterable[bytes], *, min_length: int, now: int, dry_run: bool
+    store: Store, hasher: Hasher, lines: Iterable[bytes], *, rules: PasswordRules, now: int, dry_run: bool
 ) -> AsyncIterator[Outcome]:
     """Take users from JSON lines; blank lines count and are passed over.
 
@@ -78,7 +78,7 @@ async def import_users(
         store: where they go.
         hasher: for lines that hold a plain password.
         lines: the file's lines.
-        min_length: of plain passwords; a password hash speaks for itself.
+        rules: for plain passwords; a password hash speaks for itself.
         now: the time at which the accounts are made.
         dry_run: judge every line and keep nothing.
 
@@ -91,7 +91,7 @@ async def import_users(
     seen: set[str] = set()
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     while batch := list(islice(numbered, BATCH)):
-        judged = [_judge(number, line, min_length=min_length, now=now, seen=seen) for number, line in batch]
+        judged = [_judge(number, line, rules=rules, now=now, seen=seen) for number, line in batch]
         candidates = [verdict for verdict in judged if isinstance(verdict, _Candidate)]
         if not dry_run:
             candidates = await _hash_passwords(hasher, candidates)
@@ -103,14 +103,14 @@ async def import_users(
                 yield Outcome(verdict.line, "added" if verdict.user.canonical_name in added else "exists")
 
 
-def _judge(number: int, line: bytes, *, min_length: int, now: int, seen: set[str]) -> _Candidate | Outcome:
+def _judge(number: int, line: bytes, *, rules: PasswordRules, now: int, seen: set[str]) -> _Candidate | Outcome:
     try:
-        return _candidate(number, line, min_length=min_length, now=now, seen=seen)
+        return _candidate(number, line, rules=rules, now=now, seen=seen)
     except (WatchwordError, ValueError) as fault:
         return Outcome(number, "refused", str(fault))
 
 
-def _candidate(number: int, line: bytes, *, min_length: int, now: int, seen: set[str]) -> _Candidate:
+def _candidate(number: int, line: bytes, *, rules: PasswordRules, now: int, seen: set[str]) -> _Candidate:
     try:
         fields = msgspec.convert(strictjson.loads(line.strip()), _Line)
     except msgspec.ValidationError as fault:
@@ -126,7 +126,7 @@ def _candidate(number: int, line: bytes, *, min_length: int, now: int, seen: set
     if fields.password_hash is not None:
         read_stored(fields.password_hash)
     if fields.password is not None:
-        check_new_password(fields.password, min_length=min_length)
+        rules.check(fields.password, username=fields.username)
     user = User(
         id=new_id(),
         username=fields.username,

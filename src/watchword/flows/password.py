@@ -9,7 +9,6 @@ from watchword.errors import InvalidCredentials
 from watchword.flows import Tools
 from watchword.flows.proof import counted, prove
 from watchword.model import AccessToken, Revocation
-from watchword.passwords import check_new_password
 from watchword.store import sessions, users
 from watchword.store.connection import Connection
 
@@ -24,7 +23,7 @@ async def change_password(tools: Tools, *, token: AccessToken, current_password:
         Overloaded: too many are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
-    check_new_password(new_password, min_length=tools.password_min_length)
+    tools.password_rules.check(new_password, username=token.username)
     with counted(tools.metrics):
         user, _ = await prove(
             tools,

@@ -19,14 +19,15 @@ from watchword.passwords.backends import BackEnd, Timing
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, EncodedHash, Parameters
 from watchword.passwords.legacy import LegacyHash
 from watchword.passwords.pool import HashPool, Observer, Place, nobody_looks
-from watchword.passwords.text import check_new_password, password_bytes, spellings
+from watchword.passwords.rules import PasswordRules
+from watchword.passwords.text import password_bytes, spellings
 
 __all__ = [
     "EncodedHash",
     "Hasher",
     "Parameters",
+    "PasswordRules",
     "Verified",
-    "check_new_password",
     "password_bytes",
     "read_stored",
 ]

@@ -7,7 +7,7 @@ no trimming, no NFKC, so that every other difference counts.
 import unicodedata
 from typing import Final
 
-from watchword.errors import InvalidRequest, WeakPassword
+from watchword.errors import InvalidRequest
 
 MAX_CODE_POINTS: Final = 1024
 MAX_BYTES: Final = 4096
@@ -45,19 +45,3 @@ def spellings(password: str) -> list[bytes]:
     composed = password_bytes(password)
     typed = password.encode("utf-8")
     return [composed] if typed == composed else [composed, typed]
-
-
-def check_new_password(password: str, *, min_length: int) -> None:
-    """Hold a password that is about to be set against the rules; a login never asks.
-
-    Args:
-        password: the new password.
-        min_length: in code points after NFC.
-
-    Raises:
-        InvalidRequest: no password at all, as in ``password_bytes``.
-        WeakPassword: a rule is broken.
-    """
-    length = len(password_bytes(password).decode("utf-8"))
-    if length < min_length:
-        raise WeakPassword(f"The password must have at least {min_length} characters, this one has {length}")

@@ -151,7 +151,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         answers=(Answer(status=204, said="Changed."),),
         refusals=(
             errors.InvalidCredentials(),
-            errors.WeakPassword("The password must have at least 15 characters, this one has 12"),
+            errors.WeakPassword({"too_short": "The password must have at least 15 characters, this one has 12"}),
             _OVERLOADED,
         ),
     ),

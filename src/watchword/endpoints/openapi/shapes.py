@@ -29,6 +29,7 @@ class WeakPassword(Error, kw_only=True):
     """A new password that breaks a rule."""
 
     reasons: Annotated[list[str], msgspec.Meta(min_length=1, description="a sentence for each broken rule")]
+    reason_codes: Annotated[list[str], msgspec.Meta(min_length=1, description="a stable word for each, in their order")]
 
 
 class EllipticKey(msgspec.Struct, tag_field="kty", tag="EC"):
