@@ -67,7 +67,7 @@ ALL = pytest.mark.parametrize("store", SYSTEMS.values(), ids=SYSTEMS)
 SHORTENING = {"django bcrypt", "bcrypt 2a", "bcrypt 2b", "bcrypt 2y"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def hasher() -> AsyncIterator[Hasher]:
     """A hasher that costs next to nothing."""
     hasher = Hasher(TINY, threads=1, max_wait=60.0)
