@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
@@ -303,3 +304,91 @@ async def test_closing_drops_what_waits_and_lets_end_what_runs() -> None:
     assert await first == "done"
     await closing
     assert not waiting.started.is_set()
+
+
+async def test_who_comes_from_elsewhere_waits_for_one_and_not_for_all() -> None:
+    """Row 91: with the queue full of one network's jobs others are let in, and go between them, one of each in turn."""
+    async with pool_of(threads=1, max_wait=20.0, expected=1.0) as pool:
+        blocker, ran = Blocker(), list[str]()
+        running = await submitted(pool, blocker)
+        await started(blocker)
+
+        async def come(network: str) -> None:
+            with pool.place(f"{network} {len(ran)}", network) as place:
+                await place.run(lambda: ran.append(network))
+
+        tasks, refused = [], 0
+        for _ in range(200):  # ten times what can be worked off in time
+            try:
+                pool.place("flood", "flood").__exit__()
+            except Overloaded:
+                refused += 1
+            else:
+                tasks.append(asyncio.create_task(come("flood")))
+                await asyncio.sleep(0)
+        assert len(tasks) + refused == 200
+        assert refused > 150
+        for _ in range(3):
+            tasks += [asyncio.create_task(come(network)) for network in ("one", "two")]
+            await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            pool.place("flood", "flood")
+        blocker.released.set()
+        await asyncio.gather(running, *tasks)
+        others_behind = [place for place, network in enumerate(ran) if network != "flood"]
+        assert others_behind == [4, 5, 7, 8, 10, 11]  # three of the flood had their turn before the others came
+        assert pool.depth == 0
+
+
+async def test_who_leaves_while_waiting_for_a_turn_is_passed_over() -> None:
+    """A caller who is cancelled in the line frees the place, and the turn goes to the next."""
+    async with pool_of(threads=1) as pool:
+        blocker, ran = Blocker(), list[int]()
+
+        def job(number: int) -> str:
+            ran.append(number)
+            return ""
+
+        tasks = [await submitted(pool, blocker)]
+        await started(blocker)
+        tasks += [await submitted(pool, partial(job, number)) for number in range(8)]
+        tasks[5].cancel()
+        blocker.released.set()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(outcomes[5], asyncio.CancelledError)
+        assert ran == [0, 1, 2, 3, 5, 6, 7]
+        assert (pool.depth, pool.expected_wait) == (0, 0)
+
+
+async def test_a_turn_may_be_given_back_and_taken_again() -> None:
+    """Who is not ready lets others go first and keeps the place."""
+    async with pool_of(threads=1) as pool:
+        places = [pool.place(str(number)) for number in range(6)]
+        await asyncio.gather(*(place.turn() for place in places[:4]))
+        waiting = asyncio.create_task(places[4].turn())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        places[0].return_turn()
+        await waiting
+        assert (places[0].has_turn, places[4].has_turn, pool.depth) == (False, True, 6)
+        again = asyncio.create_task(places[0].turn())
+        await asyncio.sleep(0)
+        places[1].__exit__()
+        await again
+        assert pool.depth == 5
+
+
+async def test_closing_drops_who_waits_for_a_turn() -> None:
+    """On close nobody is left waiting in a line."""
+    pool = HashPool(threads=1, max_wait=100.0, expected=1.0)
+    blocker = Blocker()
+    tasks = [await submitted(pool, blocker) for _ in range(7)]
+    await started(blocker)
+    closing = asyncio.create_task(asyncio.to_thread(pool.close))
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[-1]
+    blocker.released.set()
+    await closing
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[0] == "done"
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[1:])

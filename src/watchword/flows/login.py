@@ -30,7 +30,9 @@ async def log_in(tools: Tools, *, username: str, password: str, network: str, us
         Unavailable: the database is away, slow or locked.
     """
     with counted(tools.metrics):
-        user, verified = await prove(tools, claimant=username, find=_finding(username), password=password)
+        user, verified = await prove(
+            tools, claimant=username, network=network, find=_finding(username), password=password
+        )
         now = tools.clock()
         session = _begun(tools, user, now=now, network=network, user_agent=user_agent)
 

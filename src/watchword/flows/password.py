@@ -28,6 +28,7 @@ async def change_password(tools: Tools, *, token: AccessToken, current_password:
         user, _ = await prove(
             tools,
             claimant=token.username,
+            network="",
             find=partial(users.find_by_id, user_id=token.sub),
             password=current_password,
         )

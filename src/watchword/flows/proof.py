@@ -32,13 +32,14 @@ def counted(metrics: Metrics) -> Iterator[None]:
 
 
 async def prove(
-    tools: Tools, *, claimant: str, find: Story[User | None] | None, password: str
+    tools: Tools, *, claimant: str, network: str, find: Story[User | None] | None, password: str
 ) -> tuple[User, Verified]:
     """Check a password against a user's.
 
     Args:
         tools: the instruments.
         claimant: by what the hash pool knows a caller again whom it sent away.
+        network: where the caller is, with whom the caller shares the turns in the pool.
         find: looks the user up; None where it is known already that there is none.
         password: what is claimed.
 
@@ -51,7 +52,7 @@ async def prove(
         Overloaded: too many are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
-    with tools.hasher.pool.place(claimant) as place:
+    with tools.hasher.pool.place(claimant, network) as place:
         user = None if find is None else await tools.store.read(find)
         try:
             verified = await tools.hasher.verify(password, _hash_to_check(user), place=place)

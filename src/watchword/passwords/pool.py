@@ -9,6 +9,10 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
    inside, who ask again the moment they are answered, would take every place that falls free, and some outside would
    never get one.
 3. ``retry_after`` is the time to work off all who wait and all who were told to come back.
+4. Networks take turns, and each is judged by the wait that this leaves it: one that floods fills a queue of its own,
+   and who comes from elsewhere waits for one of its jobs and not for all.
+5. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
+   thread waits for the database. What is done for a job between its turn and its run is therefore bounded too.
 """
 
 import asyncio
@@ -17,8 +21,9 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 from typing import Final, Self, TypeVar
 
@@ -36,6 +41,8 @@ _WEIGHT_OF_NEWEST: Final = 0.1
 """In the running mean of the times that jobs take."""
 _NEWCOMERS: Final = 0.7
 """The part of the longest wait that newcomers may fill while somebody is expected back."""
+_TURNS_PER_THREAD: Final = 4
+"""One runs, one is ready, and two get ready: the database may take as long as three hashes before a thread idles."""
 _LONGEST_RETRY: Final = 30
 _MOST_EXPECTED: Final = 10_000
 
@@ -55,11 +62,15 @@ class HashPool:
     """
 
     def __init__(self, *, threads: int, max_wait: float, expected: float, observe: Observer = nobody_looks) -> None:
+        self.max_wait = max_wait
         self._threads = threads
-        self._max_wait = max_wait
         self._mean = expected
         self._observe = observe
         self._depth = 0
+        self._depths: dict[str, int] = {}
+        self._turns_left = _TURNS_PER_THREAD * threads
+        self._lines: OrderedDict[str, deque[Place]] = OrderedDict()
+        self._is_closed = False
         self._expected_back: OrderedDict[int, float] = OrderedDict()
         self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
 
@@ -70,8 +81,8 @@ class HashPool:
 
     @property
     def expected_wait(self) -> float:
-        """Seconds until a job that is admitted now would start."""
-        return max(0, self._depth - self._threads + 1) * self._mean / self._threads
+        """Seconds until everything that is admitted now has begun, and one more would."""
+        return self._wait_behind(self._depth)
 
     def prepare(self, job: Callable[[], T]) -> Callable[[], T]:
         """Begin a job before the pool serves anybody; call what is returned to wait for its outcome, once."""
@@ -81,24 +92,26 @@ class HashPool:
         """Take a better guess of the time that one job takes."""
         self._mean = seconds
 
-    def place(self, claimant: str) -> "Place":
+    def place(self, claimant: str, network: str = "") -> "Place":
         """Take a place in the queue, to be used or left.
 
         Args:
             claimant: by what a caller who was sent away is known again.
+            network: with whom the caller shares the turns.
 
         Raises:
             Overloaded: the turn would not come in time.
         """
-        known = hash(claimant)
+        known = hash((claimant, network))
         now = time.monotonic()
         self._forget_those_who_stay_away(now)
         was_sent_away = self._expected_back.pop(known, None) is not None
         share = 1.0 if was_sent_away or not self._expected_back else _NEWCOMERS
-        if self.expected_wait > share * self._max_wait:
+        if self._wait_of(network) > share * self.max_wait:
             raise Overloaded("the hash pool is full", retry_after=self._send_away(known, now))
         self._depth += 1
-        return Place(self)
+        self._depths[network] = self._depths.get(network, 0) + 1
+        return Place(self, network)
 
     async def run(self, job: Callable[[], T]) -> T:
         """Take a place for a job and await its result.
@@ -110,8 +123,19 @@ class HashPool:
             return await place.run(job)
 
     def close(self) -> None:
-        """Drop what waits, let what runs end."""
+        """Drop what waits, let what runs end; from any thread."""
+        self._is_closed = True
+        for place in [place for line in self._lines.values() for place in line]:
+            place.drop()
         self._workers.close()
+
+    def _wait_of(self, network: str) -> float:
+        """Seconds until a job of this network would start: before it comes as much of each other as of its own."""
+        own = self._depths.get(network, 0)
+        return self._wait_behind(sum(min(depth, own + 1) for depth in self._depths.values()))
+
+    def _wait_behind(self, jobs: int) -> float:
+        return max(0, jobs - self._threads + 1) * self._mean / self._threads
 
     def _send_away(self, known: int, now: float) -> int:
         ahead = self._depth + len(self._expected_back)
@@ -124,41 +148,127 @@ class HashPool:
         while self._expected_back and next(iter(self._expected_back.values())) < now:
             self._expected_back.popitem(last=False)
 
-    def submit(self, job: Callable[[], T]) -> "asyncio.Future[T]":
-        """Queue a job in a place that was taken; the place is left when the job ends or is dropped."""
-        return self._workers.run(job, ended=self._ended)
+    async def take_turn(self, place: "Place") -> None:
+        """Wait until it is this place's turn."""
+        if self._turns_left > 0 and not self._lines:
+            self._grant(place)
+            return
+        self._lines.setdefault(place.network, deque()).append(place)
+        await place.wait()
 
-    def leave(self) -> None:
+    def return_turn(self, place: "Place") -> None:
+        """End a place's turn, if it has one; the next network's longest waiting place gets one."""
+        if place.has_turn:
+            place.has_turn = False
+            self._turns_left += 1
+        while self._lines and self._turns_left > 0 and not self._is_closed:
+            network, line = self._lines.popitem(last=False)
+            waiting = line.popleft()
+            if line:
+                self._lines[network] = line  # behind all others
+            if waiting.is_waiting:
+                self._grant(waiting)
+
+    def submit(self, place: "Place", job: Callable[[], T]) -> "asyncio.Future[T]":
+        """Queue a job in a place that has its turn; the place is left when the job ends or is dropped."""
+        return self._workers.run(job, ended=partial(self._ended, place))
+
+    def leave(self, place: "Place") -> None:
         """Give a place back."""
         self._depth -= 1
+        left = self._depths[place.network] - 1
+        if left:
+            self._depths[place.network] = left
+        else:
+            del self._depths[place.network]
+        self.return_turn(place)
 
-    def _ended(self, times: Times | None) -> None:
-        self.leave()
+    def _grant(self, place: "Place") -> None:
+        self._turns_left -= 1
+        place.has_turn = True
+        place.wake()
+
+    def _ended(self, place: "Place", times: Times | None) -> None:
+        self.leave(place)
         if times is not None:
             self._mean += (times.took - self._mean) * _WEIGHT_OF_NEWEST
-            self._observe(times.waited, times.took)
+            self._observe(place.waited + times.waited, times.took)
 
 
 class Place:
-    """A place in the queue; a context manager that leaves it unless a job has taken it over."""
+    """A place in the queue; a context manager that leaves it unless a job has taken it over.
 
-    def __init__(self, pool: HashPool) -> None:
+    Attributes:
+        network: with whom it shares the turns.
+        has_turn: whether its job may run.
+        has_begun: whether its job has begun to run.
+        waited: seconds that it waited for its turn.
+    """
+
+    __slots__ = ("_is_mine", "_pool", "_waiting", "has_begun", "has_turn", "network", "waited")
+
+    def __init__(self, pool: HashPool, network: str) -> None:
         self._pool = pool
         self._is_mine = True
+        self._waiting: asyncio.Future[None] | None = None
+        self.network = network
+        self.has_turn = False
+        self.has_begun = False
+        self.waited = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._is_mine:
-            self._pool.leave()
+            self._pool.leave(self)
+
+    async def turn(self) -> None:
+        """Wait for the turn, if this place has none yet."""
+        if not self.has_turn:
+            await self._pool.take_turn(self)
+
+    def return_turn(self) -> None:
+        """Let others go first: what the job needs is not there yet. The place stays."""
+        self._pool.return_turn(self)
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Give the place to a job and await its result; a place serves one job."""
+        """Give the place to a job when its turn comes and await its result; a place serves one job."""
         if not self._is_mine:
             raise RuntimeError("this place has had its job")
+        await self.turn()
         self._is_mine = False
-        return await self._pool.submit(job)
+
+        def begun() -> T:
+            self.has_begun = True
+            return job()
+
+        return await self._pool.submit(self, begun)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody still waits for its turn."""
+        return self._waiting is not None and not self._waiting.done()
+
+    async def wait(self) -> None:
+        """Wait to be woken."""
+        began = time.perf_counter()
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self.waited += time.perf_counter() - began
+
+    def wake(self) -> None:
+        """End its wait, if it waits."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def drop(self) -> None:
+        """Cancel its wait, from any thread."""
+        if self._waiting is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
+                self._waiting.get_loop().call_soon_threadsafe(self._waiting.cancel)
 
 
 def _yield_to_the_loop() -> None:
