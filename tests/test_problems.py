@@ -27,6 +27,12 @@ BARE = 'Bearer realm="watchword"'
         ),
         (errors.InvalidClient("x"), 401, "invalid_client", {"WWW-Authenticate": 'Basic realm="watchword"'}),
         (errors.UnauthorizedClient("x"), 403, "unauthorized_client", {}),
+        (
+            errors.TooManyAttempts("x", retry_after=30),
+            429,
+            "too_many_attempts",
+            {"Retry-After": "30", "Connection": "close"},
+        ),
         (errors.Overloaded("x", retry_after=4), 503, "overloaded", {"Retry-After": "4"}),
         (errors.Overloaded("x", retry_after=5), 503, "overloaded", {"Retry-After": "5", "Connection": "close"}),
         (errors.Unavailable("x", retry_after=0), 503, "unavailable", {"Retry-After": "1"}),
@@ -43,7 +49,14 @@ def test_each_refusal_has_its_answer(
 
 
 @pytest.mark.parametrize(
-    "reason", [errors.InvalidCredentials, errors.InvalidToken, errors.Overloaded, errors.Unavailable]
+    "reason",
+    [
+        errors.InvalidCredentials,
+        errors.InvalidToken,
+        errors.TooManyAttempts,
+        errors.Overloaded,
+        errors.Unavailable,
+    ],
 )
 def test_the_reason_behind_a_refusal_stays_inside(reason: type[errors.WatchwordError]) -> None:
     """Rows 3 and 95: which check failed is never told, so two refusals of a kind are equal in every byte."""

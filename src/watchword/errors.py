@@ -26,6 +26,7 @@
     ├── RotationRefused         the signing keys must not be changed like this; says why
     ├── UnreadableHash          a stored password hash that no back end can check
     ├── TryLater                nothing is wrong with the request
+    │   ├── TooManyAttempts         too many guesses at this account, or from this network, have failed
     │   ├── Overloaded              more work is queued than can be done in time
     │   └── Unavailable             the database is away, slow or locked, or its news are too old
     └── StartRefused            the service must not start like this
@@ -183,6 +184,13 @@ class TryLater(WatchwordError):
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = max(1, retry_after)
+
+
+class TooManyAttempts(TryLater):
+    """Passwords were guessed too often; whether this one is right was not looked at.
+
+    The message says at what, for our own counting; outside they are one.
+    """
 
 
 class Overloaded(TryLater):

@@ -1,4 +1,4 @@
-"""Random values: the identifiers of users, sessions, tokens and clients, salts, and secrets of clients."""
+"""Random values: identifiers, salts, secrets of clients, and where versions begin."""
 
 import secrets
 
@@ -16,3 +16,8 @@ def new_salt() -> bytes:
 def new_secret() -> str:
     """256 random bits as 43 characters of base64url: beyond any guessing."""
     return secrets.token_urlsafe(32)
+
+
+def new_version() -> int:
+    """A positive number of 48 random bits, to count up from."""
+    return 1 + secrets.randbits(48)

@@ -62,6 +62,7 @@ _TABLE: tuple[tuple[type[errors.WatchwordError], int, str, str | None], ...] = (
     (errors.UnauthorizedClient, 403, "unauthorized_client", "The client may not do this"),
     (errors.UnknownSession, 404, "not_found", "There is nothing here"),
     (errors.WeakPassword, 422, "weak_password", "The new password breaks a rule"),
+    (errors.TooManyAttempts, 429, "too_many_attempts", "Too many attempts, please try again later"),
     (errors.Overloaded, 503, "overloaded", "Too many logins at once, please try again"),
     (errors.Unavailable, 503, "unavailable", "The service is not available right now, please try again"),
 )

@@ -1,4 +1,4 @@
-"""Remove what is over: sessions, the revocations that no token could need any more, and dead signing keys.
+"""Remove what is over: sessions, revocations, dead signing keys, and what the throttle has forgotten.
 
 A few rows at a time, each batch a transaction of its own, so that no login waits for more than one of them.
 """
@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from watchword.errors import Unavailable
 from watchword.model import Clock
-from watchword.store import Store, revocations, sessions, signing_keys
+from watchword.store import Store, revocations, sessions, signing_keys, tallies
 
 INTERVAL: Final = 60.0
 """Seconds between two rounds."""
@@ -30,7 +30,7 @@ async def tidy_up(store: Store, *, now: int) -> None:
     Raises:
         Unavailable: the database is away, slow or locked.
     """
-    for purge in (sessions.purge, revocations.purge, signing_keys.purge):
+    for purge in (sessions.purge, revocations.purge, signing_keys.purge, tallies.purge):
         removed = BATCH
         while removed == BATCH:
             removed = await store.write_one(partial(purge, before=now - KEPT, limit=BATCH))

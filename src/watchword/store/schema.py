@@ -63,6 +63,21 @@ audit_events = Table(
     Column("session_id", Text, nullable=False),
 )
 
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),  # a digest: people type passwords where names belong
+    Column("failures", Integer, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("young", Integer, nullable=False),
+    Column("old", Integer, nullable=False),
+    Column("over_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index("tallies_by_end", "over_at"),
+)
+
 signing_keys = Table(
     "signing_keys",
     metadata,
