@@ -31,6 +31,7 @@ from watchword.passwords.pool import Observer, nobody_looks
 from watchword.refresh_tokens import RefreshKeys
 from watchword.settings import Settings
 from watchword.store import Store, migrations, store_at
+from watchword.throttle import Throttle
 from watchword.tokens import Profile
 
 
@@ -85,6 +86,7 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     return Tools(
         store=store,
         hasher=build_hasher(settings, observe=metrics.hash_computed),
+        throttle=Throttle(settings.secret_key),
         keys=keys,
         ring=keys.ring,
         refresh_keys=RefreshKeys(settings.secret_key, settings.secret_key_fallbacks),
@@ -150,6 +152,7 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         with _naming_the_database():
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
+        starting.push_async_callback(tools.throttle.errands_done)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
         with _naming_the_database():
             await revocations.catch_up(tools.denials, store=tools.store, clock=tools.clock)

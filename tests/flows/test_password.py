@@ -33,12 +33,12 @@ async def test_every_attempt_counts_as_a_login_does(tools: Tools) -> None:
     token = await bearer(tools)
     before = counted(tools, "success")
     with pytest.raises(WeakPassword):
-        await change_password(tools, token=token, current_password="wrong", new_password="short")
+        await change_password(tools, token=token, current_password="wrong", new_password="short", network="127.0.0.1")
     assert counted(tools, "refused", "weak_password") == 0
     with pytest.raises(InvalidCredentials):
-        await change_password(tools, token=token, current_password="wrong", new_password=ANOTHER)
+        await change_password(tools, token=token, current_password="wrong", new_password=ANOTHER, network="127.0.0.1")
     assert counted(tools, "failure", "wrong_password") == 1
-    await change_password(tools, token=token, current_password=PASSWORD, new_password=ANOTHER)
+    await change_password(tools, token=token, current_password=PASSWORD, new_password=ANOTHER, network="127.0.0.1")
     assert counted(tools, "success") == before + 1
 
 
@@ -47,8 +47,12 @@ async def test_of_two_changes_at_once_one_counts(tools: Tools) -> None:
     await add_user(tools)
     first, second = await bearer(tools), await bearer(tools)
     outcomes = await asyncio.gather(
-        change_password(tools, token=first, current_password=PASSWORD, new_password=f"{ANOTHER} 1"),
-        change_password(tools, token=second, current_password=PASSWORD, new_password=f"{ANOTHER} 2"),
+        change_password(
+            tools, token=first, current_password=PASSWORD, new_password=f"{ANOTHER} 1", network="127.0.0.1"
+        ),
+        change_password(
+            tools, token=second, current_password=PASSWORD, new_password=f"{ANOTHER} 2", network="127.0.0.1"
+        ),
         return_exceptions=True,
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvalidCredentials", "NoneType"]

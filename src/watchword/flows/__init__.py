@@ -13,6 +13,7 @@ from watchword.model import Clock
 from watchword.passwords import Hasher, PasswordRules
 from watchword.refresh_tokens import RefreshKeys
 from watchword.store import Store
+from watchword.throttle import Throttle
 from watchword.tokens import Profile
 
 
@@ -40,6 +41,7 @@ class Tools:
     Attributes:
         store: the database.
         hasher: computes password hashes, off the event loop.
+        throttle: tells under which keys guesses are counted, and who waits for whom.
         keys: the stored keys, opened.
         ring: those that sign and verify now.
         refresh_keys: make and check refresh tokens.
@@ -53,6 +55,7 @@ class Tools:
 
     store: Store
     hasher: Hasher
+    throttle: Throttle
     keys: KeyHolder
     ring: KeyRing
     refresh_keys: RefreshKeys

@@ -1,12 +1,10 @@
 """Log in: a user name and a password go in, tokens come out, or one refusal for every reason."""
 
-from functools import partial
-
 from watchword import usernames
 from watchword.errors import InvalidCredentials, InvalidUsername
 from watchword.flows import Tools
 from watchword.flows.issue import Issued, issue
-from watchword.flows.proof import counted, prove
+from watchword.flows.proof import counted, proven
 from watchword.identifiers import new_id, new_salt
 from watchword.model import Session, User
 from watchword.store import Story, sessions, users
@@ -25,28 +23,25 @@ async def log_in(tools: Tools, *, username: str, password: str, network: str, us
 
     Raises:
         InvalidRequest: the password is empty or longer than any password may be.
+        TooManyAttempts: too many attempts at the account, or from the network, have failed.
         InvalidCredentials: they do not open an account, whatever the reason.
         Overloaded: too many logins are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
     with counted(tools.metrics):
-        user, verified = await prove(
-            tools, claimant=username, network=network, find=_finding(username), password=password
-        )
-        now = tools.clock()
-        session = _begun(tools, user, now=now, network=network, user_agent=user_agent)
+        proving = proven(tools, username=username, network=network, find=_finding(username), password=password)
+        async with proving as proof:
+            now = tools.clock()
+            session = _begun(tools, proof.user, now=now, network=network, user_agent=user_agent)
 
-        async def renew_and_open(connection: Connection) -> Session | None:
-            await users.rehash(connection, user, new_hash=verified.new_hash or "")
-            return await sessions.open_for(connection, user, session=session)
+            async def renew_and_open(connection: Connection) -> Session | None:
+                if proof.new_hash is not None:
+                    await users.rehash(connection, proof.user, new_hash=proof.new_hash)
+                return await sessions.open_for(connection, proof.user, session=session)
 
-        if verified.new_hash is None:
-            opened = await tools.store.write_one(partial(sessions.open_for, user=user, session=session))
-        else:
-            opened = await tools.store.write(renew_and_open)
-        if opened is None:
-            raise InvalidCredentials("changed meanwhile")  # disabled, deleted, or given another password
-        return issue(tools, user=user, session=session, now=now)
+            if await proof.conclude(renew_and_open) is None:
+                raise InvalidCredentials("changed meanwhile")  # disabled, deleted, or given another password
+            return issue(tools, user=proof.user, session=session, now=now)
 
 
 def _finding(username: str) -> Story[User | None] | None:

@@ -1,20 +1,30 @@
-"""Prove a password: the same work, whatever is wrong, and a count of how it ended.
+"""Prove a password: the same work, whatever is wrong, under the throttle, and a count of how it ended.
 
 Whether the user is unknown, disabled, or without a readable password changes neither the answer nor the work:
-each attempt looks the user up and computes one hash.
+each attempt that the throttle lets in looks the user up and computes one hash. Here alone are passwords proven, so that
+every way to try one is charged to the same account.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NoReturn, TypeVar
 
-from watchword.errors import InvalidCredentials, UnreadableHash, WatchwordError
+from watchword.errors import InvalidCredentials, TooManyAttempts, UnreadableHash, WatchwordError
 from watchword.flows import Tools
+from watchword.flows.attempts import Attempt, abandon, charge
 from watchword.metrics import Metrics
 from watchword.model import User
-from watchword.passwords import Verified
+from watchword.passwords import Verified, password_bytes
+from watchword.passwords.pool import Place
 from watchword.problems import problem_of
 from watchword.store import Story
+from watchword.store.connection import Connection
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -25,45 +35,110 @@ def counted(metrics: Metrics) -> Iterator[None]:
     try:
         yield
     except WatchwordError as refusal:
-        outcome = "failure" if isinstance(refusal, InvalidCredentials) else "refused"
-        metrics.login_ended(outcome, _reason_of(refusal))
+        metrics.login_ended(_outcome_of(refusal), _reason_of(refusal))
         raise
     metrics.login_ended("success")
 
 
-async def prove(
-    tools: Tools, *, claimant: str, network: str, find: Story[User | None] | None, password: str
-) -> tuple[User, Verified]:
-    """Check a password against a user's.
+@dataclass(slots=True)
+class Proof:
+    """A password that was proven, and what is still to be done about it.
+
+    Attributes:
+        user: whose it is, as of before the hash was computed.
+        new_hash: what to store instead, where the hash is to be renewed; else None.
+    """
+
+    user: User
+    new_hash: str | None
+    _tools: Tools = field(repr=False)
+    _attempt: Attempt = field(repr=False)
+    _is_concluded: bool = False
+
+    async def conclude(self, story: Story[T | None]) -> T | None:
+        """Do what the password was proven for, and settle the attempt, in one transaction.
+
+        Args:
+            story: what to do; it returns None if the password is good for nothing any more.
+
+        Returns:
+            What the story returned.
+        """
+        now = self._tools.clock()
+
+        async def do_and_settle(connection: Connection) -> T | None:
+            result = await story(connection)
+            settled = self._attempt.give_back if result is None else self._attempt.succeed
+            await settled(connection, now=now)
+            return result
+
+        self._is_concluded = True  # also if we are cancelled: the transaction goes on
+        try:
+            result = await self._tools.store.write(do_and_settle)
+        except Exception:
+            self._is_concluded = False
+            raise
+        self._tools.throttle.settled(self._attempt.keys.account)
+        return result
+
+    def drop(self) -> None:
+        """Take the charge back if nothing came of it."""
+        if not self._is_concluded:
+            abandon(self._tools, self._attempt)
+
+
+@asynccontextmanager
+async def proven(
+    tools: Tools, *, username: str, network: str, find: Story[User | None] | None, password: str
+) -> AsyncIterator[Proof]:
+    """Check a password against a user's; inside it is proven, and to be concluded.
 
     Args:
         tools: the instruments.
-        claimant: by what the hash pool knows a caller again whom it sent away.
-        network: where the caller is, with whom the caller shares the turns in the pool.
+        username: to whose account it is charged, whether or not there is one.
+        network: where the caller is, as ``networks.network_of`` writes it.
         find: looks the user up; None where it is known already that there is none.
         password: what is claimed.
 
-    Returns:
-        The user as of before the hash was computed, and whether the hash is to be renewed.
-
     Raises:
         InvalidRequest: the password is empty or longer than any password may be.
+        TooManyAttempts: too many guesses at the account, or from the network, have failed; none is made.
         InvalidCredentials: it is not the password of a user who may log in, whatever the reason.
         Overloaded: too many are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
-    with tools.hasher.pool.place(claimant, network) as place:
-        user = None if find is None else await tools.store.read(find)
-        try:
-            verified = await tools.hasher.verify(password, _hash_to_check(user), place=place)
-        except UnreadableHash:
-            _log.error("the stored password hash of user %s cannot be read", user and user.id)
-            raise InvalidCredentials("unreadable hash") from None
-        except InvalidCredentials:
-            raise InvalidCredentials(_why_not(user)) from None
+    password_bytes(password)  # what can be nobody's is no guess
+    with tools.hasher.pool.place(username, network) as place:
+        attempt = await charge(tools, place=place, username=username, network=network, find=find)
+        verified = await _verify(tools, attempt, place=place, password=password)
+    user = attempt.user
     if user is None:
         raise InvalidCredentials("unknown user")  # never reached: without a user there is no hash that fits
-    return user, verified
+    proof = Proof(user, verified.new_hash, tools, attempt)
+    try:
+        yield proof
+    finally:
+        proof.drop()
+
+
+async def _verify(tools: Tools, attempt: Attempt, *, place: Place, password: str) -> Verified:
+    user = attempt.user
+    try:
+        return await tools.hasher.verify(password, _hash_to_check(user), place=place)
+    except UnreadableHash:
+        _log.error("the stored password hash of user %s cannot be read", user and user.id)
+        await _refuse(tools, attempt, "unreadable hash")
+    except InvalidCredentials:
+        await _refuse(tools, attempt, _why_not(user))
+    except asyncio.CancelledError:
+        abandon(tools, attempt, place=place)
+        raise
+
+
+async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
+    await tools.store.write(partial(attempt.fail, now=tools.clock()))
+    tools.throttle.settled(attempt.keys.account)
+    raise InvalidCredentials(reason)
 
 
 def _hash_to_check(user: User | None) -> str | None:
@@ -80,7 +155,17 @@ def _why_not(user: User | None) -> str:
     return "no password" if user.password_hash is None else "wrong password"
 
 
+def _outcome_of(refusal: WatchwordError) -> str:
+    match refusal:
+        case InvalidCredentials():
+            return "failure"
+        case TooManyAttempts():
+            return "throttled"
+        case _:
+            return "refused"
+
+
 def _reason_of(refusal: WatchwordError) -> str:
-    if isinstance(refusal, InvalidCredentials):
+    if isinstance(refusal, InvalidCredentials | TooManyAttempts):
         return str(refusal).replace(" ", "_")
     return problem_of(refusal).code

@@ -4,7 +4,8 @@ A queue without a bound only turns every answer into a late one. So the pool kno
 wait, and sends away at once whoever would wait too long. Laws of this file:
 
 1. A place belongs to its job, not to its request: a client that hangs up while the hash is computed frees nothing
-   early, and a job that nobody awaits any more is dropped before it starts.
+   early, and a job that nobody awaits any more is dropped before it starts. The turn lasts longer, until whoever has
+   the place has left it too: so what is written after a job is bounded as what is read before it.
 2. Whoever was sent away and comes back is let in before newcomers: part of the queue is kept for them. Otherwise those
    inside, who ask again the moment they are answered, would take every place that falls free, and some outside would
    never get one.
@@ -181,7 +182,6 @@ class HashPool:
             self._depths[place.network] = left
         else:
             del self._depths[place.network]
-        self.return_turn(place)
 
     def _grant(self, place: "Place") -> None:
         self._turns_left -= 1
@@ -189,7 +189,7 @@ class HashPool:
         place.wake()
 
     def _ended(self, place: "Place", times: Times | None) -> None:
-        self.leave(place)
+        place.end()
         if times is not None:
             self._mean += (times.took - self._mean) * _WEIGHT_OF_NEWEST
             self._observe(place.waited + times.waited, times.took)
@@ -205,11 +205,23 @@ class Place:
         waited: seconds that it waited for its turn.
     """
 
-    __slots__ = ("_is_mine", "_pool", "_waiting", "has_begun", "has_turn", "network", "waited")
+    __slots__ = (
+        "_has_ended",
+        "_is_left",
+        "_is_mine",
+        "_pool",
+        "_waiting",
+        "has_begun",
+        "has_turn",
+        "network",
+        "waited",
+    )
 
     def __init__(self, pool: HashPool, network: str) -> None:
         self._pool = pool
         self._is_mine = True
+        self._is_left = False
+        self._has_ended = False
         self._waiting: asyncio.Future[None] | None = None
         self.network = network
         self.has_turn = False
@@ -220,8 +232,18 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_left = True
         if self._is_mine:
-            self._pool.leave(self)
+            self.end()
+        elif self._has_ended:
+            self._pool.return_turn(self)
+
+    def end(self) -> None:
+        """Give the place back, as there is no job or it is done; with it the turn, if nobody holds on to that."""
+        self._has_ended = True
+        self._pool.leave(self)
+        if self._is_left:
+            self._pool.return_turn(self)
 
     async def turn(self) -> None:
         """Wait for the turn, if this place has none yet."""

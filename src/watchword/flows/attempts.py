@@ -1,0 +1,202 @@
+"""An attempt to prove a password, as the throttle sees it: charged before the hash is computed, settled after.
+
+Charging and finding the user are one hand-over to the database. Between the two nothing is held: a process that is
+killed leaves a charge behind that becomes a failure by itself.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from watchword.errors import Overloaded, Unavailable
+from watchword.flows import Tools
+from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally
+from watchword.model import User
+from watchword.passwords.pool import Place
+from watchword.store import Story, tallies
+from watchword.store.connection import Connection
+from watchword.store.tallies import Entry
+from watchword.throttle import Keys
+
+_TRIES: Final = 10
+"""Whoever loses a race for a row looks at it again; more losses than these are treated as no room."""
+_PATIENCE: Final = 2
+"""For how many times HASH_MAX_WAIT one waits for others' attempts, which themselves may wait as long for their hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A guess that is charged and not settled.
+
+    Attributes:
+        user: whose password is guessed, as of then; None if there is none.
+        keys: under which it counts.
+        rule: by which.
+        charged: the entry that it was charged to, as of then.
+        pair: the entry of account and network, as of before.
+        network: the entry of the network, as of before.
+    """
+
+    user: User | None
+    keys: Keys
+    rule: Rule
+    charged: Entry
+    pair: Entry
+    network: Entry
+
+    @property
+    def is_familiar(self) -> bool:
+        """Whether the network has logged into the account before."""
+        return self.rule is FAMILIAR
+
+    async def succeed(self, connection: Connection, *, now: int) -> None:
+        """Settle it as right: the charge is taken back, and from now on the network is familiar to the account."""
+        lease, forgiven = self.charged.tally.lease, self.charged.tally.failures
+        before = self.charged.tally
+
+        def changed(tally: Tally) -> Tally:
+            nonlocal before
+            before = tally.as_of(self.rule, now=now)
+            return tally.succeeded(self.rule, now=now, lease=lease, forgiven=forgiven)
+
+        await self._settle(connection, changed, now=now)
+        if not self.is_familiar:
+            # Where another login was quicker, the network is familiar already and has a tally of its own.
+            await _rewrite(
+                connection,
+                self.pair,
+                lambda entry: (
+                    entry.tally if entry.over_at > now else before.made_familiar(now=now),
+                    now + FAMILIAR_FOR,
+                ),
+            )
+
+    async def fail(self, connection: Connection, *, now: int) -> None:
+        """Settle it as wrong, for the account and for the network."""
+        lease = self.charged.tally.lease
+        await self._settle(connection, lambda tally: tally.failed(self.rule, now=now, lease=lease), now=None)
+        # Last, and so locked for the shortest time: it is the row that others have in common with us.
+        await _rewrite(connection, self.network, lambda entry: _with_end(entry.tally.noted(NETWORK, now=now), NETWORK))
+
+    async def give_back(self, connection: Connection, *, now: int) -> None:
+        """Settle it as never made."""
+        lease = self.charged.tally.lease
+        await self._settle(connection, lambda tally: tally.returned(self.rule, now=now, lease=lease), now=None)
+
+    async def _settle(self, connection: Connection, change: Callable[[Tally], Tally], *, now: int | None) -> None:
+        def changed(entry: Entry) -> tuple[Tally, int]:
+            tally = change(entry.tally)
+            if not self.is_familiar:
+                return _with_end(tally, self.rule)
+            return tally, entry.over_at if now is None else now + FAMILIAR_FOR
+
+        await _rewrite(connection, self.charged, changed)
+
+
+async def charge(
+    tools: Tools, *, place: Place, username: str, network: str, find: Story[User | None] | None
+) -> Attempt:
+    """Charge an attempt and find the user, when it is the place's turn.
+
+    Where the room is taken by attempts that are not settled yet, this waits for them: they may be right.
+
+    Raises:
+        TooManyAttempts: too many have failed.
+        Overloaded: others' attempts were not settled in time.
+        Unavailable: the database is away, slow or locked.
+    """
+    keys = tools.throttle.keys(username, network)
+    patience = _PATIENCE * tools.hasher.pool.max_wait
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    async with tools.throttle.line(keys.pair, patience=patience):
+        while True:
+            await place.turn()
+            try:
+                return await _charge_once(tools, keys=keys, find=find)
+            except InFlight:
+                place.return_turn()
+            if loop.time() > deadline:
+                raise Overloaded("too many guesses at one account are in flight")
+            await tools.throttle.news(keys.account)
+
+
+def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> None:
+    """Settle an attempt that ended before its outcome was known, while nobody waits for it.
+
+    Args:
+        tools: the instruments.
+        attempt: it.
+        place: in which its hash was to be computed; one that has begun counts as a failure.
+    """
+
+    async def settle() -> None:
+        await asyncio.sleep(0)  # until it is decided whether the job runs
+        settled = attempt.give_back if place is None or not place.has_begun else attempt.fail
+        with suppress(Unavailable):  # then the charge becomes a failure by itself
+            await tools.store.write(partial(settled, now=tools.clock()))
+            tools.throttle.settled(attempt.keys.account)
+
+    tools.throttle.send(settle())
+
+
+async def _charge_once(tools: Tools, *, keys: Keys, find: Story[User | None] | None) -> Attempt:
+    story = partial(_charge, keys=keys, find=find, now=tools.clock())
+    charging = asyncio.ensure_future(tools.store.write_one(story))
+    try:
+        return await asyncio.shield(charging)
+    except asyncio.CancelledError:  # the client has left, and what is on its way to the database cannot be held back
+
+        def undo(charged: "asyncio.Future[Attempt]") -> None:
+            if not charged.cancelled() and charged.exception() is None:
+                abandon(tools, charged.result())
+
+        charging.add_done_callback(undo)
+        raise
+
+
+async def _charge(connection: Connection, *, keys: Keys, find: Story[User | None] | None, now: int) -> Attempt:
+    for _ in range(_TRIES):
+        account, pair, network = await tallies.find(connection, keys=keys)
+        if await _set_right(connection, ((STRANGERS, account), (FAMILIAR, pair), (NETWORK, network)), now=now):
+            continue
+        if pair.over_at > now:
+            rule, entry = FAMILIAR, pair
+        else:
+            network.tally.admit(NETWORK, now=now)
+            rule, entry = STRANGERS, account
+        tally = entry.tally.charged(rule, now=now)
+        over_at = pair.over_at if rule is FAMILIAR else tally.over_at(rule)
+        charged = await tallies.put(connection, entry, tally=tally, over_at=over_at)
+        if charged is not None:
+            user = None if find is None else await find(connection)
+            return Attempt(user=user, keys=keys, rule=rule, charged=charged, pair=pair, network=network)
+    raise InFlight
+
+
+async def _set_right(connection: Connection, entries: Iterable[tuple[Rule, Entry]], *, now: int) -> bool:
+    """Let waits that a clock began which was put back since begin again, and tell whether there was one."""
+    ahead = [(rule, entry) for rule, entry in entries if entry.tally.is_ahead(rule, now=now)]
+    for rule, entry in ahead:
+        await tallies.put(connection, entry, tally=entry.tally.as_of(rule, now=now), over_at=entry.over_at)
+    return bool(ahead)
+
+
+async def _rewrite(connection: Connection, entry: Entry, change: Callable[[Entry], tuple[Tally, int]]) -> None:
+    """Change an entry that may have been written since it was read; inside a transaction."""
+    for _ in range(_TRIES):
+        tally, over_at = change(entry)
+        if tally.is_blank and not over_at:
+            if not entry.version or await tallies.remove(connection, entry):
+                return
+        elif await tallies.put(connection, entry, tally=tally, over_at=over_at) is not None:
+            return
+        entry = await tallies.lock(connection, key=entry.key)
+    raise Unavailable("the throttle's tallies change too quickly")
+
+
+def _with_end(tally: Tally, rule: Rule) -> tuple[Tally, int]:
+    return tally, 0 if tally.is_blank else tally.over_at(rule)

@@ -1,0 +1,345 @@
+"""The throttle at work: whoever guesses is stopped, at one account or at many, and the owner gets in."""
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from tests.builders import PASSWORD, FakeClock, add_user
+from watchword.errors import InvalidCredentials, TooManyAttempts, Unavailable, WatchwordError
+from watchword.flows import Tools
+from watchword.flows.housekeeping import KEPT, tidy_up
+from watchword.flows.login import log_in
+from watchword.flows.password import change_password
+from watchword.limits import FAMILIAR, FAMILIAR_FOR, LEASE, NETWORK, STRANGERS
+from watchword.model import AccessToken
+from watchword.passwords import Hasher, Verified
+from watchword.passwords.pool import Place
+from watchword.store.connection import Statement
+from watchword.tokens import verify
+
+HOME, ELSEWHERE, ATTACKER = "192.0.2.1", "198.51.100.7", "203.0.113.9"
+IN_ONE_PROCESS = 8
+"""So many have their turn at once before two threads; a network's first failures may overlap by as many."""
+COUNT = Statement("SELECT count(*) FROM tallies")
+IN_FLIGHT = Statement("SELECT coalesce(sum(young + old), 0) FROM tallies")
+
+
+async def attempt(tools: Tools, username: str = "alice", password: str = PASSWORD, *, network: str = ATTACKER) -> str:
+    """How a login ends, in one word."""
+    try:
+        await log_in(tools, username=username, password=password, network=network, user_agent="tests")
+    except WatchwordError as refusal:
+        return {InvalidCredentials: "wrong", TooManyAttempts: "throttled"}.get(type(refusal), repr(refusal))
+    return "right"
+
+
+async def attempts(tools: Tools, usernames: Iterable[str], password: str, *, network: str = ATTACKER) -> list[str]:
+    """How logins end, one after the other."""
+    return [await attempt(tools, username, password, network=network) for username in usernames]
+
+
+async def number(tools: Tools, statement: Statement) -> int:
+    """A number that the database tells."""
+    ((value,),) = await tools.store.read(lambda connection: connection.fetch(statement))
+    return int(value)
+
+
+async def test_guessing_at_one_account_is_stopped(tools: Tools, clock: FakeClock) -> None:
+    """The documented number is evaluated, then one at the end of each wait, each twice as long (row 80)."""
+    await add_user(tools)
+    assert await attempts(tools, ["alice"] * 15, "a guess") == ["wrong"] * STRANGERS.free + ["throttled"] * 5
+    for doubling in range(8):
+        wait = STRANGERS.first_wait * 2**doubling
+        clock.advance(wait - 1)
+        assert await attempt(tools) == "throttled"
+        clock.advance(1)
+        assert await attempts(tools, ["alice"] * 2, "a guess") == ["wrong", "throttled"]
+
+
+async def test_a_wait_ends_by_itself(tools: Tools, clock: FakeClock) -> None:
+    """Nobody has to unlock anything, and a login forgives what was before it (row 82)."""
+    await add_user(tools)
+    await attempts(tools, ["alice"] * 15, "a guess")
+    clock.advance(STRANGERS.first_wait)
+    assert await attempt(tools, network=ELSEWHERE) == "right"
+    assert await attempts(tools, ["alice"] * 11, "a guess") == ["wrong"] * STRANGERS.free + ["throttled"]
+
+
+async def test_one_network_at_many_accounts_is_stopped(tools: Tools) -> None:
+    """One password at each of many accounts: the network's number is evaluated, then nothing more (row 81)."""
+    await add_user(tools)
+    await add_user(tools, "bob")
+    assert await attempt(tools, "bob", network=ATTACKER) == "right"  # and it is no less stopped for that (row 90)
+    outcomes = await attempts(tools, (f"user{n}" for n in range(NETWORK.free + 20)), "Spring2027")
+    assert outcomes == ["wrong"] * NETWORK.free + ["throttled"] * 20
+    assert await attempt(tools) == "throttled"
+    assert await attempt(tools, network=ELSEWHERE) == "right"
+    assert await attempt(tools, "bob") == "right"  # the network is familiar to that account
+
+
+async def test_one_network_at_many_accounts_at_once_is_stopped(tools: Tools) -> None:
+    """All of them at the same time: no more than the network's number and those that had their turn (row 81)."""
+    outcomes = await asyncio.gather(*(attempt(tools, f"user{n}", "Spring2027") for n in range(200)))
+    assert NETWORK.free <= outcomes.count("wrong") <= NETWORK.free + IN_ONE_PROCESS
+    assert outcomes.count("throttled") == 200 - outcomes.count("wrong")
+
+
+async def test_many_networks_at_one_account_are_stopped(tools: Tools) -> None:
+    """From each network one guess: the account's number is evaluated, at once or not (row 81)."""
+    await add_user(tools)
+    guesses = (attempt(tools, password="a guess", network=f"10.0.{n // 250}.{n % 250}") for n in range(120))
+    outcomes = await asyncio.gather(*guesses)
+    assert (outcomes.count("wrong"), outcomes.count("throttled")) == (STRANGERS.free, 120 - STRANGERS.free)
+
+
+async def test_guesses_at_once_are_no_more_than_one_by_one(tools: Tools) -> None:
+    """Of two hundred at once, the right one among them, no more are evaluated than the limit (row 83)."""
+    await add_user(tools)
+    for position in (0, 4, 199):
+        passwords = [f"guess {n}" for n in range(200)]
+        passwords[position] = PASSWORD
+        network = f"203.0.113.{position}"
+        outcomes = await asyncio.gather(*(attempt(tools, password=each, network=network) for each in passwords))
+        evaluated = outcomes.count("wrong") + outcomes.count("right")
+        assert evaluated <= (FAMILIAR if "right" in outcomes else STRANGERS).free
+        assert evaluated + outcomes.count("throttled") == 200
+    assert await number(tools, IN_FLIGHT) == 0
+
+
+@pytest.mark.parametrize("accounts", [1, 100])
+async def test_right_passwords_are_never_throttled(tools: Tools, accounts: int) -> None:
+    """However many log in at once from one network, to one account or many, all get in."""
+    names = [f"user{n}" for n in range(accounts)]
+    for name in names:
+        await add_user(tools, name)
+    for times in (256, 64):
+        logins = (attempt(tools, names[n % accounts], network=HOME) for n in range(times))
+        assert set(await asyncio.gather(*logins)) == {"right"}
+    assert await number(tools, COUNT) == accounts  # that the network is familiar, and nothing else
+    assert await number(tools, IN_FLIGHT) == 0
+
+
+async def test_the_owner_gets_in_while_the_attack_goes_on(tools: Tools, clock: FakeClock) -> None:
+    """From a network used before all of a hundred logins succeed at the first try; the attacker stays out (row 82)."""
+    await add_user(tools)
+    assert await attempt(tools, network=HOME) == "right"
+    outcomes = []
+    for n in range(100):
+        burst = [attempt(tools, password=f"guess {n} {m}", network=f"203.0.113.{m}") for m in range(6)]
+        *guesses, owner = await asyncio.gather(*burst, attempt(tools, network=HOME))
+        assert owner == "right", n
+        outcomes += guesses
+        clock.advance(6)
+    assert outcomes.count("wrong") <= STRANGERS.free + 5
+    assert await attempt(tools, network=ATTACKER) == "throttled"
+
+
+async def test_a_familiar_network_has_a_limit_too(tools: Tools, clock: FakeClock) -> None:
+    """Who guesses from the owner's own network gets so many, and takes nothing from the others."""
+    await add_user(tools)
+    await attempt(tools, network=HOME)
+    outcomes = await attempts(tools, ["alice"] * 30, "a guess", network=HOME)
+    assert outcomes == ["wrong"] * FAMILIAR.free + ["throttled"] * 10
+    assert await attempt(tools, network=ELSEWHERE) == "right"
+    clock.advance(FAMILIAR.first_wait)
+    assert await attempt(tools, network=HOME) == "right"
+
+
+async def test_a_network_is_familiar_for_a_time(tools: Tools, clock: FakeClock) -> None:
+    """From the last login on; after that it is one of the strangers."""
+    await add_user(tools)
+    await attempt(tools, network=HOME)
+    clock.advance(FAMILIAR_FOR - 1)
+    assert await attempts(tools, ["alice"] * 2, "a guess", network=HOME) == ["wrong"] * 2
+    assert await attempt(tools, network=HOME) == "right"
+    clock.advance(FAMILIAR_FOR - 1)
+    await attempts(tools, ["alice"] * 15, "a guess")
+    assert await attempt(tools, network=HOME) == "right"
+    clock.advance(FAMILIAR_FOR)
+    await attempts(tools, ["alice"] * 15, "a guess")
+    assert await attempt(tools, network=HOME) == "throttled"
+
+
+async def test_a_flood_of_names_evicts_nothing(tools: Tools, clock: FakeClock) -> None:
+    """However many names and networks are tried in between, the victim's count stays; in the end they go (row 85)."""
+    await add_user(tools)
+    await attempts(tools, ["alice"] * 15, "a guess")
+    lines = len(tools.throttle._lines)
+    for n in range(16):
+        flood = (attempt(tools, f"name{n}-{m}", "a guess", network=f"10.1.{n}.{m}") for m in range(25))
+        await asyncio.gather(*flood)
+    assert await attempt(tools, network=ELSEWHERE) == "throttled"
+    assert (len(tools.throttle._lines), len(tools.throttle._waiting)) == (lines, 0)
+    assert len(tools.hasher.pool._lines) == len(tools.hasher.pool._depths) == 0
+    assert await number(tools, COUNT) == 1 + 1 + 2 * 16 * 25
+    clock.advance(STRANGERS.forgotten_after + KEPT)
+    await tidy_up(tools.store, now=clock.now)
+    assert await number(tools, COUNT) == 1  # the victim's
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_one_account_has_one_count(tools: Tools, is_there: bool) -> None:
+    """However its name is spelled, and whether or not there is such an account (row 86)."""
+    if is_there:
+        await add_user(tools, "zoë")
+    spellings = ["zoë", "ZOË", "zoe\u0308", "\uff3a\uff2f\u00cb", "Zoë"]
+    outcomes = await attempts(tools, spellings * 3, "a guess")
+    assert outcomes == ["wrong"] * STRANGERS.free + ["throttled"] * 5
+
+
+@pytest.mark.parametrize("name", ["zoë ", "zo\u200bë", "zoë\ufeff", "", "a" * 2000, "\U0001f600"])
+async def test_what_can_be_no_name_is_throttled_alike(tools: Tools, name: str) -> None:
+    """Nobody learns by the throttle that there is no such account, and no other account pays for it (row 86)."""
+    await add_user(tools, "zoë")
+    outcomes = await attempts(tools, [name] * 12, "a guess")
+    assert outcomes == ["wrong"] * STRANGERS.free + ["throttled"] * 2
+    assert await attempt(tools, "zoë") == "right"
+
+
+async def test_what_was_guessed_is_not_in_the_database(tools: Tools) -> None:
+    """People type passwords where names belong: the table has digests alone, which differ for each secret."""
+    await attempt(tools, "canary-name", "canary-password", network="192.0.2.77")
+    rows = await tools.store.read(lambda connection: connection.fetch(Statement("SELECT * FROM tallies")))
+    assert len(rows) == 2
+    assert "canary" not in str(rows)
+    assert "192.0.2" not in str(rows)
+    assert all(len(row[0]) == 32 for row in rows)
+
+
+async def bearer(tools: Tools, network: str) -> AccessToken:
+    """The token of a login."""
+    issued = await log_in(tools, username="alice", password=PASSWORD, network=network, user_agent="tests")
+    return verify(issued.token, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
+
+
+async def test_a_password_change_is_a_guess_like_a_login(tools: Tools) -> None:
+    """The present password is counted with the logins, whichever comes first (row 88)."""
+    await add_user(tools)
+    token = await bearer(tools, HOME)
+    change = partial(change_password, tools, token=token, new_password="another long password")
+    for network in (ATTACKER, HOME):
+        limit = (FAMILIAR if network == HOME else STRANGERS).free
+        for _ in range(limit // 2):
+            assert await attempt(tools, password="a guess", network=network) == "wrong"
+            with pytest.raises(InvalidCredentials):
+                await change(current_password="a guess", network=network)
+        with pytest.raises(TooManyAttempts):
+            await change(current_password=PASSWORD, network=network)
+        assert await attempt(tools, network=network) == "throttled"
+
+
+async def test_ones_own_account_resets_nothing(tools: Tools) -> None:
+    """A login of the attacker's between guesses forgives neither the victim's count nor the network's (row 90)."""
+    await add_user(tools)
+    await add_user(tools, "mallory")
+    outcomes = []
+    for n in range(NETWORK.free):
+        assert await attempt(tools, "mallory") == "right"
+        outcomes.append(await attempt(tools, "alice" if n < 15 else f"user{n}", "a guess"))
+    assert outcomes[:15] == ["wrong"] * STRANGERS.free + ["throttled"] * 5
+    evaluated = outcomes.count("wrong")
+    for n in range(20):
+        assert await attempt(tools, "mallory") == "right"
+        evaluated += await attempt(tools, f"other{n}", "a guess") == "wrong"
+    assert evaluated == NETWORK.free
+
+
+async def test_a_throttled_guess_costs_no_hash(tools: Tools) -> None:
+    """Neither a right nor a wrong password is hashed, and both are told the same (row 89)."""
+    await add_user(tools)
+    await attempts(tools, ["alice"] * STRANGERS.free, "a guess")
+    hashed = []
+    tools.hasher._verify = lambda *_: hashed.append(1)  # type: ignore[assignment, method-assign]
+    told = []
+    for password in (PASSWORD, "a guess"):
+        with pytest.raises(TooManyAttempts) as refusal:
+            await log_in(tools, username="alice", password=password, network=ATTACKER, user_agent="tests")
+        told.append((str(refusal.value), refusal.value.retry_after))
+    assert told == [("account", STRANGERS.first_wait)] * 2
+    assert hashed == []
+
+
+async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> None:
+    """A guess whose hash has begun counts, one that still waited does not; nothing stays in flight."""
+    await add_user(tools)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Halting(Hasher):
+        async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
+            begun.set()
+            await go_on.wait()
+            return await super().verify(password, stored, place=place)
+
+    hasher = Halting(tools.hasher.parameters, threads=1, max_wait=5.0)
+    halting = replace(tools, hasher=hasher)
+    for _ in range(STRANGERS.free + 5):
+        begun.clear()
+        task = asyncio.create_task(attempt(halting, password="a guess"))
+        await begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+    await tools.throttle.errands_done()
+    assert await number(tools, COUNT) == 0
+    hasher.close()
+
+    started, released = threading.Event(), threading.Event()
+
+    class Blocked(Hasher):
+        def _verify(self, data: bytes, stored: str | None) -> Verified:
+            started.set()
+            released.wait()
+            return super()._verify(data, stored)
+
+    blocked = Blocked(tools.hasher.parameters, threads=1, max_wait=5.0)
+    for _ in range(STRANGERS.free):
+        started.clear()
+        released.clear()
+        task = asyncio.create_task(attempt(replace(tools, hasher=blocked), password="a guess"))
+        await asyncio.to_thread(started.wait)
+        task.cancel()
+        await asyncio.wait([task])
+        released.set()
+        await tools.throttle.errands_done()
+    blocked.close()
+    assert await number(tools, IN_FLIGHT) == 0
+    assert await attempt(tools) == "throttled"
+
+
+async def test_what_a_killed_process_has_charged_counts(tools: Tools, clock: FakeClock) -> None:
+    """A charge that is never settled takes its room at once, and is a failure soon after (row 84)."""
+    await add_user(tools)
+    await attempts(tools, ["alice"] * (STRANGERS.free - 1), "a guess")
+    clock.advance(1)
+    lost = Statement("UPDATE tallies SET young = 1 WHERE failures = 9")
+    await tools.store.write(lambda connection: connection.fetch(lost))
+    brief = Hasher(tools.hasher.parameters, threads=1, max_wait=0.1)
+    assert "in flight" in await attempt(replace(tools, hasher=brief), password="a guess", network=ELSEWHERE)
+    brief.close()
+    clock.advance(2 * LEASE)
+    assert await attempt(tools) == "throttled"
+
+
+async def test_without_a_database_nothing_is_evaluated(tools: Tools) -> None:
+    """While nothing can be charged nobody logs in, with the right password or another: unavailable."""
+    await add_user(tools)
+    away, back = Statement("ALTER TABLE tallies RENAME TO away"), Statement("ALTER TABLE away RENAME TO tallies")
+    await tools.store.write(lambda connection: connection.fetch(away))
+    for password in (PASSWORD, "a guess"):
+        with pytest.raises(Unavailable):
+            await log_in(tools, username="alice", password=password, network=HOME, user_agent="tests")
+    await tools.store.write(lambda connection: connection.fetch(back))
+    assert await attempt(tools) == "right"
+
+
+async def test_a_clock_that_was_put_back_locks_nobody_out(tools: Tools, clock: FakeClock) -> None:
+    """A wait begins again and is over in its own time, not when the clock has caught up (row F15)."""
+    await add_user(tools)
+    await attempts(tools, ["alice"] * 11, "a guess")
+    clock.advance(-3600)
+    assert await attempt(tools) == "throttled"
+    clock.advance(STRANGERS.first_wait)
+    assert await attempt(tools) == "right"
