@@ -41,7 +41,7 @@ def test_a_sound_installation_passes_and_stays_as_it_is(instance: Path) -> None:
     assert (people.returncode, people.stderr) == (0, "")
     assert (programs.returncode, programs.stderr) == (0, "")
     findings = [json.loads(line) for line in programs.stdout.splitlines()]
-    assert {finding["subject"] for finding in findings} == {"settings", "hashing", "database"}
+    assert {finding["subject"] for finding in findings} == {"settings", "proxies", "hashing", "database"}
     assert all(finding.keys() == {"subject", "verdict", "message"} for finding in findings)
     assert len(people.stdout.splitlines()) == len(findings)
     assert "sqlite is there, at the right schema, with 1 key(s) that open" in people.stdout
@@ -143,3 +143,22 @@ async def test_postgresql_is_looked_over_too(tmp_path: Path, postgresql_url: str
         assert findings[-1] == Finding(
             "database", "good", "postgresql is there, at the right schema, with 0 key(s) that open"
         )
+
+
+@pytest.mark.parametrize(
+    ("proxies", "verdict", "told"),
+    [
+        (None, "good", "none is trusted"),
+        ("10.1.2.0/24, ::1", "good", "10.1.2.0/24, ::1/128"),
+        ("0.0.0.0/0", "note", "name the proxies alone"),
+        ("::/0", "note", "name the proxies alone"),
+    ],
+)
+async def test_who_is_trusted_to_say_who_asks(instance: Path, proxies: str | None, verdict: str, told: str) -> None:
+    """The doctor names the trusted proxies, and finds a trust that takes in everybody."""
+    environ = fresh_environment(instance)
+    if proxies is not None:
+        environ["WATCHWORD_TRUSTED_PROXIES"] = proxies
+    (finding,) = [finding for finding in await examine(environ) if finding.subject == "proxies"]
+    assert finding.verdict == verdict
+    assert told in finding.message

@@ -1,8 +1,10 @@
-"""Networks: one spelling for what is one subscriber's."""
+"""Networks: one spelling for what is one subscriber's, and nobody's word for it but a trusted proxy's."""
+
+import logging
 
 import pytest
 
-from watchword.networks import network_of
+from watchword.networks import TrustedProxies, network_of, networks
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,52 @@ from watchword.networks import network_of
 def test_the_network_of_an_address(address: str | None, network: str) -> None:
     """IPv4 as it is, also inside IPv6; of IPv6 the part that a subscriber does not choose; else nothing."""
     assert network_of(address) == network
+
+
+OURS = TrustedProxies(networks("10.0.0.0/24, 2001:db8:ffff::/48"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "network"),
+    [
+        ("10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9, 10.0.0.3", "10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["192.0.2.66, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["192.0.2.66, 10.0.0.7, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["10.0.0.7, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", [" 203.0.113.9:4711 "], "203.0.113.9"),
+        ("10.0.0.1", ["2001:db8::7"], "2001:db8::/64"),
+        ("10.0.0.1", ["[2001:db8::7]:443"], "2001:db8::/64"),
+        ("::ffff:10.0.0.1", ["::ffff:203.0.113.9"], "203.0.113.9"),
+        ("2001:db8:ffff::1", ["203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+        ("10.0.0.1", ["203.0.113.9, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", ["203.0.113.9, "], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),
+        ("192.0.2.1", ["203.0.113.9, 10.0.0.1"], "192.0.2.1"),
+        ("10.0.1.1", ["203.0.113.9"], "10.0.1.1"),
+        ("2001:db8::1", ["203.0.113.9"], "2001:db8::/64"),
+        (None, ["203.0.113.9"], ""),
+    ],
+)
+def test_a_trusted_proxys_word_counts(peer: str | None, forwarded: list[str], network: str) -> None:
+    """From the right, past trusted hops alone; from anybody else the header says nothing (row 87)."""
+    assert OURS.network(peer, forwarded=forwarded, is_claimed=True) == network
+
+
+def test_an_untrusted_header_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A proxy that was forgotten in the settings shows in the log, and a flood of such headers does not fill it."""
+    proxies = TrustedProxies()
+    with caplog.at_level(logging.WARNING):
+        proxies.network("192.0.2.1", forwarded=[], is_claimed=False)
+        assert caplog.records == []
+        for _ in range(3):
+            proxies.network("192.0.2.1", forwarded=["198.51.100.66"], is_claimed=True)
+    (record,) = caplog.records
+    assert "192.0.2.1 sent a forwarding header" in record.getMessage()
+    assert "WATCHWORD_TRUSTED_PROXIES" in record.getMessage()
+    assert "198.51" not in record.getMessage()

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class TestDefaults:
             hash_threads=cores(),
             hash_max_wait=1.0,
             password_min_length=15,
+            trusted_proxies=(),
             metrics_bind=("127.0.0.1", 9464),
             api_docs=True,
         )
@@ -88,6 +90,7 @@ class TestDefaults:
                 HASH_THREADS="3",
                 HASH_MAX_WAIT="0.25",
                 PASSWORD_MIN_LENGTH="8",
+                TRUSTED_PROXIES="10.1.2.0/24, 2001:db8::/32,192.0.2.7\n",
                 METRICS_BIND="[::1]:9000",
                 API_DOCS="off",
             )
@@ -109,6 +112,11 @@ class TestDefaults:
             hash_threads=3,
             hash_max_wait=0.25,
             password_min_length=8,
+            trusted_proxies=(
+                IPv4Network("10.1.2.0/24"),
+                IPv6Network("2001:db8::/32"),
+                IPv4Network("192.0.2.7/32"),
+            ),
             metrics_bind=("::1", 9000),
             api_docs=False,
         )
@@ -321,6 +329,10 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
                 "localhost:٩", "a\x00b:1",
                 "\udcff:1",
             )
+        ],
+        *[
+            ("TRUSTED_PROXIES", value)
+            for value in ("*", "all", "10.0.0.1/8", "10.0.0.0/33", "proxy.example", "10.0.0.1:80", "10.0.0", "\udcff")
         ],
         *[("INSTANCE", value) for value in ("", " x", "a\x00b", "a\nb", "what?", "no#1", "100%")],
         *[

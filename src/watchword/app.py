@@ -26,6 +26,7 @@ from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRefused
 from watchword.metrics import Metrics
 from watchword.model import Clock
+from watchword.networks import TrustedProxies
 from watchword.passwords import Hasher, Parameters, PasswordRules
 from watchword.passwords.pool import Observer, nobody_looks
 from watchword.refresh_tokens import RefreshKeys
@@ -87,6 +88,7 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
         store=store,
         hasher=build_hasher(settings, observe=metrics.hash_computed),
         throttle=Throttle(settings.secret_key),
+        proxies=TrustedProxies(settings.trusted_proxies),
         keys=keys,
         ring=keys.ring,
         refresh_keys=RefreshKeys(settings.secret_key, settings.secret_key_fallbacks),

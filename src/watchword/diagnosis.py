@@ -19,6 +19,9 @@ from watchword.store import migrations
 # OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
 _OWASP: Final = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
 
+_WIDE: Final = {4: 8, 6: 32}
+"""Prefixes shorter than these hold more than anybody's own network."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -46,10 +49,22 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     except StartRefused as refusal:
         return [*findings, Finding("settings", "bad", str(refusal))]
     findings.append(Finding("settings", "good", f"{current.algorithm} tokens of {current.issuer}"))
+    findings.append(_weigh_proxies(current))
     findings.append(_weigh_parameters(current))
     findings.append(_time_backends(current))
     findings.append(await _try_database(current))
     return findings
+
+
+def _weigh_proxies(current: Settings) -> Finding:
+    # Which proxies there are no setting tells; a service notices it when a forwarding header comes, and logs that.
+    if not current.trusted_proxies:
+        told = "none is trusted: who connects is who asks; behind a proxy set WATCHWORD_TRUSTED_PROXIES"
+        return Finding("proxies", "good", told)
+    told = f"trusted to say who asks: {', '.join(map(str, current.trusted_proxies))}"
+    if any(network.prefixlen < _WIDE[network.version] for network in current.trusted_proxies):
+        return Finding("proxies", "note", f"{told}; who is in there can be anybody: name the proxies alone")
+    return Finding("proxies", "good", told)
 
 
 def _weigh_parameters(current: Settings) -> Finding:

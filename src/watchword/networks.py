@@ -1,20 +1,102 @@
-"""Networks: what part of an address tells one subscriber from another, in one spelling."""
+"""Networks: what part of an address tells one subscriber from another, in one spelling; whose word for it counts."""
 
-from ipaddress import IPv6Address, IPv6Network, ip_address
+import logging
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+Network = IPv4Network | IPv6Network
 
 _SUBSCRIBER_BITS: Final = 64
 """Of an IPv6 address: behind them a subscriber chooses freely (RFC 6177 §2)."""
 
+_log = logging.getLogger(__name__)
+
 
 def network_of(address: str | None) -> str:
     """The address itself for IPv4, also inside IPv6; the /64 network for IPv6; "" for what is no address."""
+    parsed = _parsed(address)
+    if parsed is None:  # a Unix socket has none
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((int(parsed), _SUBSCRIBER_BITS), strict=False))
+    return str(parsed)
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read networks in CIDR notation, or addresses, separated by commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    try:
+        return tuple(ip_network(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError("must be networks such as 10.1.2.0/24 or addresses, separated by commas") from None
+
+
+class TrustedProxies:
+    """Proxies whose word for where a request comes from is taken, and nobody else's.
+
+    Args:
+        trusted: in which networks they are.
+    """
+
+    def __init__(self, trusted: Sequence[Network] = ()) -> None:
+        self._trusted = tuple(trusted)
+        self._has_told = False
+
+    def network(self, peer: str | None, *, forwarded: Sequence[str], is_claimed: bool) -> str:
+        """The network of whoever sent a request.
+
+        The header is read from its right end, where each proxy has added whom it was talking to: past our own proxies
+        until the first that is none. What stands left of that anybody may have written.
+
+        Args:
+            peer: the address at the other end of the connection.
+            forwarded: the ``X-Forwarded-For`` fields.
+            is_claimed: whether there is that header, or another that proxies send.
+        """
+        hop = _parsed(peer)
+        if not self._trusts(hop):
+            if is_claimed:
+                self._tell(network_of(peer))
+            return network_of(peer)
+        for field in reversed(forwarded):
+            for entry in reversed(field.split(",")):
+                before = _parsed(_without_port(entry.strip()))
+                if before is None:  # a word such as "unknown": the last that is known has to answer for it
+                    return network_of(str(hop))
+                hop = before
+                if not self._trusts(hop):
+                    return network_of(str(hop))
+        return network_of(str(hop))
+
+    def _trusts(self, hop: IPv4Address | IPv6Address | None) -> bool:
+        return hop is not None and any(hop in network for network in self._of_version(hop.version))
+
+    def _of_version(self, version: int) -> Iterable[Network]:
+        return (network for network in self._trusted if network.version == version)
+
+    def _tell(self, peer: str) -> None:
+        if not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "%s sent a forwarding header and is no trusted proxy, so the header is ignored; if it is your proxy,"
+                " all its clients count as one: name it in WATCHWORD_TRUSTED_PROXIES",
+                peer or "a peer without an address",
+            )
+
+
+def _parsed(address: str | None) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address(address or "")
-    except ValueError:  # a Unix socket has none
-        return ""
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Network((int(parsed), _SUBSCRIBER_BITS), strict=False))
+    except ValueError:
+        return None
+    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
+
+
+def _without_port(entry: str) -> str:
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry

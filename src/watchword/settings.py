@@ -15,6 +15,7 @@ from typing import Final, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from watchword.errors import SettingRefused
+from watchword.networks import Network, networks
 
 PREFIX: Final = "WATCHWORD_"
 SECRET_FILE: Final = "secret_key"
@@ -62,6 +63,7 @@ class Settings:
         hash_threads: how many hashes this process computes at once.
         hash_max_wait: for how long a login may wait for its hash before it is refused.
         password_min_length: code points of a new password.
+        trusted_proxies: the networks of the proxies whose ``X-Forwarded-For`` is believed.
         metrics_bind: host and port of the listener for ``/metrics``, the first worker's; None for no listener.
         api_docs: whether ``/openapi.json`` and ``/docs`` are there.
     """
@@ -82,6 +84,7 @@ class Settings:
     hash_threads: int = field(default_factory=cores)
     hash_max_wait: float = 1.0
     password_min_length: int = 15
+    trusted_proxies: tuple[Network, ...] = ()
     metrics_bind: tuple[str, int] | None = None
     api_docs: bool = True
 
@@ -113,6 +116,7 @@ class Settings:
             hash_threads=source.get("HASH_THREADS", _integer(1, 1024), cores()),
             hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
             password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),
+            trusted_proxies=source.get("TRUSTED_PROXIES", networks, ()),
             metrics_bind=source.get("METRICS_BIND", _address_or_off, DEFAULT_METRICS_BIND),
             api_docs=source.get("API_DOCS", _switch, True),
         )

@@ -263,6 +263,18 @@ async def test_a_throttled_guess_costs_no_hash(tools: Tools) -> None:
     assert hashed == []
 
 
+async def test_what_is_throttled_is_counted(tools: Tools) -> None:
+    """Operators see that guesses are stopped, and whether for the account or for the network."""
+    await attempts(tools, ["alice"] * 12, "a guess")
+    await attempts(tools, (f"user{n}" for n in range(NETWORK.free)), "a guess")
+
+    def throttled(reason: str) -> float | None:
+        labels = {"outcome": "throttled", "reason": reason}
+        return tools.metrics.registry.get_sample_value("watchword_logins_total", labels)
+
+    assert (throttled("account"), throttled("network")) == (2, STRANGERS.free)
+
+
 async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> None:
     """A guess whose hash has begun counts, one that still waited does not; nothing stays in flight."""
     await add_user(tools)

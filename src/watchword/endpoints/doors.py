@@ -48,12 +48,6 @@ class Call:
         self.scope = scope
         self._receive = receive
 
-    @property
-    def peer(self) -> str | None:
-        """The address at the other end of the connection."""
-        client = self.scope.get("client")
-        return None if client is None else client[0]
-
     def fields(self, name: bytes) -> list[str]:
         """Every header field of a name in lower case, as it was sent."""
         return [value.decode("latin-1") for each, value in self.scope["headers"] if each == name]

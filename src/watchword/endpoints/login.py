@@ -3,11 +3,11 @@
 import msgspec
 
 from watchword.endpoints.bodies import Password, Text
+from watchword.endpoints.callers import network_of_caller
 from watchword.endpoints.doors import Call, Reply
 from watchword.endpoints.tokens import token_answer
 from watchword.flows import Tools
 from watchword.flows.login import log_in
-from watchword.networks import network_of
 
 _MAX_USER_AGENT = 200
 """Characters that are kept: enough to know one's own devices by."""
@@ -28,7 +28,7 @@ async def login(tools: Tools, call: Call) -> Reply:
             tools,
             username=credentials.username,
             password=credentials.password,
-            network=network_of(call.peer),
+            network=network_of_caller(tools, call.scope),
             user_agent=_printable(", ".join(call.fields(b"user-agent"))),
         )
     )

@@ -6,9 +6,9 @@ from quart import Response, request
 from watchword.endpoints.answers import done
 from watchword.endpoints.bearer import bearer
 from watchword.endpoints.bodies import Password, read_body
+from watchword.endpoints.callers import network_of_caller
 from watchword.flows import Tools
 from watchword.flows.password import change_password as change
-from watchword.networks import network_of
 
 
 class Passwords(msgspec.Struct):
@@ -26,6 +26,6 @@ async def change_password(tools: Tools) -> Response:
         token=bearer(),
         current_password=passwords.current_password,
         new_password=passwords.new_password,
-        network=network_of(request.remote_addr),
+        network=network_of_caller(tools, request.scope),
     )
     return done()

@@ -10,6 +10,7 @@ from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRing
 from watchword.metrics import Metrics
 from watchword.model import Clock
+from watchword.networks import TrustedProxies
 from watchword.passwords import Hasher, PasswordRules
 from watchword.refresh_tokens import RefreshKeys
 from watchword.store import Store
@@ -42,6 +43,7 @@ class Tools:
         store: the database.
         hasher: computes password hashes, off the event loop.
         throttle: tells under which keys guesses are counted, and who waits for whom.
+        proxies: whose word for where a request comes from is taken.
         keys: the stored keys, opened.
         ring: those that sign and verify now.
         refresh_keys: make and check refresh tokens.
@@ -56,6 +58,7 @@ class Tools:
     store: Store
     hasher: Hasher
     throttle: Throttle
+    proxies: TrustedProxies
     keys: KeyHolder
     ring: KeyRing
     refresh_keys: RefreshKeys
