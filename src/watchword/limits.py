@@ -17,8 +17,8 @@ opens what that time would have opened, once; one that is put back makes nobody 
 that the failures stand for.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
 
 from watchword.errors import TooManyAttempts
 
@@ -27,6 +27,7 @@ LEASE: Final = 60
 FAMILIAR_FOR: Final = 90 * 86_400
 """Seconds after a login for which its network is familiar to the account."""
 
+_A_DAY: Final = 86_400
 _MOST_DOUBLINGS: Final = 32
 """So that a time fits into a column: with these a wait is four thousand years."""
 
@@ -63,12 +64,16 @@ NETWORK: Final = Rule(of="network", free=100, first_wait=30, forgotten_after=300
 """From one network, at all accounts: those that it is familiar to add to it, and are not stopped by it."""
 
 
+def familiar_until(until: int, *, now: int) -> int:
+    """Until when a network is familiar after one more login; to the day, as an index has to follow each change."""
+    return until if until > now + FAMILIAR_FOR - _A_DAY else now + FAMILIAR_FOR
+
+
 class InFlight(Exception):  # nobody is refused yet
     """The room is taken by guesses that are not settled; whether there is any is known once they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):  # several are made for each login, and a tuple is what a row is
     """What is remembered of the guesses at one thing.
 
     Attributes:
@@ -131,7 +136,7 @@ class Tally:
         tally = self.admit(rule, now=now)
         if tally.in_flight >= max(1, rule.free - tally.failures):
             raise InFlight
-        return replace(tally, young=tally.young + 1)
+        return tally._replace(young=tally.young + 1)
 
     def failed(self, rule: Rule, *, now: int, lease: int) -> Self:
         """Settle a guess as wrong."""
@@ -175,11 +180,12 @@ class Tally:
 
     def as_of(self, rule: Rule, *, now: int) -> Self:
         """The same tally when time has passed: what is forgotten, and what was never settled."""
+        if not self.failures and not self.until and now // LEASE == self.lease:
+            return self  # as nearly always
         since = min(self.since, now)  # after a step back of the clock
         forgotten = min(self.failures, (now - since) // rule.forgotten_after)
         failures = self.failures - forgotten
-        tally = replace(
-            self,
+        tally = self._replace(
             failures=failures,
             since=since + forgotten * rule.forgotten_after if failures else 0,
             until=min(self.until, now + rule.wait_after(self.failures)),
@@ -197,22 +203,21 @@ class Tally:
                 lost, old = self.in_flight, 0
             case _:  # the clock was put back: they have their whole lease before them
                 lost, old = 0, self.in_flight
-        tally = replace(self, lease=lease, young=0, old=old)
+        tally = self._replace(lease=lease, young=0, old=old)
         return tally._with_failures(lost, rule, now=now) if lost else tally
 
     def _released(self, lease: int) -> Self | None:
         """Without one that is in flight; None if it is no longer."""
         if lease == self.lease and self.young:
-            return replace(self, young=self.young - 1)
+            return self._replace(young=self.young - 1)
         # One of a later lease is from before a step back of the clock.
         if (lease == self.lease - 1 or lease > self.lease) and self.old:
-            return replace(self, old=self.old - 1)
+            return self._replace(old=self.old - 1)
         return None
 
     def _with_failures(self, more: int, rule: Rule, *, now: int) -> Self:
         failures = self.failures + more
-        return replace(
-            self,
+        return self._replace(
             failures=failures,
             since=self.since if self.failures else now,
             until=max(self.until, now + rule.wait_after(failures)) if rule.wait_after(failures) else self.until,
@@ -220,8 +225,7 @@ class Tally:
 
     def _without(self, forgiven: int, rule: Rule) -> Self:
         failures = max(0, self.failures - forgiven)
-        return replace(
-            self,
+        return self._replace(
             failures=failures,
             since=self.since if failures else 0,
             until=self.until if rule.wait_after(failures) else 0,

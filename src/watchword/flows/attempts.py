@@ -13,7 +13,7 @@ from typing import Final
 
 from watchword.errors import Overloaded, Unavailable
 from watchword.flows import Tools
-from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally
+from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
 from watchword.model import User
 from watchword.passwords.pool import Place
 from watchword.store import Story, tallies
@@ -91,7 +91,7 @@ class Attempt:
             tally = change(entry.tally)
             if not self.is_familiar:
                 return _with_end(tally, self.rule)
-            return tally, entry.over_at if now is None else now + FAMILIAR_FOR
+            return tally, entry.over_at if now is None else familiar_until(entry.over_at, now=now)
 
         await _rewrite(connection, self.charged, changed)
 

@@ -1,8 +1,7 @@
 """The table of tallies, what the throttle remembers: read, and written by whoever read it last."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from watchword.identifiers import new_version
 from watchword.limits import Tally
@@ -29,8 +28,7 @@ _PURGE = Statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A row, or where there is none what a row would begin with.
 
     Attributes:
@@ -42,7 +40,7 @@ class Entry:
     """
 
     key: bytes
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = Tally()
     over_at: int = 0
     version: int = 0
 
@@ -68,7 +66,7 @@ async def put(connection: Connection, entry: Entry, *, tally: Tally, over_at: in
         The new one; None if somebody else has written it since it was read.
     """
     statement, version = (_UPDATE, entry.version) if entry.version else (_INSERT, new_version())
-    values = dict(zip(_NAMES, astuple(tally), strict=True))
+    values = dict(zip(_NAMES, tally, strict=True))
     rows = await connection.fetch(statement, key=entry.key, over_at=over_at, version=version, **values)
     row = first(rows)
     return None if row is None else Entry(entry.key, tally, over_at, row[0])
