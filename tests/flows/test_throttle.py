@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -301,10 +301,10 @@ async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> N
     started, released = threading.Event(), threading.Event()
 
     class Blocked(Hasher):
-        def _verify(self, data: bytes, stored: str | None) -> Verified:
+        def _verify(self, data: bytes, other_spellings: Sequence[bytes], stored: str | None) -> Verified:
             started.set()
             released.wait()
-            return super()._verify(data, stored)
+            return super()._verify(data, other_spellings, stored)
 
     blocked = Blocked(tools.hasher.parameters, threads=1, max_wait=5.0)
     for _ in range(STRANGERS.free):
