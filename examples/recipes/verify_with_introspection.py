@@ -1,0 +1,37 @@
+"""Checks an access token by asking the login service: pip install httpx
+
+A logout is known at once, no cryptography is needed, and each request costs another. The service has an account there:
+
+    watchword clients add gateway --scope tokens:introspect > client_secret
+
+    echo "$TOKEN" | CLIENT_NAME=gateway CLIENT_SECRET_FILE=client_secret python verify_with_introspection.py
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+from login_service import ISSUER, InvalidToken, Unavailable
+
+SECRET = Path(os.environ["CLIENT_SECRET_FILE"]).read_text().strip()
+login_service = httpx.Client(auth=(os.environ["CLIENT_NAME"], SECRET), timeout=2)  # keeps its connections
+
+
+def verify(token: str) -> dict[str, Any]:
+    """What the login service tells of a good token."""
+    try:
+        answer = login_service.post(f"{ISSUER}/oauth/introspect", data={"token": token})
+        told: dict[str, Any] = answer.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as fault:
+        raise Unavailable from fault
+    if told.get("active") is not True or told.get("token_type") != "Bearer":  # a refresh token may be active, too
+        raise InvalidToken
+    return told
+
+
+if __name__ == "__main__":
+    try:
+        print(verify(input())["username"])
+    except (InvalidToken, Unavailable) as refusal:
+        raise SystemExit(type(refusal).__name__) from None
