@@ -1,0 +1,29 @@
+"""The service of reports. It asks the service of figures on the user's behalf: with the token that it was shown."""
+
+import os
+from collections.abc import AsyncGenerator
+
+import httpx
+from quart import Quart, request
+
+from watchword import Guard, current_token, token_required
+
+app = Quart(__name__)
+Guard(app)
+
+
+@app.while_serving
+async def connections() -> AsyncGenerator[None]:
+    # A token is handed on to this one address, which the operator gave, and never to one that a request names.
+    async with httpx.AsyncClient(base_url=os.environ["FIGURES_SERVICE"], timeout=5) as app.extensions["figures"]:
+        yield
+
+
+@app.get("/reports")
+@token_required(scope="reports:read")
+async def reports() -> tuple[dict[str, object], int]:
+    bearer = {"Authorization": request.headers["Authorization"]}
+    answer = await app.extensions["figures"].get("/figures", headers=bearer)
+    if answer.status_code != httpx.codes.OK:
+        return {"refused_by": "figures", "code": answer.json()["code"]}, answer.status_code
+    return {"report_for": current_token.username, "figures": answer.json()["figures"]}, 200
