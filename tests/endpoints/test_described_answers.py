@@ -135,6 +135,7 @@ async def test_every_described_answer_is_given_as_described(
     await of_every_route(service, broken)
     await without_the_database(service, database_url)
     await overloaded(service)
+    await throttled(service)
     assert service.described.promised() - service.seen == set()
     assert service.seen - service.described.promised() == set()
 
@@ -270,6 +271,14 @@ async def overloaded(service: Service) -> None:
     with pool.place("x"), pool.place("y"):
         await service.see("POST /login", members={"username": "alice", "password": PASSWORD})
         await service.see(CHANGE, headers=bearer, members={"current_password": PASSWORD, "new_password": PASSWORD})
+
+
+async def throttled(service: Service) -> None:
+    """Where too many have guessed, at the one account whose password a bearer may change too."""
+    bearer = await service.bearer()
+    while ("POST /login", 429, "too_many_attempts") not in service.seen:
+        await service.see("POST /login", members={"username": "alice", "password": "not this one, but as long"})
+    await service.see(CHANGE, headers=bearer, members={"current_password": PASSWORD, "new_password": PASSWORD})
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA", "HS256"])

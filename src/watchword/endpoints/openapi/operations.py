@@ -34,6 +34,7 @@ CHAPTERS: Final = {
 
 _NOW: Final = 1_800_000_000
 _SESSION: Final = "T0c3kFv2Qm6nH1yR8sXbLw"
+_THROTTLED: Final = errors.TooManyAttempts("", retry_after=30)
 _OVERLOADED: Final = errors.Overloaded("", retry_after=2)
 _UNAVAILABLE: Final = errors.Unavailable("")
 _ISSUER: Final = "https://login.example.com"
@@ -54,7 +55,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         "account are answered in the same words and the same time.",
         body=Credentials(username="alice", password="correct horse battery staple"),
         answers=(Answer(said="Logged in.", body=_ISSUED, headers={"Pragma": "no-cache"}),),
-        refusals=(errors.InvalidCredentials(), _OVERLOADED, _UNAVAILABLE),
+        refusals=(errors.InvalidCredentials(), _THROTTLED, _OVERLOADED, _UNAVAILABLE),
     ),
     "POST /refresh": Operation(
         tag=TOKENS,
@@ -152,6 +153,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         refusals=(
             errors.InvalidCredentials(),
             errors.WeakPassword({"too_short": "The password must have at least 15 characters, this one has 12"}),
+            _THROTTLED,
             _OVERLOADED,
         ),
     ),
