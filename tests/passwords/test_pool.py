@@ -340,6 +340,22 @@ async def test_who_comes_from_elsewhere_waits_for_one_and_not_for_all() -> None:
         assert pool.depth == 0
 
 
+async def test_nothing_is_kept_from_newcomers_for_another_network() -> None:
+    """Row 91: however many of a flood were told to come back, who comes from elsewhere is not kept out for them."""
+    async with pool_of(threads=1, max_wait=1.0, expected=1.0) as pool:
+        places = [pool.place(str(number), "flood") for number in range(2)]
+        for number in range(100):
+            with pytest.raises(Overloaded):
+                pool.place(f"more {number}", "flood")
+        places.append(pool.place("somebody", "elsewhere"))
+        with pytest.raises(Overloaded) as refusal:
+            pool.place("somebody else", "elsewhere")
+        assert refusal.value.retry_after == 3
+        for place in places:
+            place.__exit__()
+        assert pool.depth == 0
+
+
 async def test_who_leaves_while_waiting_for_a_turn_is_passed_over() -> None:
     """A caller who is cancelled in the line frees the place, and the turn goes to the next."""
     async with pool_of(threads=1) as pool:

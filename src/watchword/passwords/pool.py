@@ -6,10 +6,10 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
 1. A place belongs to its job, not to its request: a client that hangs up while the hash is computed frees nothing
    early, and a job that nobody awaits any more is dropped before it starts. The turn lasts longer, until whoever has
    the place has left it too: so what is written after a job is bounded as what is read before it.
-2. Whoever was sent away and comes back is let in before newcomers: part of the queue is kept for them. Otherwise those
-   inside, who ask again the moment they are answered, would take every place that falls free, and some outside would
-   never get one.
-3. ``retry_after`` is the time to work off all who wait and all who were told to come back.
+2. Whoever was sent away and comes back is let in before newcomers from the same network: part of the queue is kept for
+   them. Otherwise those inside, who ask again the moment they are answered, would take every place that falls free, and
+   some outside would never get one.
+3. ``retry_after`` is the time to work off all who wait before one and all from there who were told to come back.
 4. Networks take turns, and each is judged by the wait that this leaves it: one that floods fills a queue of its own,
    and who comes from elsewhere waits for one of its jobs and not for all.
 5. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
@@ -22,7 +22,7 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 from math import ceil
@@ -72,7 +72,8 @@ class HashPool:
         self._turns_left = _TURNS_PER_THREAD * threads
         self._lines: OrderedDict[str, deque[Place]] = OrderedDict()
         self._is_closed = False
-        self._expected_back: OrderedDict[int, float] = OrderedDict()
+        self._expected_back: OrderedDict[int, tuple[float, str]] = OrderedDict()
+        self._expected_from: Counter[str] = Counter()
         self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
 
     @property
@@ -106,10 +107,12 @@ class HashPool:
         known = hash((claimant, network))
         now = time.monotonic()
         self._forget_those_who_stay_away(now)
-        was_sent_away = self._expected_back.pop(known, None) is not None
-        share = 1.0 if was_sent_away or not self._expected_back else _NEWCOMERS
-        if self._wait_of(network) > share * self.max_wait:
-            raise Overloaded("the hash pool is full", retry_after=self._send_away(known, now))
+        was_sent_away = known in self._expected_back
+        if was_sent_away:
+            self._expect_no_more(self._expected_back.pop(known))
+        share = 1.0 if was_sent_away or network not in self._expected_from else _NEWCOMERS
+        if self._wait_behind(self._before(network)) > share * self.max_wait:
+            raise Overloaded("the hash pool is full", retry_after=self._send_away(known, network, now))
         self._depth += 1
         self._depths[network] = self._depths.get(network, 0) + 1
         return Place(self, network)
@@ -130,24 +133,31 @@ class HashPool:
             place.drop()
         self._workers.close()
 
-    def _wait_of(self, network: str) -> float:
-        """Seconds until a job of this network would start: before it comes as much of each other as of its own."""
+    def _before(self, network: str) -> int:
+        """How many jobs come before a new one of this network: as many of each other as of its own, and one."""
         own = self._depths.get(network, 0)
-        return self._wait_behind(sum(min(depth, own + 1) for depth in self._depths.values()))
+        return sum(min(depth, own + 1) for depth in self._depths.values())
 
     def _wait_behind(self, jobs: int) -> float:
         return max(0, jobs - self._threads + 1) * self._mean / self._threads
 
-    def _send_away(self, known: int, now: float) -> int:
-        ahead = self._depth + len(self._expected_back)
+    def _send_away(self, known: int, network: str, now: float) -> int:
+        ahead = self._before(network) + self._expected_from[network]
         seconds = min(_LONGEST_RETRY, ceil(ahead * self._mean / self._threads))
         if len(self._expected_back) < _MOST_EXPECTED:
-            self._expected_back[known] = now + 2 * max(1, seconds)
+            self._expected_back[known] = now + 2 * max(1, seconds), network
+            self._expected_from[network] += 1
         return seconds
 
     def _forget_those_who_stay_away(self, now: float) -> None:
-        while self._expected_back and next(iter(self._expected_back.values())) < now:
-            self._expected_back.popitem(last=False)
+        while self._expected_back and next(iter(self._expected_back.values()))[0] < now:
+            self._expect_no_more(self._expected_back.popitem(last=False)[1])
+
+    def _expect_no_more(self, expected: tuple[float, str]) -> None:
+        _, network = expected
+        self._expected_from[network] -= 1
+        if not self._expected_from[network]:
+            del self._expected_from[network]
 
     async def take_turn(self, place: "Place") -> None:
         """Wait until it is this place's turn."""
