@@ -344,3 +344,30 @@ async def test_a_story_of_one_statement_is_a_transaction(store: Store) -> None:
     """It is there for every other connection as soon as it is told."""
     await store.write_one(lambda connection: users.insert_many(connection, [a_user("a"), a_user("b")]))
     assert await count(store, COUNT_USERS) == 2
+
+
+async def test_what_follows_a_write_follows_it_although_the_caller_has_gone(store: Store) -> None:
+    """Once, with the result, before the caller goes on; and not at all where nothing was committed."""
+    told: list[int] = []
+    number = Statement("SELECT 7")
+
+    async def seven(connection: Connection) -> int:
+        ((found,),) = await connection.fetch(number)
+        return int(found)
+
+    async def broken(connection: Connection) -> int:
+        raise KeyError
+
+    assert await store.write(seven, then=told.append) == 7
+    assert await store.write_one(seven, then=told.append) == 7
+    assert told == [7, 7]
+    for write in (store.write, store.write_one):
+        with pytest.raises(KeyError):
+            await write(broken, then=told.append)
+        leaving = asyncio.create_task(write(seven, then=told.append))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+    await store.settle()
+    assert told == [7] * 4

@@ -10,6 +10,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
 from watchword.store.connection import Connection
@@ -54,9 +55,13 @@ class Store(ABC):
 
     async def close(self) -> None:
         """Let the writes under way end and give all connections back."""
+        await self.settle()
+        await self._release()
+
+    async def settle(self) -> None:
+        """Let the writes under way end, those included whose callers have gone."""
         if self._writes:
             await asyncio.wait(self._writes)
-        await self._release()
 
     async def read(self, story: Story[T]) -> T:
         """Run a story that changes nothing."""
@@ -66,21 +71,25 @@ class Store(ABC):
         finally:
             self._observe("read", time.perf_counter() - started)
 
-    async def write(self, story: Story[T]) -> T:
+    async def write(self, story: Story[T], *, then: Callable[[T], None] | None = None) -> T:
         """Run a story inside one write transaction; all of it happens, or nothing.
 
         The transaction outlives its caller: one who is cancelled, as the handler of a client that hangs up is,
         neither tears it apart nor leaves its connection behind.
-        """
-        return await self._outliving(self._begin_write(story))
 
-    async def write_one(self, story: Story[T]) -> T:
+        Args:
+            story: what to do.
+            then: is called with its result once that is committed, whether or not the caller is still there.
+        """
+        return await self._outliving(self._begin_write(story), then)
+
+    async def write_one(self, story: Story[T], *, then: Callable[[T], None] | None = None) -> T:
         """As ``write``, for a story of which one statement writes, and others may read before it.
 
         The database makes a transaction of each by itself, so what was read may be old when it is written: the
         statement that writes must say under which conditions.
         """
-        return await self._outliving(self._begin_write_one(story))
+        return await self._outliving(self._begin_write_one(story), then)
 
     @abstractmethod
     def _begin_read(self, story: Story[T]) -> Awaitable[T]:
@@ -98,10 +107,12 @@ class Store(ABC):
     async def _release(self) -> None:
         """Give the connections back."""
 
-    async def _outliving(self, writing: "asyncio.Future[T]") -> T:
+    async def _outliving(self, writing: "asyncio.Future[T]", then: Callable[[T], None] | None) -> T:
         started = time.perf_counter()
         self._writes.add(writing)
         writing.add_done_callback(self._finished)
+        if then is not None:
+            writing.add_done_callback(partial(_go_on, then))  # before the caller goes on, who is called back later
         try:
             return await asyncio.shield(writing)
         finally:
@@ -113,6 +124,11 @@ class Store(ABC):
             _log.debug(
                 "a write failed: %s", type(writing.exception()).__name__
             )  # its caller, if still there, tells more
+
+
+def _go_on(then: Callable[[T], None], writing: "asyncio.Future[T]") -> None:
+    if not writing.cancelled() and writing.exception() is None:
+        then(writing.result())
 
 
 def store_at(url: str, *, observe: Observer = nobody_looks) -> Store:
