@@ -8,9 +8,11 @@ from watchword import client_secrets
 from watchword.flows import Tools, admin
 from watchword.flows.issue import Issued
 from watchword.flows.login import log_in as log_in_flow
+from watchword.flows.refresh import refresh as refresh_flow
 from watchword.identifiers import new_id, new_salt
 from watchword.model import Client, Session, User
 from watchword.passwords import PasswordRules
+from watchword.recorder import Asker
 from watchword.settings import Settings
 from watchword.store import users
 
@@ -106,6 +108,11 @@ def a_client(name: str = "reports", **changes: Any) -> tuple[Client, str]:
     return replace(client, **changes), secret
 
 
+def an_asker(tools: Tools, **changes: Any) -> Asker:
+    """Somebody at a place that does not matter."""
+    return replace(Asker(tools.recorder, actor="user", network="127.0.0.1", user_agent="tests"), **changes)
+
+
 async def add_user(tools: Tools, username: str = "alice", *, password: str = PASSWORD, scope: str = "") -> User:
     """A user who can log in."""
     return await admin.add_user(
@@ -116,12 +123,18 @@ async def add_user(tools: Tools, username: str = "alice", *, password: str = PAS
         scopes=scope.split(),
         rules=PasswordRules(min_length=8),
         now=tools.clock(),
+        asker=an_asker(tools, actor="cli"),
     )
 
 
 async def log_in(tools: Tools, username: str = "alice", password: str = PASSWORD) -> Issued:
     """A login from a place that does not matter."""
-    return await log_in_flow(tools, username=username, password=password, network="127.0.0.1", user_agent="tests")
+    return await log_in_flow(tools, username=username, password=password, asker=an_asker(tools))
+
+
+async def refresh(tools: Tools, *, refresh_token: str) -> Issued:
+    """A refresh from a place that does not matter."""
+    return await refresh_flow(tools, refresh_token=refresh_token, asker=an_asker(tools))
 
 
 async def insert_user(tools: Tools, user: User) -> User:

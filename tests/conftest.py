@@ -106,9 +106,12 @@ def client(app: Quart) -> TestClientProtocol:
     return app.test_client()
 
 
+Lines = Callable[[], list[dict[str, Any]]]
+
+
 @pytest.fixture
-def request_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What has been written to the request log since the test began, as objects."""
+def log_lines() -> Iterator[Lines]:
+    """What has been written to the log of requests and events since the test began, as objects."""
     written = io.BytesIO()
     telemetry.write_requests_to(written)
 
@@ -118,6 +121,18 @@ def request_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
     yield lines
     telemetry.write_requests_to(None)
+
+
+@pytest.fixture
+def request_lines(log_lines: Lines) -> Lines:
+    """The lines of requests alone."""
+    return lambda: [line for line in log_lines() if line["event"] == "request"]
+
+
+@pytest.fixture
+def event_lines(log_lines: Lines) -> Lines:
+    """The lines of audit events alone."""
+    return lambda: [line for line in log_lines() if "writer" in line]
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ class TestDefaults:
             hash_max_wait=1.0,
             password_min_length=15,
             trusted_proxies=(),
+            audit_retention=90,
             metrics_bind=("127.0.0.1", 9464),
             api_docs=True,
         )
@@ -91,6 +92,7 @@ class TestDefaults:
                 HASH_MAX_WAIT="0.25",
                 PASSWORD_MIN_LENGTH="8",
                 TRUSTED_PROXIES="10.1.2.0/24, 2001:db8::/32,192.0.2.7\n",
+                AUDIT_RETENTION="365",
                 METRICS_BIND="[::1]:9000",
                 API_DOCS="off",
             )
@@ -117,6 +119,7 @@ class TestDefaults:
                 IPv6Network("2001:db8::/32"),
                 IPv4Network("192.0.2.7/32"),
             ),
+            audit_retention=365,
             metrics_bind=("::1", 9000),
             api_docs=False,
         )
@@ -299,6 +302,7 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "HASH_PASSES": ("0", "65"),
     "HASH_THREADS": ("0", "1025"),
     "PASSWORD_MIN_LENGTH": ("7", "1025"),
+    "AUDIT_RETENTION": ("0", "3651"),
     "HASH_MAX_WAIT": ("0.04", "60.1", "nan", "inf", "1e1", ".5", "1.", "00001", "1.0000001"),
 }
 

@@ -7,18 +7,20 @@ import asyncio
 import multiprocessing
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from quart import Quart
 
 from watchword import endpoints
-from watchword.clock import system_clock
+from watchword.audit import Event, Seals
+from watchword.clock import system_clock, utc_milliseconds
 from watchword.denials import Denials
 from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools, keyring, revocations
+from watchword.flows.audit import keeping
 from watchword.flows.housekeeping import keep_tidy
 from watchword.flows.rotation import keep_rotating
 from watchword.guard import Guard
@@ -29,11 +31,14 @@ from watchword.model import Clock
 from watchword.networks import TrustedProxies
 from watchword.passwords import Hasher, Parameters, PasswordRules
 from watchword.passwords.pool import Observer, nobody_looks
+from watchword.recorder import Asker, Recorder
 from watchword.refresh_tokens import RefreshKeys
 from watchword.settings import Settings
 from watchword.store import Store, migrations, store_at
 from watchword.throttle import Throttle
 from watchword.tokens import Profile
+
+_DAY: Final = 86_400
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = system_clock, worker: int = 0) -> Quart:
@@ -59,10 +64,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
     async def start() -> None:
         _leave_sigterm_to_the_master()
         await start_tools(tools, settings, running)
+        service = Asker(tools.recorder, actor="service")
+        service.tell(Event.STARTUP)
+        running.push_async_callback(_tell_the_end, tools, service)
         _run_beside(revocations.follow(tools.denials, store=tools.store, clock=clock), running)
         _run_beside(keyring.follow(tools.keys, store=tools.store, clock=clock), running)
         _run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock), running)
-        _run_beside(keep_tidy(tools.store, clock=clock), running)
+        kept = settings.audit_retention * _DAY
+        _run_beside(keep_tidy(tools.store, clock=clock, seals=tools.recorder.seals, audit_kept=kept), running)
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
             _run_beside(tools.metrics.expose(host, port + worker), running)
@@ -103,6 +112,22 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
         password_rules=build_password_rules(settings),
         clock=clock,
         metrics=metrics,
+        recorder=build_recorder(settings, clock=clock, lose=metrics.audit_event_lost),
+    )
+
+
+def build_recorder(settings: Settings, *, clock: Clock, lose: Callable[[], None] = lambda: None) -> Recorder:
+    """Make what takes the events of this process.
+
+    Args:
+        settings: what the operator decided.
+        clock: tells the time; one that was handed in knows none finer than seconds.
+        lose: is told of each event that the table will not have.
+    """
+    return Recorder(
+        Seals(settings.secret_key, settings.secret_key_fallbacks),
+        milliseconds=utc_milliseconds if clock is system_clock else lambda: clock() * 1000,
+        lose=lose,
     )
 
 
@@ -142,7 +167,7 @@ def build_password_rules(settings: Settings) -> PasswordRules:
 
 
 async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:
-    """Open the database, load the keys and which sessions have ended, choose what computes hashes.
+    """Open the database, load the keys and which sessions have ended, choose what computes hashes, keep an audit trail.
 
     What was opened is on the stack, or closed again if the start fails.
 
@@ -154,6 +179,7 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         with _naming_the_database():
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
+        await starting.enter_async_context(keeping(tools.recorder, tools.store))
         starting.push_async_callback(tools.throttle.errands_done)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
         with _naming_the_database():
@@ -207,6 +233,13 @@ def _run_beside(work: Coroutine[Any, Any, None], running: AsyncExitStack) -> Non
         await asyncio.wait([task])
 
     running.push_async_callback(end)
+
+
+async def _tell_the_end(tools: Tools, service: Asker) -> None:
+    """Tell last of all that the service ends: what is still being done for those who have gone is told before."""
+    await tools.throttle.errands_done()
+    await tools.store.settle()
+    service.tell(Event.SHUTDOWN)
 
 
 def _leave_sigterm_to_the_master() -> None:

@@ -25,6 +25,7 @@
     ├── UnknownSigningKey       there is no such signing key
     ├── RotationRefused         the signing keys must not be changed like this; says why
     ├── UnreadableHash          a stored password hash that no back end can check
+    ├── ChainBroken             the audit trail is not as it was written
     ├── TryLater                nothing is wrong with the request
     │   ├── TooManyAttempts         too many guesses at this account, or from this network, have failed
     │   ├── Overloaded              more work is queued than can be done in time
@@ -56,7 +57,15 @@ class PayloadTooLarge(InvalidRequest):
 
 
 class InvalidCredentials(WatchwordError):
-    """Unknown, wrong, disabled, without a password, unreadable: outside they are one."""
+    """Unknown, wrong, disabled, without a password, unreadable: outside they are one.
+
+    Attributes:
+        user_id: whose account it is about, where there is one; for the audit trail, never for the client.
+    """
+
+    def __init__(self, why: str = "", *, user_id: str = "") -> None:
+        super().__init__(why)
+        self.user_id = user_id
 
 
 class TokenRefused(WatchwordError):
@@ -83,11 +92,15 @@ class InsufficientScope(TokenRefused):
 
     Attributes:
         required: the scopes asked for, separated by spaces (RFC 6749 §3.3).
+        user_id: whose token it is.
+        session_id: and of which login.
     """
 
-    def __init__(self, required: str) -> None:
+    def __init__(self, required: str, *, user_id: str = "", session_id: str = "") -> None:
         super().__init__(f"needs scope {required}")
         self.required = required
+        self.user_id = user_id
+        self.session_id = session_id
 
 
 class FreshLoginRequired(TokenRefused):
@@ -172,6 +185,22 @@ class RotationRefused(WatchwordError):
 
 class UnreadableHash(WatchwordError):
     """A stored password hash of no form that we read, or one beyond what we compute."""
+
+
+class ChainBroken(WatchwordError):
+    """An event of the audit trail was changed, removed, inserted or moved.
+
+    Attributes:
+        writer: in whose chain.
+        seq: at which place.
+        why: what is wrong there.
+    """
+
+    def __init__(self, writer: str, seq: int, why: str) -> None:
+        super().__init__(f"event {seq} of writer {writer} {why}")
+        self.writer = writer
+        self.seq = seq
+        self.why = why
 
 
 class TryLater(WatchwordError):

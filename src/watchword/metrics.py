@@ -90,6 +90,9 @@ class Metrics:
             buckets=_DATABASE_SECONDS,
             registry=self.registry,
         )
+        self._audit_lost = Counter(
+            "watchword_audit_lost", "Audit events that are only in the log.", registry=self.registry
+        )
         # Finding a child by its labels costs more than observing.
         self._reads, self._writes = database.labels("read"), database.labels("write")
         self._seen: dict[tuple[str, str, int], Callable[[float], None]] = {}
@@ -164,6 +167,10 @@ class Metrics:
     def database_used(self, kind: str, seconds: float) -> None:
         """Time a ``read`` or a ``write``."""
         (self._reads if kind == "read" else self._writes).observe(seconds)
+
+    def audit_event_lost(self) -> None:
+        """Count an event that found no room while the database was away."""
+        self._audit_lost.inc()
 
     def request_answered(self, *, method: str, route: str | None, status: int, seconds: float) -> None:
         """Time a request."""

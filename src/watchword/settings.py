@@ -64,6 +64,7 @@ class Settings:
         hash_max_wait: for how long a login may wait for its hash before it is refused.
         password_min_length: code points of a new password.
         trusted_proxies: the networks of the proxies whose ``X-Forwarded-For`` is believed.
+        audit_retention: for how many days audit events are kept.
         metrics_bind: host and port of the listener for ``/metrics``, the first worker's; None for no listener.
         api_docs: whether ``/openapi.json`` and ``/docs`` are there.
     """
@@ -85,6 +86,7 @@ class Settings:
     hash_max_wait: float = 1.0
     password_min_length: int = 15
     trusted_proxies: tuple[Network, ...] = ()
+    audit_retention: int = 90
     metrics_bind: tuple[str, int] | None = None
     api_docs: bool = True
 
@@ -117,6 +119,7 @@ class Settings:
             hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
             password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),
             trusted_proxies=source.get("TRUSTED_PROXIES", networks, ()),
+            audit_retention=source.get("AUDIT_RETENTION", _integer(1, 3650), 90),
             metrics_bind=source.get("METRICS_BIND", _address_or_off, DEFAULT_METRICS_BIND),
             api_docs=source.get("API_DOCS", _switch, True),
         )

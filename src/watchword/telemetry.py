@@ -1,6 +1,7 @@
-"""What the service tells about itself: one JSON line per request, and every other event as a JSON line too.
+"""What the service tells about itself: one JSON line per request, one per audit event, and all else as JSON lines too.
 
-Field by field in ``docs/request-log.md``. Never a password, a token, a hash, a key, a query string or a raw path.
+Field by field in ``docs/request-log.md`` and ``docs/audit.md``. Never a password, a token, a hash, a key, a query
+string or a raw path.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import atexit
 import json
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
@@ -19,6 +21,8 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 _MAX_METHOD: Final = 20
 """Characters: all registered methods are shorter, and a client may send one as long as a request's headers."""
+
+_EVENTS: Final = logging.getLogger("watchword.audit")
 
 _PLAIN_RECORD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -57,6 +61,15 @@ class LineWriter:
             asyncio.get_running_loop().call_later(self.DELAY, self.flush)
         self._lines.append(line)
 
+    def write(self, line: bytes) -> None:
+        """Take a line, and write it and all before it at once: who kills this process then does not take it back.
+
+        A full disk or a reader who has gone is no reason to refuse a request.
+        """
+        self._lines.append(line)
+        with suppress(OSError):
+            self.flush()
+
     def flush(self) -> None:
         """Write what was added."""
         lines, self._lines = self._lines, []
@@ -79,6 +92,23 @@ class RequestLine(msgspec.Struct, omit_defaults=True):
     code: str | None = None
 
 
+class EventLine(msgspec.Struct, omit_defaults=True):
+    """The fields of an audit event's line, in their order; see ``audit.Entry``."""
+
+    time: str
+    level: str
+    event: str
+    outcome: str
+    actor: str
+    detail: str = ""
+    user_id: str = ""
+    session_id: str = ""
+    network: str = ""
+    request_id: str = ""
+    writer: str = ""
+    seq: int = 0
+
+
 class _Calendar:
     """Writes the time of many lines a second, of which only the milliseconds change."""
 
@@ -86,12 +116,15 @@ class _Calendar:
     text = ""
 
     @classmethod
-    def timestamp(cls) -> str:
-        milliseconds = utc_milliseconds()
+    def timestamp(cls, milliseconds: int) -> str:
         second, rest = divmod(milliseconds, 1000)
         if second != cls.second:
             cls.second, cls.text = second, datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
         return f"{cls.text}.{rest:03}+00:00"
+
+
+timestamp = _Calendar.timestamp
+"""Milliseconds since the epoch as ISO 8601, in UTC."""
 
 
 class _State:
@@ -133,7 +166,7 @@ def request_answered(
     if _State.writer is None:
         return
     line = RequestLine(
-        time=_Calendar.timestamp(),
+        time=timestamp(utc_milliseconds()),
         level="info",
         event="request",
         request_id=request_id,
@@ -144,3 +177,16 @@ def request_answered(
         code=code,
     )
     _State.writer.add(_ENCODER.encode(line))
+
+
+def event_happened(line: EventLine) -> None:
+    """Write the line of an audit event, at once; in a process that is not ours alone, hand it to ``logging``."""
+    if _State.writer is not None:
+        _State.writer.write(_ENCODER.encode(line))
+        return
+    fields = msgspec.to_builtins(line)
+    del fields["time"]
+    _EVENTS.log(_LEVELS[fields.pop("level")], fields.pop("event"), extra=fields)
+
+
+_LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import FakeClock, add_user, log_in
+from tests.builders import FakeClock, add_user, an_asker, log_in
 from tests.endpoints.contract import BARE, INVALID, opened, refused
 from tests.endpoints.services import a_service, basic, bearer
 from watchword.flows import Tools, feed
@@ -26,7 +26,7 @@ def database_url(sqlite_url: str) -> str:
 async def ended_sessions(tools: Tools, count: int) -> list[str]:
     """So many sessions that have begun and ended."""
     ids = [(await log_in(tools)).refresh_token[4:26] for _ in range(count)]
-    await end_sessions_of(tools.store, username="alice", now=tools.clock())
+    await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
     return ids
 
 

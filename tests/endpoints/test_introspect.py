@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import FakeClock, add_user, log_in
+from tests.builders import FakeClock, add_user, an_asker, log_in, refresh
 from tests.endpoints.contract import ask, opened
 from tests.endpoints.services import a_service, basic, send
 from watchword.flows import Tools
 from watchword.flows.admin import disable_user, set_password
 from watchword.flows.issue import Issued
-from watchword.flows.refresh import refresh
 from watchword.passwords import PasswordRules
 from watchword.settings import Settings
 
@@ -132,7 +131,7 @@ async def test_a_user_who_was_locked_out_has_no_good_refresh_token(
     for name in ("alice", "bob"):
         await add_user(tools, name)
     alices, bobs = await log_in(tools), await log_in(tools, "bob")
-    await disable_user(tools.store, username="alice", now=clock.now)
+    await disable_user(tools.store, username="alice", now=clock.now, asker=an_asker(tools))
     await set_password(
         tools.store,
         tools.hasher,
@@ -140,6 +139,7 @@ async def test_a_user_who_was_locked_out_has_no_good_refresh_token(
         password="another battery staple",
         rules=PasswordRules(min_length=8),
         now=clock.now,
+        asker=an_asker(tools),
     )
     told = await introspected(tools, client, alices.refresh_token, bobs.refresh_token)
     assert told == [{"active": False}] * 2

@@ -12,7 +12,7 @@ import pytest
 from quart import Response
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import PASSWORD, SECRET, FakeClock, add_user, cheap_settings, insert_user
+from tests.builders import PASSWORD, SECRET, FakeClock, add_user, an_asker, cheap_settings, insert_user
 from tests.endpoints.contract import BARE, headers_of, opened, refused
 from watchword import create_app
 from watchword.clock import system_clock
@@ -280,9 +280,9 @@ class TestBadLogin:
     async def test_enabled_again(self, tools: Tools, client: Client) -> None:
         """A disabled user is out, with the right password too, until enabled again."""
         await add_user(tools)
-        await admin.disable_user(tools.store, username="alice", now=1)
+        await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
         assert not await works(client)
-        await admin.enable_user(tools.store, username="alice")
+        await admin.enable_user(tools.store, username="alice", asker=an_asker(tools))
         assert await works(client)
 
     @pytest.mark.parametrize("kind", UNREADABLE)
@@ -362,7 +362,7 @@ class TestWork:
         """Against an old, cheaper hash a bad login is as much work as against no user at all, disabled or not."""
         await add_user(tools)
         await add_user(tools, "disabled")
-        await admin.disable_user(tools.store, username="disabled", now=1)
+        await admin.disable_user(tools.store, username="disabled", now=1, asker=an_asker(tools))
         work = []
         for name, password in (("alice", "not the password"), ("nobody", PASSWORD), ("disabled", PASSWORD)):
             hashed.clear()

@@ -3,7 +3,7 @@
 from quart import Quart
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import PASSWORD, FakeClock, add_user
+from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from tests.builders import log_in as log_in_flow
 from tests.endpoints.conftest import LogIn
 from tests.endpoints.contract import INVALID, opened, refused
@@ -51,7 +51,7 @@ async def test_no_database_is_asked(tools: Tools) -> None:
     endpoints.mount(app, tools)
     await add_user(tools)
     issued = await log_in_flow(tools, username="alice", password=PASSWORD)
-    await admin.delete_user(tools.store, username="alice", now=tools.clock())
+    await admin.delete_user(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
     await tools.store.close()
     response = await app.test_client().get("/me", headers={"Authorization": f"Bearer {issued.token}"})
     assert (await opened(response))["username"] == "alice"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import PASSWORD, add_user
+from tests.builders import PASSWORD, add_user, an_asker
 from tests.endpoints.contract import BARE, opened, refused
 from watchword.flows import Tools, admin
 
@@ -106,8 +106,8 @@ async def test_who_is_locked_out_changes_nothing(tools: Tools, client: Client, r
     await add_user(tools)
     given = await log_in(client)
     if reason == "disabled":
-        await admin.disable_user(tools.store, username="alice", now=1)
+        await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
     else:
-        await admin.delete_user(tools.store, username="alice", now=1)
+        await admin.delete_user(tools.store, username="alice", now=1, asker=an_asker(tools))
     response = await change(client, given)
     assert response.status_code == 401

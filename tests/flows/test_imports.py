@@ -3,14 +3,14 @@
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import bcrypt
 import pytest
 from werkzeug.security import generate_password_hash
 
-from tests.builders import PASSWORD, add_user, log_in
+from tests.builders import PASSWORD, add_user, an_asker, log_in
 from watchword.errors import InvalidCredentials, Unavailable
 from watchword.flows import Tools, admin, imports
 from watchword.flows.imports import Outcome, import_users
@@ -26,12 +26,23 @@ HASH = f"$argon2id$v=19$m=19456,t=2,p=1${SALT}${DIGEST}"
 Line = bytes | Mapping[str, object]
 
 
+def importer(tools: Tools, lines: Iterable[bytes], *, dry_run: bool = False) -> AsyncIterator[Outcome]:
+    """An import that begins when it is asked for its first outcome."""
+    return import_users(
+        tools.store,
+        tools.hasher,
+        lines,
+        rules=tools.password_rules,
+        now=tools.clock(),
+        dry_run=dry_run,
+        asker=an_asker(tools, actor="cli"),
+    )
+
+
 async def load(tools: Tools, lines: Sequence[Line], *, dry_run: bool = False) -> list[Outcome]:
     """Import lines, given as bytes or as what they say."""
     data = [line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines]
-    importing = import_users(
-        tools.store, tools.hasher, data, rules=tools.password_rules, now=tools.clock(), dry_run=dry_run
-    )
+    importing = importer(tools, data, dry_run=dry_run)
     return [outcome async for outcome in importing]
 
 
@@ -237,9 +248,7 @@ async def test_what_was_reported_before_the_database_went_is_stored(
     told: list[int] = []
 
     async def tell() -> None:
-        importing = import_users(
-            tools.store, tools.hasher, lines, rules=tools.password_rules, now=tools.clock(), dry_run=False
-        )
+        importing = importer(tools, lines)
         async for outcome in importing:
             told.append(outcome.line)
 
@@ -257,9 +266,7 @@ async def test_a_larger_file_goes_in_whole(tools: Tools, tmp_path: Path) -> None
             json.dumps({"username": f"user{number:05}", "password_hash": HASH}) + "\n" for number in range(2100)
         )
     with path.open("rb") as lines:
-        importing = import_users(
-            tools.store, tools.hasher, lines, rules=tools.password_rules, now=tools.clock(), dry_run=False
-        )
+        importing = importer(tools, lines)
         outcomes = [outcome async for outcome in importing]
     assert {outcome.status for outcome in outcomes} == {"added"}
     assert [outcome.line for outcome in outcomes] == list(range(1, 2101))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import add_user, log_in
+from tests.builders import add_user, an_asker, log_in
 from watchword.denials import MAX_STALENESS, Denials
 from watchword.errors import Unavailable
 from watchword.flows import Tools
@@ -50,7 +50,7 @@ async def test_a_session_that_ended_elsewhere_has_no_good_refresh_token(tools: T
     await add_user(tools)
     issued = await log_in(tools)
     client = await a_client(tools)
-    await end_sessions_of(tools.store, username="alice", now=tools.clock())
+    await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
     assert await introspect(tools, client=client, token=issued.refresh_token) is None
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import PASSWORD, FakeClock, add_user, insert_user, log_in
+from tests.builders import PASSWORD, FakeClock, add_user, an_asker, insert_user, log_in
 from watchword import tokens
 from watchword.errors import InvalidCredentials, InvalidRequest, Overloaded
 from watchword.flows import Tools, admin
@@ -54,7 +54,7 @@ async def test_every_reason_is_the_same_refusal(tools: Tools, reason: str, caplo
     elif reason == "wrong":
         password = PASSWORD.upper()
     elif reason == "disabled":
-        await admin.disable_user(tools.store, username="alice", now=1)
+        await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
     elif reason == "no name at all":
         name = "a name with spaces"
     else:
@@ -85,9 +85,9 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
         async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
             verified = await super().verify(password, stored, place=place)
             if change == "disable":
-                await admin.disable_user(tools.store, username="alice", now=1)
+                await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
             elif change == "delete":
-                await admin.delete_user(tools.store, username="alice", now=1)
+                await admin.delete_user(tools.store, username="alice", now=1, asker=an_asker(tools))
             else:
                 await admin.set_password(
                     tools.store,
@@ -96,6 +96,7 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
                     password="another long password",
                     rules=tools.password_rules,
                     now=1,
+                    asker=an_asker(tools),
                 )
             return verified
 

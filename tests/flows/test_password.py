@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import PASSWORD, add_user, log_in
+from tests.builders import PASSWORD, add_user, an_asker, log_in
 from watchword import tokens
 from watchword.errors import InvalidCredentials, WeakPassword
 from watchword.flows import Tools
@@ -33,12 +33,12 @@ async def test_every_attempt_counts_as_a_login_does(tools: Tools) -> None:
     token = await bearer(tools)
     before = counted(tools, "success")
     with pytest.raises(WeakPassword):
-        await change_password(tools, token=token, current_password="wrong", new_password="short", network="127.0.0.1")
+        await change_password(tools, token=token, current_password="wrong", new_password="short", asker=an_asker(tools))
     assert counted(tools, "refused", "weak_password") == 0
     with pytest.raises(InvalidCredentials):
-        await change_password(tools, token=token, current_password="wrong", new_password=ANOTHER, network="127.0.0.1")
+        await change_password(tools, token=token, current_password="wrong", new_password=ANOTHER, asker=an_asker(tools))
     assert counted(tools, "failure", "wrong_password") == 1
-    await change_password(tools, token=token, current_password=PASSWORD, new_password=ANOTHER, network="127.0.0.1")
+    await change_password(tools, token=token, current_password=PASSWORD, new_password=ANOTHER, asker=an_asker(tools))
     assert counted(tools, "success") == before + 1
 
 
@@ -47,11 +47,15 @@ async def test_of_two_changes_at_once_one_counts(tools: Tools) -> None:
     await add_user(tools)
     first, second = await bearer(tools), await bearer(tools)
     outcomes = await asyncio.gather(
-        change_password(
-            tools, token=first, current_password=PASSWORD, new_password=f"{ANOTHER} 1", network="127.0.0.1"
-        ),
-        change_password(
-            tools, token=second, current_password=PASSWORD, new_password=f"{ANOTHER} 2", network="127.0.0.1"
+        *(
+            change_password(
+                tools,
+                token=token,
+                current_password=PASSWORD,
+                new_password=f"{ANOTHER} {number}",
+                asker=an_asker(tools),
+            )
+            for number, token in enumerate((first, second), start=1)
         ),
         return_exceptions=True,
     )

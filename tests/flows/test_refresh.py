@@ -7,18 +7,17 @@ from functools import partial
 
 import pytest
 
-from tests.builders import PASSWORD, FakeClock, add_user, log_in
+from tests.builders import PASSWORD, FakeClock, add_user, an_asker, log_in, refresh
+from tests.trail import trail
 from watchword import tokens
+from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidRefreshToken, InvalidToken
 from watchword.flows import Tools, admin
 from watchword.flows.logout import Scope, log_out
-from watchword.flows.refresh import refresh
 from watchword.model import AccessToken, Revocation, Session
 from watchword.refresh_tokens import RefreshKeys, RefreshToken
-from watchword.store import audit, revocations, sessions
+from watchword.store import revocations, sessions
 from watchword.store.connection import Statement
-
-EVENTS = Statement("SELECT event, user_id, session_id, at FROM audit_events")
 
 
 def claims_of(tools: Tools, token: str) -> AccessToken:
@@ -113,10 +112,9 @@ async def test_a_reuse_ends_the_session_and_no_other(
             await refresh(tools, refresh_token=issued.refresh_token)
         with pytest.raises(InvalidToken):
             claims_of(tools, issued.token)
-    assert await tools.store.read(lambda connection: connection.fetch(EVENTS)) == [
-        (audit.TOKEN_REUSE, alice.id, sid, clock.now)
-    ]
-    assert [record.getMessage() for record in caplog.records] == [audit.TOKEN_REUSE]
+    (told,) = [entry for entry in await trail(tools) if entry.event == Event.TOKEN_REUSE]
+    assert (told.user_id, told.session_id, told.at) == (alice.id, sid, clock.now * 1000)
+    assert [record.getMessage() for record in caplog.records] == [Event.TOKEN_REUSE]
     assert "wwr_" not in caplog.text
     assert [each.session_id for each in await announced(tools)] == [sid]
     for issued in (other, bobs):
@@ -189,9 +187,9 @@ async def test_a_user_who_changed_refreshes_no_more(tools: Tools, change: str) -
     await add_user(tools)
     issued = await log_in(tools)
     if change == "disable":
-        await admin.disable_user(tools.store, username="alice", now=tools.clock())
+        await admin.disable_user(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
     elif change == "delete":
-        await admin.delete_user(tools.store, username="alice", now=tools.clock())
+        await admin.delete_user(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
     elif change == "set password":
         await admin.set_password(
             tools.store,
@@ -200,13 +198,14 @@ async def test_a_user_who_changed_refreshes_no_more(tools: Tools, change: str) -
             password="another long password",
             rules=tools.password_rules,
             now=tools.clock(),
+            asker=an_asker(tools),
         )
     else:
-        await log_out(tools, token=claims_of(tools, issued.token), scope=Scope.LOCAL)
+        await log_out(tools, token=claims_of(tools, issued.token), scope=Scope.LOCAL, asker=an_asker(tools))
     with pytest.raises(InvalidRefreshToken):
         await refresh(tools, refresh_token=issued.refresh_token)
     if change == "disable":
-        await admin.enable_user(tools.store, username="alice")
+        await admin.enable_user(tools.store, username="alice", asker=an_asker(tools))
         with pytest.raises(InvalidRefreshToken):
             await refresh(tools, refresh_token=issued.refresh_token)
     (end,) = await announced(tools)

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.builders import FakeClock, add_user, log_in
+from tests.builders import FakeClock, add_user, an_asker, log_in
 from watchword.denials import Denials
 from watchword.errors import InvalidToken, Unavailable
 from watchword.flows import Tools, revocations
@@ -21,7 +21,7 @@ from watchword.store.connection import Statement
 async def ended_session(tools: Tools) -> str:
     """A session that was logged in and then ended by somebody else."""
     session_id = RefreshToken.parse((await log_in(tools)).refresh_token).session_id
-    await end_sessions_of(tools.store, username="alice", now=tools.clock())
+    await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
     return session_id
 
 
@@ -50,7 +50,7 @@ async def test_news_are_learnt_page_by_page(tools: Tools, monkeypatch: pytest.Mo
     await add_user(tools)
     for expected in (7, 14):
         ids = [RefreshToken.parse((await log_in(tools)).refresh_token).session_id for _ in range(7)]
-        await end_sessions_of(tools.store, username="alice", now=tools.clock())
+        await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
         await catch_up(tools.denials, store=tools.store, clock=tools.clock)
         assert all(is_denied(tools.denials, session_id) for session_id in ids)
         assert tools.denials.seq == expected

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.builders import PASSWORD, FakeClock, add_user
+from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from watchword.errors import InvalidCredentials, TooManyAttempts, Unavailable, WatchwordError
 from watchword.flows import Tools
 from watchword.flows.housekeeping import KEPT, tidy_up
@@ -31,7 +31,7 @@ IN_FLIGHT = Statement("SELECT coalesce(sum(young + old), 0) FROM tallies")
 async def attempt(tools: Tools, username: str = "alice", password: str = PASSWORD, *, network: str = ATTACKER) -> str:
     """How a login ends, in one word."""
     try:
-        await log_in(tools, username=username, password=password, network=network, user_agent="tests")
+        await log_in(tools, username=username, password=password, asker=an_asker(tools, network=network))
     except WatchwordError as refusal:
         return {InvalidCredentials: "wrong", TooManyAttempts: "throttled"}.get(type(refusal), repr(refusal))
     return "right"
@@ -177,7 +177,7 @@ async def test_a_flood_of_names_evicts_nothing(tools: Tools, clock: FakeClock) -
     assert len(tools.hasher.pool._lines) == len(tools.hasher.pool._depths) == 0
     assert await number(tools, COUNT) == 1 + 1 + 2 * 16 * 25
     clock.advance(STRANGERS.forgotten_after + KEPT)
-    await tidy_up(tools.store, now=clock.now)
+    await tidy_up(tools.store, now=clock.now, seals=tools.recorder.seals, audit_kept=86_400)
     assert await number(tools, COUNT) == 1  # the victim's
 
 
@@ -212,7 +212,7 @@ async def test_what_was_guessed_is_not_in_the_database(tools: Tools) -> None:
 
 async def bearer(tools: Tools, network: str) -> AccessToken:
     """The token of a login."""
-    issued = await log_in(tools, username="alice", password=PASSWORD, network=network, user_agent="tests")
+    issued = await log_in(tools, username="alice", password=PASSWORD, asker=an_asker(tools, network=network))
     return verify(issued.token, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
 
 
@@ -226,9 +226,9 @@ async def test_a_password_change_is_a_guess_like_a_login(tools: Tools) -> None:
         for _ in range(limit // 2):
             assert await attempt(tools, password="a guess", network=network) == "wrong"
             with pytest.raises(InvalidCredentials):
-                await change(current_password="a guess", network=network)
+                await change(current_password="a guess", asker=an_asker(tools, network=network))
         with pytest.raises(TooManyAttempts):
-            await change(current_password=PASSWORD, network=network)
+            await change(current_password=PASSWORD, asker=an_asker(tools, network=network))
         assert await attempt(tools, network=network) == "throttled"
 
 
@@ -257,7 +257,7 @@ async def test_a_throttled_guess_costs_no_hash(tools: Tools) -> None:
     told = []
     for password in (PASSWORD, "a guess"):
         with pytest.raises(TooManyAttempts) as refusal:
-            await log_in(tools, username="alice", password=password, network=ATTACKER, user_agent="tests")
+            await log_in(tools, username="alice", password=password, asker=an_asker(tools, network=ATTACKER))
         told.append((str(refusal.value), refusal.value.retry_after))
     assert told == [("account", STRANGERS.first_wait)] * 2
     assert hashed == []
@@ -342,7 +342,7 @@ async def test_without_a_database_nothing_is_evaluated(tools: Tools) -> None:
     await tools.store.write(lambda connection: connection.fetch(away))
     for password in (PASSWORD, "a guess"):
         with pytest.raises(Unavailable):
-            await log_in(tools, username="alice", password=password, network=HOME, user_agent="tests")
+            await log_in(tools, username="alice", password=password, asker=an_asker(tools, network=HOME))
     await tools.store.write(lambda connection: connection.fetch(back))
     assert await attempt(tools) == "right"
 

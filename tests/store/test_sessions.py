@@ -8,11 +8,10 @@ import pytest
 
 from tests.builders import a_session, a_user
 from watchword.model import Revocation, Session, User
-from watchword.store import Store, audit, revocations, sessions, store_at, users
+from watchword.store import Store, revocations, sessions, store_at, users
 from watchword.store.connection import Connection, Statement
 
 NOW = 1_800_000_000
-EVENTS = Statement("SELECT id, at, event, user_id, session_id FROM audit_events")
 
 
 async def begin(store: Store, user: User, *rows: Session) -> None:
@@ -272,10 +271,3 @@ async def test_a_login_that_races_with_the_end_of_its_user_leaves_no_session(sto
         assert await find(store, session) is None
         announced = {each.session_id for each in await news(store)}
         assert (session.id in announced) == (opened is not None)
-
-
-async def test_an_audit_event_is_kept(store: Store) -> None:
-    """Its fields are those that were told, also when the user is gone."""
-    fields = {"at": NOW, "event": audit.TOKEN_REUSE, "user_id": "u", "session_id": "s"}
-    await store.write_one(partial(audit.record, event_id="e", **fields))  # type: ignore[arg-type]
-    assert await store.read(lambda connection: connection.fetch(EVENTS)) == [("e", NOW, audit.TOKEN_REUSE, "u", "s")]

@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from watchword import app
+from watchword.clock import system_clock
+from watchword.flows.audit import keeping
+from watchword.recorder import Asker
 from watchword.settings import Settings
 from watchword.store import Store, migrations
 
@@ -24,3 +27,18 @@ def with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
             return await story(store)
 
     return asyncio.run(run())
+
+
+def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]) -> T:
+    """Run a command's story that changes something; what it tells is in the audit trail when the command ends.
+
+    Raises:
+        StartRefused: the database cannot be reached or has another schema.
+    """
+
+    async def run(store: Store) -> T:
+        recorder = app.build_recorder(settings, clock=system_clock)
+        async with keeping(recorder, store):
+            return await story(store, Asker(recorder, actor="cli"))
+
+    return with_store(settings, run)

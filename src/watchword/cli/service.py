@@ -15,6 +15,7 @@ from watchword import app, diagnosis
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
+from watchword.recorder import Asker
 from watchword.settings import SECRET_FILE, Settings, instance_folder
 from watchword.store import migrations
 
@@ -130,6 +131,7 @@ async def _first_user(settings: Settings) -> str | None:
                 scopes=["admin"],
                 rules=tools.password_rules,
                 now=tools.clock(),
+                asker=Asker(tools.recorder, actor="cli"),
             )
         except UserExists:  # another init was first, and it is the one that tells the password
             return None

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import click
 
-from watchword.cli.database import with_store
+from watchword.cli.database import with_asker, with_store
 from watchword.clock import system_clock
 from watchword.errors import UnknownSession, UnknownUser
 from watchword.flows.sessions import end_session, end_sessions_of, list_sessions
+from watchword.recorder import Asker
 from watchword.settings import Settings
 from watchword.store import Store
 
@@ -50,14 +51,14 @@ def end(session_id: str | None, user: str | None) -> None:
     if (session_id is None) == (user is None):
         raise click.UsageError("needs an ID or --user NAME")
 
-    async def story(store: Store) -> int:
+    async def story(store: Store, asker: Asker) -> int:
         if user is not None:
-            return await end_sessions_of(store, username=user, now=system_clock())
-        await end_session(store, session_id=str(session_id), now=system_clock())
+            return await end_sessions_of(store, username=user, now=system_clock(), asker=asker)
+        await end_session(store, session_id=str(session_id), now=system_clock(), asker=asker)
         return 1
 
     try:
-        ended = with_store(Settings.read(), story)
+        ended = with_asker(Settings.read(), story)
     except UnknownUser:
         raise click.ClickException(f"there is no user {user}") from None
     except UnknownSession:

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from watchword import app
-from watchword.cli.database import with_store
+from watchword.cli.database import with_asker, with_store
 from watchword.clock import system_clock
 from watchword.errors import UnknownUser, UserExists
 from watchword.flows import admin
 from watchword.flows.imports import import_users
+from watchword.recorder import Asker
 from watchword.settings import Settings
 from watchword.store import Store
 
@@ -41,7 +42,7 @@ def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
     settings = Settings.read()
     password = _ask_password(from_stdin=password_stdin)
 
-    async def story(store: Store) -> None:
+    async def story(store: Store, asker: Asker) -> None:
         await admin.add_user(
             store,
             app.build_hasher(settings),
@@ -50,10 +51,11 @@ def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
             scopes=scopes,
             rules=app.build_password_rules(settings),
             now=system_clock(),
+            asker=asker,
         )
 
     try:
-        with_store(settings, story)
+        with_asker(settings, story)
     except UserExists:
         raise click.ClickException(f"there is a user {name} already") from None
     click.echo(f"Added {name}.")
@@ -79,7 +81,7 @@ def list_(as_json: bool) -> None:
 @name_argument
 def disable(name: str) -> None:
     """Lock a user out; all sessions end."""
-    _change(name, lambda store: admin.disable_user(store, username=name, now=system_clock()))
+    _change(name, lambda store, asker: admin.disable_user(store, username=name, now=system_clock(), asker=asker))
     click.echo(f"Disabled {name}.")
 
 
@@ -87,7 +89,7 @@ def disable(name: str) -> None:
 @name_argument
 def enable(name: str) -> None:
     """Let a disabled user in again."""
-    _change(name, lambda store: admin.enable_user(store, username=name))
+    _change(name, lambda store, asker: admin.enable_user(store, username=name, asker=asker))
     click.echo(f"Enabled {name}.")
 
 
@@ -95,7 +97,7 @@ def enable(name: str) -> None:
 @name_argument
 def delete(name: str) -> None:
     """Remove an account for good; all sessions end."""
-    _change(name, lambda store: admin.delete_user(store, username=name, now=system_clock()))
+    _change(name, lambda store, asker: admin.delete_user(store, username=name, now=system_clock(), asker=asker))
     click.echo(f"Deleted {name}.")
 
 
@@ -108,13 +110,14 @@ def set_password(name: str, password_stdin: bool) -> None:
     password = _ask_password(from_stdin=password_stdin)
     _change(
         name,
-        lambda store: admin.set_password(
+        lambda store, asker: admin.set_password(
             store,
             app.build_hasher(settings),
             username=name,
             password=password,
             rules=app.build_password_rules(settings),
             now=system_clock(),
+            asker=asker,
         ),
     )
     click.echo(f"Set the password of {name}.")
@@ -134,7 +137,7 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
     settings = Settings.read()
     totals: Counter[str] = Counter(added=0, exists=0, refused=0)
 
-    async def story(store: Store) -> None:
+    async def story(store: Store, asker: Asker) -> None:
         with _progress(file) as lines:
             async for outcome in import_users(
                 store,
@@ -143,13 +146,14 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
                 rules=app.build_password_rules(settings),
                 now=system_clock(),
                 dry_run=dry_run,
+                asker=asker,
             ):
                 totals[outcome.status] += 1
                 if outcome.status != "added":
                     reason = outcome.reason or "there is such a user already; left as it is"
                     click.echo(f"line {outcome.line}: {outcome.status}: {reason}", err=True)
 
-    with_store(settings, story)
+    with_asker(settings, story)
     if as_json:
         click.echo(json.dumps({**totals, "dry_run": dry_run}))
     else:
@@ -159,9 +163,9 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _change(name: str, story: Callable[[Store], Awaitable[None]]) -> None:
+def _change(name: str, story: Callable[[Store, Asker], Awaitable[None]]) -> None:
     try:
-        with_store(Settings.read(), story)
+        with_asker(Settings.read(), story)
     except UnknownUser:
         raise click.ClickException(f"there is no user {name}") from None
 

@@ -113,7 +113,7 @@ def mount(app: Quart, tools: Tools, *, api_docs: bool = True) -> None:
     is_ours = _matcher(route.path for route in (*DOORS, *routes))
     shape_all(app)
     doors = [Door(each.path, _methods(each.method), partial(each.view, tools)) for each in DOORS]
-    watch_the_doorstep(app, doors=doors, is_ours=is_ours, metrics=tools.metrics)
+    watch_the_doorstep(app, doors=doors, is_ours=is_ours, tools=tools)
     for route in routes:
         view = partial(route.view, tools)
         app.add_url_rule(

@@ -9,7 +9,7 @@ from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from watchword.endpoints.exchange import Exchange, exchange_of
-from watchword.errors import WatchwordError
+from watchword.errors import InsufficientScope, WatchwordError
 from watchword.guard import Refusal
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
 
@@ -80,6 +80,8 @@ async def _on_refusal(refusal: WatchwordError) -> ResponseReturnValue:
 
 async def _on_http_error(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, Refusal):
+        if isinstance(error.reason, InsufficientScope):
+            _current_exchange().forbidden = error.reason
         return refuse(error.problem)
     status = error.code or INTERNAL_ERROR.status
     if status < _FIRST_ERROR:

@@ -14,9 +14,12 @@ from quart import Quart
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from watchword.endpoints.bodies import check_label, read_struct
+from watchword.endpoints.callers import asker_of
 from watchword.endpoints.exchange import RawHeader
+from watchword.flows import Tools
 from watchword.guard.checkpoint import checkpoint_of
 from watchword.model import AccessToken
+from watchword.recorder import Asker
 
 T = TypeVar("T")
 
@@ -39,14 +42,20 @@ class Call:
     Attributes:
         app: the application whose door it is.
         scope: its ASGI scope.
+        request_id: its id.
     """
 
-    __slots__ = ("_receive", "app", "scope")
+    __slots__ = ("_receive", "app", "request_id", "scope")
 
-    def __init__(self, app: Quart, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
+    def __init__(self, app: Quart, scope: HTTPScope, receive: ASGIReceiveCallable, *, request_id: str) -> None:
         self.app = app
         self.scope = scope
+        self.request_id = request_id
         self._receive = receive
+
+    def asker(self, tools: Tools) -> Asker:
+        """Who is asking."""
+        return asker_of(tools, self.scope, request_id=self.request_id)
 
     def fields(self, name: bytes) -> list[str]:
         """Every header field of a name in lower case, as it was sent."""

@@ -17,11 +17,14 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, S
 from quart import Quart
 from werkzeug.exceptions import HTTPException
 
+from watchword.audit import Event, Outcome
+from watchword.endpoints.callers import asker_of
 from watchword.endpoints.doors import Call, ClientHasLeft, Door
 from watchword.endpoints.exchange import KEY, Exchange
-from watchword.errors import WatchwordError
-from watchword.metrics import Metrics
+from watchword.errors import InsufficientScope, WatchwordError
+from watchword.flows import Tools
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
+from watchword.recorder import Asker
 
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
@@ -33,14 +36,14 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _log = logging.getLogger(__name__)
 
 
-def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[str], bool], metrics: Metrics) -> None:
+def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[str], bool], tools: Tools) -> None:
     """Stand in front of an application: every request and its answer pass here as an ``Exchange``.
 
     Args:
         app: the application.
         doors: the routes that are answered here.
         is_ours: whether a path belongs to a route of ours.
-        metrics: counts and times the requests.
+        tools: count and time the requests, and take those that are not allowed.
     """
     inside = app.asgi_app
     door_at = {door.path.encode(): door for door in doors}
@@ -49,7 +52,7 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         if scope["type"] == "lifespan":
             await inside(scope, receive, send)
             return
-        exchange = Exchange(scope, send, metrics)
+        exchange = Exchange(scope, send, tools.metrics)
         if scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
             exchange.route = door.path
             await at_the_door(door, exchange, scope, receive)
@@ -62,6 +65,8 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         else:
             cast("dict[str, object]", scope)[KEY] = exchange
             await enter(exchange, scope, receive)
+        if exchange.forbidden is not None:
+            _tell(exchange.forbidden, asker_of(tools, scope, request_id=exchange.request_id))
 
     async def at_the_door(door: Door, exchange: Exchange, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
         if scope["method"] not in door.methods:
@@ -72,7 +77,7 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
             await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
             return
         try:
-            reply = await door.view(Call(app, scope, receive))
+            reply = await door.view(Call(app, scope, receive, request_id=exchange.request_id))
         except ClientHasLeft:
             return
         except Exception as fault:
@@ -100,7 +105,19 @@ def _has_two_ends(scope: HTTPScope) -> bool:
     return len(_FRAMING.intersection([name for name, _ in scope["headers"]])) == len(_FRAMING)
 
 
+def _tell(refusal: InsufficientScope, asker: Asker) -> None:
+    asker.tell(
+        Event.AUTHZ_FAIL,
+        outcome=Outcome.REFUSED,
+        detail=refusal.required,
+        user_id=refusal.user_id,
+        session_id=refusal.session_id,
+    )
+
+
 async def _refuse(exchange: Exchange, fault: Exception) -> None:
+    if isinstance(fault, InsufficientScope):
+        exchange.forbidden = fault
     problem = _problem_of(fault)
     if problem is INTERNAL_ERROR:
         _log.error("unforeseen", exc_info=fault, extra={"request_id": exchange.request_id})

@@ -11,6 +11,7 @@ import msgspec
 from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
 
 from watchword import telemetry
+from watchword.errors import InsufficientScope
 from watchword.identifiers import new_id
 from watchword.metrics import Metrics
 from watchword.problems import Problem, problem_at
@@ -42,10 +43,11 @@ class Exchange:
         route: the rule that matched, once one has.
         code: the stable word of an error answer.
         has_begun: whether an answer is on its way.
+        forbidden: why a good token does not reach, where that was so.
     """
 
     __slots__ = (
-        "_arrived", "_metrics", "_scope", "_send", "_status", "code", "has_begun", "request_id", "route",
+        "_arrived", "_metrics", "_scope", "_send", "_status", "code", "forbidden", "has_begun", "request_id", "route",
     )  # fmt: skip
 
     def __init__(self, scope: HTTPScope | WebsocketScope, send: ASGISendCallable, metrics: Metrics) -> None:
@@ -58,6 +60,7 @@ class Exchange:
         self.route: str | None = None
         self.code: str | None = None
         self.has_begun = False
+        self.forbidden: InsufficientScope | None = None
 
     async def send(self, event: ASGISendEvent) -> None:
         """Send an event of the answer, completed; report when it was the last."""

@@ -3,14 +3,10 @@
 import msgspec
 
 from watchword.endpoints.bodies import Password, Text
-from watchword.endpoints.callers import network_of_caller
 from watchword.endpoints.doors import Call, Reply
 from watchword.endpoints.tokens import token_answer
 from watchword.flows import Tools
 from watchword.flows.login import log_in
-
-_MAX_USER_AGENT = 200
-"""Characters that are kept: enough to know one's own devices by."""
 
 
 class Credentials(msgspec.Struct):
@@ -28,13 +24,7 @@ async def login(tools: Tools, call: Call) -> Reply:
             tools,
             username=credentials.username,
             password=credentials.password,
-            network=network_of_caller(tools, call.scope),
-            user_agent=_printable(", ".join(call.fields(b"user-agent"))),
+            asker=call.asker(tools),
         )
     )
     return token_answer(issued)
-
-
-def _printable(text: str) -> str:
-    """What is shown to people and stored: no control characters, which no database has to take."""
-    return "".join(filter(str.isprintable, text[:_MAX_USER_AGENT]))

@@ -4,6 +4,7 @@ from quart import Response, request
 
 from watchword.endpoints.answers import done
 from watchword.endpoints.bearer import bearer
+from watchword.endpoints.callers import asker
 from watchword.errors import InvalidRequest
 from watchword.flows import Tools
 from watchword.flows.logout import Scope, log_out
@@ -11,7 +12,7 @@ from watchword.flows.logout import Scope, log_out
 
 async def logout(tools: Tools) -> Response:
     """End what ``?scope=`` names; this session where it is left out."""
-    await log_out(tools, token=bearer(), scope=_scope(request.args.getlist("scope")))
+    await log_out(tools, token=bearer(), scope=_scope(request.args.getlist("scope")), asker=asker(tools))
     return done()
 
 

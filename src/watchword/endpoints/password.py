@@ -1,12 +1,12 @@
 """POST /password/change: the present password and a new one in, nothing out."""
 
 import msgspec
-from quart import Response, request
+from quart import Response
 
 from watchword.endpoints.answers import done
 from watchword.endpoints.bearer import bearer
 from watchword.endpoints.bodies import Password, read_body
-from watchword.endpoints.callers import network_of_caller
+from watchword.endpoints.callers import asker
 from watchword.flows import Tools
 from watchword.flows.password import change_password as change
 
@@ -26,6 +26,6 @@ async def change_password(tools: Tools) -> Response:
         token=bearer(),
         current_password=passwords.current_password,
         new_password=passwords.new_password,
-        network=network_of_caller(tools, request.scope),
+        asker=asker(tools),
     )
     return done()

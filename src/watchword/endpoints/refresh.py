@@ -18,4 +18,5 @@ class Presented(msgspec.Struct):
 async def refresh(tools: Tools, call: Call) -> Reply:
     """Exchange a refresh token; it takes so little time that nobody looks whether the client still waits."""
     presented = await call.read(Presented)
-    return token_answer(await exchange(tools, refresh_token=presented.refresh_token))
+    asker = call.asker(tools)
+    return token_answer(await exchange(tools, refresh_token=presented.refresh_token, asker=asker))

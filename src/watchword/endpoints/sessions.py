@@ -7,6 +7,7 @@ from quart import Response
 
 from watchword.endpoints.answers import Time, answer, done
 from watchword.endpoints.bearer import bearer
+from watchword.endpoints.callers import asker
 from watchword.flows import Tools
 from watchword.flows.sessions import end_own, list_own
 
@@ -49,5 +50,5 @@ async def list_sessions(tools: Tools) -> Response:
 
 async def end_session(tools: Tools, session_id: str) -> Response:
     """End one of the bearer's sessions."""
-    await end_own(tools, token=bearer(), session_id=session_id)
+    await end_own(tools, token=bearer(), session_id=session_id, asker=asker(tools))
     return done()

@@ -12,6 +12,7 @@ from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.networks import TrustedProxies
 from watchword.passwords import Hasher, PasswordRules
+from watchword.recorder import Recorder
 from watchword.refresh_tokens import RefreshKeys
 from watchword.store import Store
 from watchword.throttle import Throttle
@@ -53,6 +54,7 @@ class Tools:
         password_rules: what a new password must be.
         clock: tells the time.
         metrics: counts and times.
+        recorder: takes what happens for the audit trail.
     """
 
     store: Store
@@ -68,3 +70,4 @@ class Tools:
     password_rules: PasswordRules
     clock: Clock
     metrics: Metrics
+    recorder: Recorder

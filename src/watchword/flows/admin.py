@@ -10,9 +10,11 @@ from functools import partial
 from typing import Final
 
 from watchword import usernames
+from watchword.audit import Event
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
 from watchword.passwords import Hasher, PasswordRules
+from watchword.recorder import Asker
 from watchword.store import Store, sessions, users
 from watchword.store.connection import Connection
 
@@ -20,7 +22,15 @@ _PAGE: Final = 1000
 
 
 async def add_user(
-    store: Store, hasher: Hasher, *, username: str, password: str, scopes: Iterable[str], rules: PasswordRules, now: int
+    store: Store,
+    hasher: Hasher,
+    *,
+    username: str,
+    password: str,
+    scopes: Iterable[str],
+    rules: PasswordRules,
+    now: int,
+    asker: Asker,
 ) -> User:
     """Make an account.
 
@@ -43,7 +53,10 @@ async def add_user(
         disabled_at=None,
         created_at=now,
     )
-    await store.write(lambda connection: users.insert(connection, user))
+    await store.write(
+        lambda connection: users.insert(connection, user),
+        then=lambda _: asker.tell(Event.USER_CREATED, user_id=user.id, detail=user.scope),
+    )
     return user
 
 
@@ -65,7 +78,7 @@ async def list_users(store: Store) -> AsyncIterator[User]:
 
 
 async def set_password(
-    store: Store, hasher: Hasher, *, username: str, password: str, rules: PasswordRules, now: int
+    store: Store, hasher: Hasher, *, username: str, password: str, rules: PasswordRules, now: int, asker: Asker
 ) -> None:
     """Give a user a new password; all sessions end.
 
@@ -78,14 +91,15 @@ async def set_password(
     rules.check(password, username=username)
     password_hash = await hasher.hash(password)
 
-    async def replace(connection: Connection) -> None:
+    async def replace(connection: Connection) -> str:
         user_id = await users.set_password(connection, canonical_name=canonical_name, password_hash=password_hash)
         await sessions.end_all(connection, user_id=user_id, now=now)
+        return user_id
 
-    await store.write(replace)
+    await store.write(replace, then=lambda user_id: asker.tell(Event.PASSWORD_CHANGE, user_id=user_id))
 
 
-async def disable_user(store: Store, *, username: str, now: int) -> None:
+async def disable_user(store: Store, *, username: str, now: int, asker: Asker) -> None:
     """Lock a user out; all sessions end.
 
     Raises:
@@ -93,14 +107,15 @@ async def disable_user(store: Store, *, username: str, now: int) -> None:
     """
     name = usernames.canonical(username)
 
-    async def disable(connection: Connection) -> None:
+    async def disable(connection: Connection) -> str:
         user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
         await sessions.end_all(connection, user_id=user_id, now=now)
+        return user_id
 
-    await store.write(disable)
+    await store.write(disable, then=lambda user_id: asker.tell(Event.USER_UPDATED, user_id=user_id, detail="disabled"))
 
 
-async def enable_user(store: Store, *, username: str) -> None:
+async def enable_user(store: Store, *, username: str, asker: Asker) -> None:
     """Let a user in again.
 
     Raises:
@@ -108,13 +123,13 @@ async def enable_user(store: Store, *, username: str) -> None:
     """
     name = usernames.canonical(username)
 
-    async def enable(connection: Connection) -> None:
-        await users.set_disabled(connection, canonical_name=name, disabled_at=None)
+    await store.write(
+        partial(users.set_disabled, canonical_name=name, disabled_at=None),
+        then=lambda user_id: asker.tell(Event.USER_UPDATED, user_id=user_id, detail="enabled"),
+    )
 
-    await store.write(enable)
 
-
-async def delete_user(store: Store, *, username: str, now: int) -> None:
+async def delete_user(store: Store, *, username: str, now: int, asker: Asker) -> None:
     """Remove an account for good; all sessions end.
 
     Raises:
@@ -122,10 +137,11 @@ async def delete_user(store: Store, *, username: str, now: int) -> None:
     """
     name = usernames.canonical(username)
 
-    async def end_and_delete(connection: Connection) -> None:
+    async def end_and_delete(connection: Connection) -> str:
         # Disabled first: a session that began between its two steps would go with the user, and its token would not.
         user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
         await sessions.end_all(connection, user_id=user_id, now=now)
         await users.delete(connection, canonical_name=name)
+        return user_id
 
-    await store.write(end_and_delete)
+    await store.write(end_and_delete, then=lambda user_id: asker.tell(Event.USER_DELETED, user_id=user_id))

@@ -1,4 +1,4 @@
-"""Remove what is over: sessions, revocations, dead signing keys, and what the throttle has forgotten.
+"""Remove what is over: sessions, revocations, dead signing keys, what the throttle has forgotten, old audit events.
 
 A few rows at a time, each batch a transaction of its own, so that no login waits for more than one of them.
 """
@@ -8,15 +8,18 @@ import logging
 from functools import partial
 from typing import Final, NoReturn
 
+from watchword.audit import Seals
 from watchword.errors import Unavailable
 from watchword.model import Clock
-from watchword.store import Store, revocations, sessions, signing_keys, tallies
+from watchword.store import Store, audit, revocations, sessions, signing_keys, tallies
 
 INTERVAL: Final = 60.0
 """Seconds between two rounds."""
 KEPT: Final = 86_400
 """Seconds for which a row is kept beyond its time: a clock that is put forward and back again loses nothing."""
 BATCH: Final = 500
+ANCHORS_KEPT: Final = 366 * 86_400_000
+"""Milliseconds for which it is kept where the next event would hang of a writer that has long been silent."""
 
 _PAUSE: Final = 0.05
 """Seconds between two batches, in which others write."""
@@ -24,8 +27,14 @@ _PAUSE: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
-async def tidy_up(store: Store, *, now: int) -> None:
-    """Remove all that was over a day ago.
+async def tidy_up(store: Store, *, now: int, seals: Seals, audit_kept: int) -> None:
+    """Remove all that was over a day ago, and the audit events that are older than they are kept.
+
+    Args:
+        store: the database.
+        now: the time.
+        seals: check the audit events that go, so that those which stay can still be verified.
+        audit_kept: for how many seconds events are kept.
 
     Raises:
         Unavailable: the database is away, slow or locked.
@@ -35,14 +44,20 @@ async def tidy_up(store: Store, *, now: int) -> None:
         while removed == BATCH:
             removed = await store.write_one(partial(purge, before=now - KEPT, limit=BATCH))
             await asyncio.sleep(_PAUSE)
+    before = (now - audit_kept) * 1000
+    removed = BATCH
+    while removed:
+        removed = await store.write(partial(audit.purge, seals=seals, before=before, limit=BATCH))
+        await asyncio.sleep(_PAUSE)
+    await store.write_one(partial(audit.forget_anchors, before=before - ANCHORS_KEPT))
 
 
-async def keep_tidy(store: Store, *, clock: Clock) -> NoReturn:
+async def keep_tidy(store: Store, *, clock: Clock, seals: Seals, audit_kept: int) -> NoReturn:
     """Tidy up for ever; what goes wrong is told and tried again."""
     while True:
         await asyncio.sleep(INTERVAL)
         try:
-            await tidy_up(store, now=clock())
+            await tidy_up(store, now=clock(), seals=seals, audit_kept=audit_kept)
         except Unavailable as fault:
             _log.warning("what is over could not be removed: %s", fault)
         except Exception:

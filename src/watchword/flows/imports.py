@@ -18,10 +18,12 @@ from typing import Final, Literal
 import msgspec
 
 from watchword import strictjson, usernames
+from watchword.audit import Event
 from watchword.errors import WatchwordError
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
 from watchword.passwords import Hasher, PasswordRules, read_stored
+from watchword.recorder import Asker
 from watchword.store import Store, users
 from watchword.store.connection import Connection
 
@@ -70,7 +72,14 @@ class _DryRun(Exception):
 
 
 async def import_users(
-    store: Store, hasher: Hasher, lines: Iterable[bytes], *, rules: PasswordRules, now: int, dry_run: bool
+    store: Store,
+    hasher: Hasher,
+    lines: Iterable[bytes],
+    *,
+    rules: PasswordRules,
+    now: int,
+    dry_run: bool,
+    asker: Asker,
 ) -> AsyncIterator[Outcome]:
     """Take users from JSON lines; blank lines count and are passed over.
 
@@ -81,6 +90,7 @@ async def import_users(
         rules: for plain passwords; a password hash speaks for itself.
         now: the time at which the accounts are made.
         dry_run: judge every line and keep nothing.
+        asker: who imports.
 
     Yields:
         An outcome for each line that is not blank, batch by batch.
@@ -95,7 +105,7 @@ async def import_users(
         candidates = [verdict for verdict in judged if isinstance(verdict, _Candidate)]
         if not dry_run:
             candidates = await _hash_passwords(hasher, candidates)
-        added = await _insert(store, [candidate.user for candidate in candidates], dry_run=dry_run)
+        added = await _insert(store, [candidate.user for candidate in candidates], dry_run=dry_run, asker=asker)
         for verdict in judged:
             if isinstance(verdict, Outcome):
                 yield verdict
@@ -153,16 +163,21 @@ async def _hash_passwords(hasher: Hasher, candidates: Sequence[_Candidate]) -> l
     return done
 
 
-async def _insert(store: Store, batch: Sequence[User], *, dry_run: bool) -> set[str]:
+async def _insert(store: Store, batch: Sequence[User], *, dry_run: bool, asker: Asker) -> set[str]:
     async def insert(connection: Connection) -> set[str]:
         added = await users.insert_many(connection, batch)
         if dry_run:
             raise _DryRun(added)
         return added
 
+    def tell(added: set[str]) -> None:
+        for user in batch:
+            if user.canonical_name in added:
+                asker.tell(Event.USER_CREATED, user_id=user.id, detail=user.scope)
+
     if not batch:
         return set()
     try:
-        return await store.write(insert)
+        return await store.write(insert, then=tell)
     except _DryRun as undone:
         return undone.added

@@ -1,25 +1,27 @@
 """Log in: a user name and a password go in, tokens come out, or one refusal for every reason."""
 
 from watchword import usernames
+from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidUsername
 from watchword.flows import Tools
 from watchword.flows.issue import Issued, issue
+from watchword.flows.outcomes import departure_told, failure_told
 from watchword.flows.proof import counted, proven
 from watchword.identifiers import new_id, new_salt
 from watchword.model import Session, User
+from watchword.recorder import Asker
 from watchword.store import Story, sessions, users
 from watchword.store.connection import Connection
 
 
-async def log_in(tools: Tools, *, username: str, password: str, network: str, user_agent: str) -> Issued:
+async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) -> Issued:
     """Exchange credentials for tokens, and open the session that they belong to.
 
     Args:
         tools: the instruments.
         username: who it is said to be.
         password: what is to prove it.
-        network: where the client is, as ``networks.network_of`` writes it.
-        user_agent: what it calls itself.
+        asker: where the client is, and what it calls itself.
 
     Raises:
         InvalidRequest: the password is empty or longer than any password may be.
@@ -28,20 +30,22 @@ async def log_in(tools: Tools, *, username: str, password: str, network: str, us
         Overloaded: too many logins are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
-    with counted(tools.metrics):
-        proving = proven(tools, username=username, network=network, find=_finding(username), password=password)
-        async with proving as proof:
+    event = Event.LOGIN_FAIL
+    with counted(tools.metrics), failure_told(asker, event), departure_told(asker, event):
+        async with proven(tools, username=username, asker=asker, find=_finding(username), password=password) as proof:
             now = tools.clock()
-            session = _begun(tools, proof.user, now=now, network=network, user_agent=user_agent)
+            session = _begun(tools, proof.user, now=now, network=asker.network, user_agent=asker.user_agent)
 
             async def renew_and_open(connection: Connection) -> Session | None:
                 if proof.new_hash is not None:
                     await users.rehash(connection, proof.user, new_hash=proof.new_hash)
                 return await sessions.open_for(connection, proof.user, session=session)
 
-            if await proof.conclude(renew_and_open) is None:
-                raise InvalidCredentials("changed meanwhile")  # disabled, deleted, or given another password
-            return issue(tools, user=proof.user, session=session, now=now)
+            if await proof.conclude(renew_and_open) is None:  # disabled, deleted, or given another password
+                raise InvalidCredentials("changed meanwhile", user_id=proof.user.id)
+            issued = issue(tools, user=proof.user, session=session, now=now)
+            asker.tell(Event.LOGIN_SUCCESS, user_id=proof.user.id, session_id=session.id)
+            return issued
 
 
 def _finding(username: str) -> Story[User | None] | None:

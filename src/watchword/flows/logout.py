@@ -2,8 +2,10 @@
 
 from enum import Enum
 
+from watchword.audit import Event
 from watchword.flows import Tools
 from watchword.model import AccessToken, Revocation
+from watchword.recorder import Asker
 from watchword.store import sessions
 from watchword.store.connection import Connection
 
@@ -16,7 +18,7 @@ class Scope(Enum):
     GLOBAL = "global"
 
 
-async def log_out(tools: Tools, *, token: AccessToken, scope: Scope) -> None:
+async def log_out(tools: Tools, *, token: AccessToken, scope: Scope, asker: Asker) -> None:
     """End sessions of a bearer. What has ended already stays so: to log out twice is no error.
 
     Raises:
@@ -30,4 +32,9 @@ async def log_out(tools: Tools, *, token: AccessToken, scope: Scope) -> None:
         kept = token.sid if scope is Scope.OTHERS else ""
         return await sessions.end_all(connection, user_id=token.sub, now=now, kept=kept)
 
-    tools.denials.learn(await tools.store.write(end), now=now)
+    def tell(ended: list[Revocation]) -> None:
+        tools.denials.learn(ended, now=now)
+        for each in ended:
+            asker.tell(Event.SESSION_LOGOUT, user_id=token.sub, session_id=each.session_id, detail=scope.value)
+
+    await tools.store.write(end, then=tell)

@@ -3,18 +3,22 @@
 Who knew the old password may have logged in with it. The session that changes it has just proven it and goes on.
 """
 
+from contextlib import AsyncExitStack
 from functools import partial
 
+from watchword.audit import Event
 from watchword.errors import InvalidCredentials
 from watchword.flows import Tools
+from watchword.flows.outcomes import departure_told, failure_told
 from watchword.flows.proof import counted, proven
 from watchword.model import AccessToken, Revocation
+from watchword.recorder import Asker
 from watchword.store import sessions, users
 from watchword.store.connection import Connection
 
 
 async def change_password(
-    tools: Tools, *, token: AccessToken, current_password: str, new_password: str, network: str
+    tools: Tools, *, token: AccessToken, current_password: str, new_password: str, asker: Asker
 ) -> None:
     """Replace a bearer's password.
 
@@ -23,7 +27,7 @@ async def change_password(
         token: the bearer's.
         current_password: what is to be proven: a guess like one of a login.
         new_password: what is to replace it.
-        network: where the client is, as ``networks.network_of`` writes it.
+        asker: who changes it, and from which network.
 
     Raises:
         InvalidRequest: one of them is longer than any password may be.
@@ -34,11 +38,15 @@ async def change_password(
         Unavailable: the database is away, slow or locked.
     """
     tools.password_rules.check(new_password, username=token.username)
-    with counted(tools.metrics):
-        find = partial(users.find_by_id, user_id=token.sub)
-        proving = proven(tools, username=token.username, network=network, find=find, password=current_password)
-        async with proving as proof:
-            new_hash = await tools.hasher.hash(new_password)
+    find = partial(users.find_by_id, user_id=token.sub)
+    event = Event.PASSWORD_CHANGE_FAIL
+    with counted(tools.metrics), failure_told(asker, event, user_id=token.sub, session_id=token.sid):
+        async with AsyncExitStack() as proving:
+            with departure_told(asker, event, user_id=token.sub, session_id=token.sid):
+                proof = await proving.enter_async_context(
+                    proven(tools, username=token.username, asker=asker, find=find, password=current_password)
+                )
+                new_hash = await tools.hasher.hash(new_password)
             now = tools.clock()
 
             async def replace(connection: Connection) -> list[Revocation] | None:
@@ -49,7 +57,9 @@ async def change_password(
                 await sessions.note_password(connection, session_id=token.sid, password_version=version)
                 return ended
 
-            ended = await proof.conclude(replace)
-            if ended is None:
+            def tell(ended: list[Revocation]) -> None:
+                tools.denials.learn(ended, now=now)
+                asker.tell(Event.PASSWORD_CHANGE, user_id=token.sub, session_id=token.sid)
+
+            if await proof.conclude(replace, then=tell) is None:
                 raise InvalidCredentials("changed meanwhile")
-            tools.denials.learn(ended, now=now)

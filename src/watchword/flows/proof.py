@@ -7,7 +7,7 @@ every way to try one is charged to the same account.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from watchword.model import User
 from watchword.passwords import Verified, password_bytes
 from watchword.passwords.pool import Place
 from watchword.problems import problem_of
+from watchword.recorder import Asker
 from watchword.store import Story
 from watchword.store.connection import Connection
 
@@ -35,7 +36,7 @@ def counted(metrics: Metrics) -> Iterator[None]:
     try:
         yield
     except WatchwordError as refusal:
-        metrics.login_ended(_outcome_of(refusal), _reason_of(refusal))
+        metrics.login_ended(_outcome_of(refusal), reason_of(refusal))
         raise
     metrics.login_ended("success")
 
@@ -55,11 +56,12 @@ class Proof:
     _attempt: Attempt = field(repr=False)
     _is_concluded: bool = False
 
-    async def conclude(self, story: Story[T | None]) -> T | None:
+    async def conclude(self, story: Story[T | None], *, then: Callable[[T], None] = lambda _: None) -> T | None:
         """Do what the password was proven for, and settle the attempt, in one transaction.
 
         Args:
             story: what to do; it returns None if the password is good for nothing any more.
+            then: is called with what it returned else, once that is committed, whether or not the caller is there.
 
         Returns:
             What the story returned.
@@ -72,14 +74,17 @@ class Proof:
             await settled(connection, now=now)
             return result
 
+        def tell(result: T | None) -> None:
+            self._tools.throttle.settled(self._attempt.keys.account)
+            if result is not None:
+                then(result)
+
         self._is_concluded = True  # also if we are cancelled: the transaction goes on
         try:
-            result = await self._tools.store.write(do_and_settle)
+            return await self._tools.store.write(do_and_settle, then=tell)
         except Exception:
             self._is_concluded = False
             raise
-        self._tools.throttle.settled(self._attempt.keys.account)
-        return result
 
     def drop(self) -> None:
         """Take the charge back if nothing came of it."""
@@ -89,14 +94,14 @@ class Proof:
 
 @asynccontextmanager
 async def proven(
-    tools: Tools, *, username: str, network: str, find: Story[User | None] | None, password: str
+    tools: Tools, *, username: str, asker: Asker, find: Story[User | None] | None, password: str
 ) -> AsyncIterator[Proof]:
     """Check a password against a user's; inside it is proven, and to be concluded.
 
     Args:
         tools: the instruments.
         username: to whose account it is charged, whether or not there is one.
-        network: where the caller is, as ``networks.network_of`` writes it.
+        asker: who tries it, and from which network.
         find: looks the user up; None where it is known already that there is none.
         password: what is claimed.
 
@@ -108,8 +113,8 @@ async def proven(
         Unavailable: the database is away, slow or locked.
     """
     password_bytes(password)  # what can be nobody's is no guess
-    with tools.hasher.pool.place(username, network) as place:
-        attempt = await charge(tools, place=place, username=username, network=network, find=find)
+    with tools.hasher.pool.place(username, asker.network) as place:
+        attempt = await charge(tools, place=place, username=username, network=asker.network, find=find)
         verified = await _verify(tools, attempt, place=place, password=password)
     user = attempt.user
     if user is None:
@@ -138,7 +143,7 @@ async def _verify(tools: Tools, attempt: Attempt, *, place: Place, password: str
 async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
     await tools.store.write(partial(attempt.fail, now=tools.clock()))
     tools.throttle.settled(attempt.keys.account)
-    raise InvalidCredentials(reason)
+    raise InvalidCredentials(reason, user_id="" if attempt.user is None else attempt.user.id)
 
 
 def _hash_to_check(user: User | None) -> str | None:
@@ -165,7 +170,8 @@ def _outcome_of(refusal: WatchwordError) -> str:
             return "refused"
 
 
-def _reason_of(refusal: WatchwordError) -> str:
+def reason_of(refusal: WatchwordError) -> str:
+    """A stable word for why an attempt came to nothing."""
     if isinstance(refusal, InvalidCredentials | TooManyAttempts):
         return str(refusal).replace(" ", "_")
     return problem_of(refusal).code

@@ -5,26 +5,24 @@ token just before, within the grace, because the answer was lost. Anything older
 session, and ends it for both (RFC 9700 §4.14.2).
 """
 
-import logging
 from functools import partial
 from typing import Final
 
+from watchword.audit import Event, Outcome
 from watchword.errors import InvalidRefreshToken
 from watchword.flows import Tools
 from watchword.flows.issue import Issued, issue
-from watchword.identifiers import new_id
 from watchword.model import Presented, Revocation, Session, User
+from watchword.recorder import Asker
 from watchword.refresh_tokens import RefreshToken
-from watchword.store import audit, sessions
+from watchword.store import sessions
 from watchword.store.connection import Connection
 
 _TRIES: Final = 3
 """Who loses to another refresh finds its successor in place; only an end or a change of the user comes after that."""
 
-_log = logging.getLogger(__name__)
 
-
-async def refresh(tools: Tools, *, refresh_token: str) -> Issued:
+async def refresh(tools: Tools, *, refresh_token: str, asker: Asker) -> Issued:
     """Exchange a refresh token.
 
     Raises:
@@ -38,11 +36,13 @@ async def refresh(tools: Tools, *, refresh_token: str) -> Issued:
             # On SQLite one hand-over to a thread and not two.
             continued = await tools.store.write_one(partial(_exchange, tools=tools, presented=presented, now=now))
         except _ExchangedBefore as reuse:
-            await _end(tools, reuse.session, now=now)
+            await _end(tools, reuse.session, now=now, asker=asker)
             raise InvalidRefreshToken("exchanged before") from None
         if continued is not None:
             session, user = continued
-            return issue(tools, user=user, session=session, now=now)
+            issued = issue(tools, user=user, session=session, now=now)
+            asker.tell(Event.TOKEN_CREATED, user_id=user.id, session_id=session.id)
+            return issued
     raise InvalidRefreshToken("changed meanwhile")
 
 
@@ -88,21 +88,11 @@ async def _exchange(
     return None if continued is None else (continued, user)
 
 
-async def _end(tools: Tools, session: Session, *, now: int) -> None:
-    async def end_and_tell(connection: Connection) -> list[Revocation]:
-        ended = await sessions.end(connection, session_id=session.id, user_id=session.user_id, now=now)
+async def _end(tools: Tools, session: Session, *, now: int, asker: Asker) -> None:
+    def tell(ended: list[Revocation]) -> None:
+        tools.denials.learn(ended, now=now)
         if ended:  # else another has ended it, and told
-            await audit.record(
-                connection,
-                event_id=new_id(),
-                at=now,
-                event=audit.TOKEN_REUSE,
-                user_id=session.user_id,
-                session_id=session.id,
-            )
-        return ended
+            asker.tell(Event.TOKEN_REUSE, outcome=Outcome.REFUSED, user_id=session.user_id, session_id=session.id)
 
-    ended = await tools.store.write(end_and_tell)
-    tools.denials.learn(ended, now=now)
-    if ended:
-        _log.warning(audit.TOKEN_REUSE, extra={"user_id": session.user_id, "session_id": session.id})
+    end = partial(sessions.end, session_id=session.id, user_id=session.user_id, now=now)
+    await tools.store.write(end, then=tell)

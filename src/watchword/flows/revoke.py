@@ -5,23 +5,22 @@ exchanged long ago: who holds one held the session, or stole it from who did, an
 that is none of ours, or is over, ends nothing and is no error: what its holder wants is so already.
 """
 
-import logging
+from dataclasses import replace
 from functools import partial
 
 from watchword import tokens
+from watchword.audit import Event
 from watchword.errors import InvalidRefreshToken, InvalidToken
 from watchword.flows import Tools
 from watchword.flows.admission import Credentials, admit
-from watchword.identifiers import new_id
 from watchword.model import Client, ClientScope, Revocation, Session, User
+from watchword.recorder import Asker
 from watchword.refresh_tokens import RefreshToken
-from watchword.store import audit, sessions
+from watchword.store import sessions
 from watchword.store.connection import Connection
 
-_log = logging.getLogger(__name__)
 
-
-async def revoke(tools: Tools, *, client: Credentials, token: str) -> None:
+async def revoke(tools: Tools, *, client: Credentials, token: str, asker: Asker) -> None:
     """End the session of a token.
 
     Raises:
@@ -38,7 +37,7 @@ async def revoke(tools: Tools, *, client: Credentials, token: str) -> None:
             claims = tokens.verify(token, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
         except InvalidToken:
             return
-        await _end(tools, asking, session_id=claims.sid, user_id=claims.sub)
+        await _end(tools, asking, session_id=claims.sid, user_id=claims.sub, asker=asker)
         return
     asking, found = await tools.store.read(partial(_asked_by, client=client, session_id=presented.session_id))
     if found is None:
@@ -48,7 +47,7 @@ async def revoke(tools: Tools, *, client: Credentials, token: str) -> None:
         tools.refresh_keys.verify(presented, salt=session.salt)
     except InvalidRefreshToken:
         return
-    await _end(tools, asking, session_id=session.id, user_id=session.user_id)
+    await _end(tools, asking, session_id=session.id, user_id=session.user_id, asker=asker)
 
 
 async def _asked_by(
@@ -58,24 +57,13 @@ async def _asked_by(
     return asking, None if session_id is None else await sessions.find(connection, session_id=session_id)
 
 
-async def _end(tools: Tools, asking: Client, *, session_id: str, user_id: str) -> None:
+async def _end(tools: Tools, asking: Client, *, session_id: str, user_id: str, asker: Asker) -> None:
     now = tools.clock()
 
-    async def end_and_tell(connection: Connection) -> list[Revocation]:
-        ended = await sessions.end(connection, session_id=session_id, user_id=user_id, now=now)
-        if ended:
-            await audit.record(
-                connection,
-                event_id=new_id(),
-                at=now,
-                event=audit.TOKEN_REVOKED,
-                user_id=user_id,
-                session_id=session_id,
-            )
-        return ended
+    def tell(ended: list[Revocation]) -> None:
+        tools.denials.learn(ended, now=now)
+        if ended:  # else it was over already
+            client = replace(asker, actor=f"client:{asking.id}")
+            client.tell(Event.TOKEN_REVOKED, user_id=user_id, session_id=session_id)
 
-    ended = await tools.store.write(end_and_tell)
-    tools.denials.learn(ended, now=now)
-    if ended:
-        about = {"user_id": user_id, "session_id": session_id, "client_id": asking.id}
-        _log.info(audit.TOKEN_REVOKED, extra=about)
+    await tools.store.write(partial(sessions.end, session_id=session_id, user_id=user_id, now=now), then=tell)

@@ -5,9 +5,11 @@ from functools import partial
 from typing import Final
 
 from watchword import usernames
+from watchword.audit import Event
 from watchword.errors import UnknownSession, UnknownUser
 from watchword.flows import Tools
 from watchword.model import AccessToken, Revocation, Session
+from watchword.recorder import Asker
 from watchword.store import Store, sessions, users
 from watchword.store.connection import Connection
 
@@ -19,17 +21,21 @@ async def list_own(tools: Tools, *, token: AccessToken) -> list[Session]:
     return await tools.store.read(partial(sessions.of_user, user_id=token.sub, now=tools.clock()))
 
 
-async def end_own(tools: Tools, *, token: AccessToken, session_id: str) -> None:
+async def end_own(tools: Tools, *, token: AccessToken, session_id: str, asker: Asker) -> None:
     """End one of a bearer's sessions.
 
     Raises:
         UnknownSession: the bearer has no such session.
     """
     now = tools.clock()
-    ended = await tools.store.write(partial(sessions.end, session_id=session_id, user_id=token.sub, now=now))
-    if not ended:
+
+    def tell(ended: list[Revocation]) -> None:
+        tools.denials.learn(ended, now=now)
+        _tell(asker, ended, user_id=token.sub)
+
+    end = partial(sessions.end, session_id=session_id, user_id=token.sub, now=now)
+    if not await tools.store.write(end, then=tell):
         raise UnknownSession(session_id)
-    tools.denials.learn(ended, now=now)
 
 
 async def list_sessions(store: Store, *, username: str | None, now: int) -> AsyncIterator[tuple[Session, str]]:
@@ -56,24 +62,26 @@ async def list_sessions(store: Store, *, username: str | None, now: int) -> Asyn
         after = page[-1][0].id
 
 
-async def end_session(store: Store, *, session_id: str, now: int) -> None:
+async def end_session(store: Store, *, session_id: str, now: int, asker: Asker) -> None:
     """End anybody's session.
 
     Raises:
         UnknownSession: there is none of this id.
     """
 
-    async def end(connection: Connection) -> list[Revocation]:
+    async def end(connection: Connection) -> tuple[list[Revocation], str]:
         found = await sessions.find(connection, session_id=session_id)
         if found is None:
-            return []
-        return await sessions.end(connection, session_id=session_id, user_id=found[0].user_id, now=now)
+            return [], ""
+        user_id = found[0].user_id
+        return await sessions.end(connection, session_id=session_id, user_id=user_id, now=now), user_id
 
-    if not await store.write(end):
+    ended, _ = await store.write(end, then=lambda done: _tell(asker, done[0], user_id=done[1]))
+    if not ended:
         raise UnknownSession(session_id)
 
 
-async def end_sessions_of(store: Store, *, username: str, now: int) -> int:
+async def end_sessions_of(store: Store, *, username: str, now: int, asker: Asker) -> int:
     """End all sessions of a user, and tell how many.
 
     Raises:
@@ -81,10 +89,16 @@ async def end_sessions_of(store: Store, *, username: str, now: int) -> int:
     """
     name = usernames.canonical(username)
 
-    async def end(connection: Connection) -> list[Revocation]:
+    async def end(connection: Connection) -> tuple[list[Revocation], str]:
         user = await users.find_by_name(connection, canonical_name=name)
         if user is None:
             raise UnknownUser(name)
-        return await sessions.end_all(connection, user_id=user.id, now=now)
+        return await sessions.end_all(connection, user_id=user.id, now=now), user.id
 
-    return len(await store.write(end))
+    ended, _ = await store.write(end, then=lambda done: _tell(asker, done[0], user_id=done[1]))
+    return len(ended)
+
+
+def _tell(asker: Asker, ended: list[Revocation], *, user_id: str) -> None:
+    for each in ended:
+        asker.tell(Event.SESSION_LOGOUT, user_id=user_id, session_id=each.session_id, detail="chosen")

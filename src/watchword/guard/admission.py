@@ -35,7 +35,8 @@ def admit(requirement: Requirement) -> AccessToken | None:
     if token is None:
         return None
     if requirement.scopes and not requirement.scopes <= token.scopes:
-        raise InsufficientScope(" ".join(sorted(requirement.scopes)))
+        required = " ".join(sorted(requirement.scopes))
+        raise InsufficientScope(required, user_id=token.sub, session_id=token.sid)
     if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
         raise FreshLoginRequired(requirement.fresh)
     return token

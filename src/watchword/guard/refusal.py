@@ -18,10 +18,12 @@ class Refusal(HTTPException):
 
     Attributes:
         problem: status, code, sentence and challenge of the answer.
+        reason: why; the client learns no more of it than the problem says.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, reason: TokenRefused | Unavailable) -> None:
         super().__init__(problem.sentence)
+        self.reason = reason
         self.problem = problem
 
     def get_body(self, *_: Any, **__: Any) -> str:
@@ -53,4 +55,4 @@ _KINDS: Final[dict[int, type[Refusal]]] = {401: _Unauthorized, 403: _Forbidden, 
 def refusal_of(reason: TokenRefused | Unavailable) -> Refusal:
     """The exception to raise for a reason."""
     problem = problem_of(reason)
-    return _KINDS[problem.status](problem)
+    return _KINDS[problem.status](problem, reason)

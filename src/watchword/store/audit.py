@@ -1,20 +1,144 @@
-"""The table of audit events: what happened that somebody may have to answer for, in the words of OWASP's vocabulary."""
+"""The table of audit events, to which rows are only added, and what is kept of those that were too old."""
 
-from typing import Final
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from itertools import takewhile
 
-from watchword.store.connection import Connection, Statement
+from watchword.audit import Anchor, Entry, Seals
+from watchword.errors import ChainBroken
+from watchword.store.connection import Connection, Row, Statement, first
 
-TOKEN_REUSE: Final = "authn_token_reuse"
-"""A refresh token came again after it had been exchanged (OWASP Logging Vocabulary Cheat Sheet)."""
+_COLUMNS = Entry._fields
+_LISTED = ", ".join(_COLUMNS)
+_QUALIFIED = ", ".join(f"audit_events.{name}" for name in _COLUMNS)
+_SIZE = len(_COLUMNS)
+_BEFORE_ALL = -(2**63)
+"""Below every place: somebody else may have inserted an event 0."""
+_CHUNKS = (16, 4, 1)
+"""Rows per statement. With many more, SQLite takes longer for each: it looks every name up among all."""
 
-TOKEN_REVOKED: Final = "authn_token_revoked"
-"""A client had a session ended, by one of its tokens."""
-
-_INSERT = Statement(
-    "INSERT INTO audit_events (id, at, event, user_id, session_id) VALUES (:id, :at, :event, :user_id, :session_id)"
+# So that numbers are committed in their order, and who follows the table misses none. The key is any number but those
+# of revocations and of signing keys.
+_TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136119) */")
+_NEWEST = Statement(f"SELECT id, {_LISTED} FROM audit_events ORDER BY id DESC LIMIT :limit")
+_AFTER = Statement(
+    f"SELECT id, {_LISTED} FROM audit_events WHERE id > :after AND at >= :since AND at < :until"
+    " ORDER BY id LIMIT :limit"
+)
+_FIRST_WRITER = Statement("SELECT min(writer) FROM audit_events")
+_NEXT_WRITER = Statement("SELECT min(writer) FROM audit_events WHERE writer > :after")
+_CHAIN = Statement(
+    f"SELECT {_QUALIFIED}, audit_anchors.seq, audit_anchors.at, audit_anchors.digest, audit_anchors.mac"
+    " FROM audit_events LEFT JOIN audit_anchors ON audit_anchors.writer = audit_events.writer"
+    " WHERE audit_events.writer = :writer AND audit_events.seq > :after ORDER BY audit_events.seq LIMIT :limit"
+)
+_COUNT = Statement("SELECT count(*) FROM audit_events")
+_OLD = Statement(
+    "SELECT writer FROM audit_events AS old WHERE at < :before AND NOT EXISTS"
+    " (SELECT 1 FROM audit_events AS older WHERE older.writer = old.writer AND older.seq < old.seq)"
+    " ORDER BY at LIMIT 1"
+)
+_REMOVE = Statement("DELETE FROM audit_events WHERE writer = :writer AND seq <= :seq")
+_HANG = Statement(
+    "INSERT INTO audit_anchors (writer, seq, at, digest, mac) VALUES (:writer, :seq, :at, :digest, :mac)"
+    " ON CONFLICT (writer) DO UPDATE SET seq = :seq, at = :at, digest = :digest, mac = :mac"
+)
+_FORGET = Statement(
+    "DELETE FROM audit_anchors WHERE at < :before AND NOT EXISTS"
+    " (SELECT 1 FROM audit_events WHERE audit_events.writer = audit_anchors.writer)"
 )
 
 
-async def record(connection: Connection, *, event_id: str, at: int, event: str, user_id: str, session_id: str) -> None:
-    """Write an event, in the transaction that does what it tells."""
-    await connection.fetch(_INSERT, id=event_id, at=at, event=event, user_id=user_id, session_id=session_id)
+async def append(connection: Connection, *, entries: Sequence[Entry]) -> None:
+    """Add events, in their order; those that are there already stay, so that a batch may be written again."""
+    await connection.fetch(_TAKE_TURNS)
+    start = 0
+    for chunk in _CHUNKS:
+        while len(entries) - start >= chunk:
+            statement, rows = _insert(chunk), entries[start : start + chunk]
+            in_order = (value for row in rows for value in row)  # as the statement's names are
+            await connection.fetch(statement, **dict(zip(statement.names, in_order, strict=True)))
+            start += chunk
+
+
+async def newest(connection: Connection, *, limit: int) -> list[tuple[int, Entry]]:
+    """The last events that were written, each with its number in the table, the oldest first."""
+    return [_numbered(row) for row in reversed(await connection.fetch(_NEWEST, limit=limit))]
+
+
+async def after(connection: Connection, *, number: int, since: int, until: int, limit: int) -> list[tuple[int, Entry]]:
+    """Up to ``limit`` events behind a number, of a span of time in milliseconds."""
+    rows = await connection.fetch(_AFTER, after=number, since=since, until=until, limit=limit)
+    return [_numbered(row) for row in rows]
+
+
+async def next_writer(connection: Connection, *, after: str | None) -> str | None:
+    """The writer whose id follows another's, or the first one; None where there is none."""
+    asked = connection.fetch(_FIRST_WRITER) if after is None else connection.fetch(_NEXT_WRITER, after=after)
+    ((writer,),) = await asked
+    return None if writer is None else str(writer)
+
+
+async def chain(
+    connection: Connection, *, writer: str, after: int = _BEFORE_ALL, limit: int
+) -> tuple[list[Entry], Anchor | None]:
+    """Up to ``limit`` events of a writer behind a place, and where the first of all hangs, both of one moment."""
+    rows = await connection.fetch(_CHAIN, writer=writer, after=after, limit=limit)
+    entries = [Entry(*row[:_SIZE]) for row in rows]
+    anchored = next((row[_SIZE:] for row in rows if row[_SIZE] is not None), None)
+    return entries, None if anchored is None else Anchor(writer, *anchored)
+
+
+async def count(connection: Connection) -> int:
+    """How many events there are."""
+    ((number,),) = await connection.fetch(_COUNT)
+    return int(number)
+
+
+async def purge(connection: Connection, *, seals: Seals, before: int, limit: int) -> int:
+    """Remove the beginning of one writer's events, as far as they are old.
+
+    Where the rest hangs is noted for those only that are as they were written: who can write the table could date back
+    what is to disappear, and have us do it.
+
+    Args:
+        connection: the database.
+        seals: check what is removed.
+        before: milliseconds since the epoch.
+        limit: how many at most.
+
+    Returns:
+        How many went; 0 when no writer begins with an old event.
+    """
+    await connection.fetch(_TAKE_TURNS)
+    found = first(await connection.fetch(_OLD, before=before))
+    if found is None:
+        return 0
+    (writer,) = found
+    entries, anchor = await chain(connection, writer=writer, limit=limit)
+    old = list(takewhile(lambda entry: entry.at < before, entries))
+    await connection.fetch(_REMOVE, writer=writer, seq=old[-1].seq)
+    followed = seals.follow(writer, anchor=anchor)
+    with suppress(ChainBroken):  # the rest then hangs on nothing, and whoever verifies is told
+        for entry in old:
+            followed.check(entry)
+        await connection.fetch(_HANG, **followed.anchor(at=old[-1].at)._asdict())
+    return len(old)
+
+
+async def forget_anchors(connection: Connection, *, before: int) -> None:
+    """Remove what was kept of writers of whom nothing has been heard since a time in milliseconds."""
+    await connection.fetch(_FORGET, before=before)
+
+
+@cache
+def _insert(rows: int) -> Statement:
+    places = (f"({', '.join(f':{name}_{n}' for name in _COLUMNS)})" for n in range(rows))
+    return Statement(
+        f"INSERT INTO audit_events ({_LISTED}) VALUES {', '.join(places)} ON CONFLICT (writer, seq) DO NOTHING"
+    )
+
+
+def _numbered(row: Row) -> tuple[int, Entry]:
+    return row[0], Entry(*row[1:])

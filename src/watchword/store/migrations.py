@@ -14,7 +14,7 @@ from watchword.store.connection import Connection, Row, Statement, first
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The migration that this version's code is written for."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads

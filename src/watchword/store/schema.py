@@ -56,11 +56,32 @@ revocations = Table(
 audit_events = Table(
     "audit_events",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("at", BigInteger, nullable=False),
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("writer", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),  # milliseconds since the epoch
     Column("event", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("actor", Text, nullable=False),
     Column("user_id", Text, nullable=False),  # no foreign key: what happened outlives whom it happened to
     Column("session_id", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Index("audit_events_in_order", "writer", "seq", unique=True),
+    Index("audit_events_by_time", "at"),
+    sqlite_autoincrement=True,
+)
+
+audit_anchors = Table(
+    "audit_anchors",
+    metadata,
+    Column("writer", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),  # milliseconds since the epoch
+    Column("digest", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
 )
 
 tallies = Table(

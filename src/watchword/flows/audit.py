@@ -1,0 +1,155 @@
+"""The audit trail: write down what was recorded, show it, and see whether it is as it was written."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal, NoReturn
+
+from watchword.audit import Entry, Event, Seals
+from watchword.errors import ChainBroken, Unavailable
+from watchword.recorder import Recorder
+from watchword.store import Store, audit
+
+DELAY: Final = 0.1
+"""Seconds that an event waits for others, so that many are one transaction."""
+INTERVAL: Final = 0.5
+"""Seconds between two looks at the table of who follows it."""
+
+_RETRY: Final = 1.0
+_PAGE: Final = 1000
+_EVER: Final = 2**63 - 1
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def keeping(recorder: Recorder, store: Store) -> AsyncIterator[None]:
+    """Write down what is recorded inside, meanwhile and to the last."""
+    writing = asyncio.create_task(_keep(recorder, store))
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
+        await store.settle()  # what is still being done is told when it is done
+        try:
+            await write_down(recorder, store)
+        except Unavailable as fault:
+            _log.error("%d audit events are only in the log: %s", len(recorder), fault)
+
+
+async def write_down(recorder: Recorder, store: Store) -> None:
+    """Write all that waits.
+
+    Raises:
+        Unavailable: the database is away, slow or locked; what is not written waits on.
+    """
+    while batch := recorder.next_batch():
+        await store.write(partial(audit.append, entries=batch))
+        recorder.written(batch)
+
+
+async def _keep(recorder: Recorder, store: Store) -> NoReturn:
+    """Write for ever; what goes wrong is told once, and lasts no longer than its cause."""
+    is_told = False
+    while True:
+        await recorder.news.wait()
+        await asyncio.sleep(DELAY)
+        try:
+            await write_down(recorder, store)
+            is_told = False
+        except Exception as fault:
+            if not is_told:
+                unforeseen = None if isinstance(fault, Unavailable) else fault
+                _log.warning("audit events wait for the database: %s", fault, exc_info=unforeseen)
+            is_told = True
+            await asyncio.sleep(_RETRY)
+
+
+async def tail(store: Store, *, lines: int, follow: bool) -> AsyncIterator[Entry]:
+    """The last events, the oldest first; and then, where they are followed, each new one as it comes, for ever."""
+    newest = await store.read(partial(audit.newest, limit=max(1, lines)))  # one at least, to know what comes after it
+    seen = newest[-1][0] if newest else 0
+    for _, entry in newest[:lines]:
+        yield entry
+    while follow:
+        await asyncio.sleep(INTERVAL)
+        async for number, entry in _pages(store, after=seen):
+            seen = number
+            yield entry
+
+
+async def export(store: Store, *, since: int | None, until: int | None) -> AsyncIterator[Entry]:
+    """All events in the order in which they were written, read page by page.
+
+    Args:
+        store: the database.
+        since: only those that happened then or later, in milliseconds since the epoch.
+        until: only those that happened before.
+    """
+    async for _, entry in _pages(store, since=0 if since is None else since, until=_EVER if until is None else until):
+        yield entry
+
+
+async def _pages(
+    store: Store, *, after: int = 0, since: int = 0, until: int = _EVER
+) -> AsyncIterator[tuple[int, Entry]]:
+    while True:
+        page = await store.read(partial(audit.after, number=after, since=since, until=until, limit=_PAGE))
+        for each in page:
+            yield each
+        if len(page) < _PAGE:
+            return
+        after = page[-1][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one writer's events.
+
+    Attributes:
+        writer: whose.
+        events: how many were looked at.
+        state: ``ended`` by a shutdown, or by the command's end; ``open``: it still runs or was killed, so that nobody
+            can say whether the last ones are missing; ``broken``.
+        reason: what is wrong in a broken one.
+    """
+
+    writer: str
+    events: int
+    state: Literal["ended", "open", "broken"]
+    reason: str = ""
+
+
+async def verify(store: Store, *, seals: Seals, looked_at: Callable[[int], None]) -> AsyncIterator[Verdict]:
+    """Walk each writer's chain from its beginning, or from where old events were removed.
+
+    Args:
+        store: the database.
+        seals: check the events.
+        looked_at: is told after each page how many more were looked at.
+    """
+    writer: str | None = None
+    while (writer := await store.read(partial(audit.next_writer, after=writer))) is not None:
+        yield await _judge(store, writer, seals=seals, looked_at=looked_at)
+
+
+async def _judge(store: Store, writer: str, *, seals: Seals, looked_at: Callable[[int], None]) -> Verdict:
+    page, anchor = await store.read(partial(audit.chain, writer=writer, limit=_PAGE))
+    chain, events = seals.follow(writer, anchor=anchor), 0
+    last: Entry | None = None
+    try:
+        while page:
+            for last in page:
+                events += 1
+                chain.check(last)
+            looked_at(len(page))
+            page, _ = await store.read(partial(audit.chain, writer=writer, after=chain.seq, limit=_PAGE))
+    except ChainBroken as broken:
+        return Verdict(writer, events, "broken", str(broken))
+    # A command's few events have no shutdown behind them; its process is long gone.
+    is_over = last is not None and (last.event == Event.SHUTDOWN or last.actor == "cli")
+    return Verdict(writer, events, "ended" if is_over else "open")

@@ -1,0 +1,143 @@
+"""The recorder: takes what happens, tells the log at once, and keeps it in order for whoever writes it to the database.
+
+One per process. Recording is a plain call that waits for nothing and fails nobody: a login must not become slower, nor
+be refused, because of what is noted about it. ``flows.audit`` writes down what waits here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from watchword import telemetry
+from watchword.audit import ALARMING, Entry, Event, Outcome, Seals
+from watchword.identifiers import new_id
+
+MOST: Final = 10_000
+"""Events that may wait for a database that is away: some 10 MB. What comes then is only in the log."""
+BATCH: Final = 256
+
+
+class Recorder:
+    """The events of this process that are not in the database yet.
+
+    Args:
+        seals: what chains them.
+        milliseconds: tells the time since the epoch.
+        lose: is told of each event that found no room.
+
+    Attributes:
+        writer: this process's id among all that ever wrote.
+        seals: what chains the events.
+        news: set while something waits.
+    """
+
+    def __init__(self, seals: Seals, *, milliseconds: Callable[[], int], lose: Callable[[], None]) -> None:
+        self.writer = new_id()
+        self.seals = seals
+        self.news = asyncio.Event()
+        self._milliseconds = milliseconds
+        self._lose = lose
+        self._waiting: deque[Entry] = deque()
+        self._seq = 0
+        self._digest = b""
+        self._lost = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def record(
+        self,
+        event: Event,
+        *,
+        outcome: Outcome,
+        actor: str,
+        detail: str = "",
+        user_id: str = "",
+        session_id: str = "",
+        network: str = "",
+        request_id: str = "",
+    ) -> None:
+        """Take an event; see ``audit.Entry`` for what is what."""
+        at = self._milliseconds()
+        seq = self._seq + 1 if len(self._waiting) < MOST else 0
+        fields = (self.writer, seq, at, event, outcome, detail, actor, user_id, session_id, network, request_id)
+        if seq:
+            self._seq, self._digest = seq, self.seals.digest(fields, previous=self._digest)
+            self._waiting.append(Entry(*fields, digest=self._digest))
+            self.news.set()
+        else:
+            self._lost += 1
+            self._lose()
+        telemetry.event_happened(
+            telemetry.EventLine(
+                time=telemetry.timestamp(at),
+                level="warning" if event in ALARMING else "info",
+                event=event,
+                outcome=outcome,
+                actor=actor,
+                detail=detail,
+                user_id=user_id,
+                session_id=session_id,
+                network=network,
+                request_id=request_id,
+                writer=self.writer,
+                seq=seq,
+            )
+        )
+
+    def next_batch(self) -> list[Entry]:
+        """The oldest that wait."""
+        return list(islice(self._waiting, BATCH))
+
+    def written(self, batch: list[Entry]) -> None:
+        """Forget a batch that is in the database now; if others were lost meanwhile, that is an event too."""
+        while self._waiting and self._waiting[0].seq <= batch[-1].seq:
+            self._waiting.popleft()
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor="service", detail=str(lost))
+        if not self._waiting:
+            self.news.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for something, and from where: the half of an event that is known before it happens.
+
+    Attributes:
+        recorder: whom to tell.
+        actor: ``user``, ``client:<id>``, ``cli`` or ``service``.
+        network: where the request came from, as ``networks.network_of`` writes it.
+        user_agent: what the client calls itself, as far as it can be shown.
+        request_id: the request's.
+    """
+
+    recorder: Recorder
+    actor: str
+    network: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+
+    def tell(
+        self,
+        event: Event,
+        *,
+        outcome: Outcome = Outcome.SUCCESS,
+        detail: str = "",
+        user_id: str = "",
+        session_id: str = "",
+    ) -> None:
+        """Tell that it has happened."""
+        self.recorder.record(
+            event,
+            outcome=outcome,
+            actor=self.actor,
+            detail=detail,
+            user_id=user_id,
+            session_id=session_id,
+            network=self.network,
+            request_id=self.request_id,
+        )

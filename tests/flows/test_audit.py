@@ -1,0 +1,229 @@
+"""The audit trail: written beside the requests, to the last event, and verified as a whole."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from tests.builders import FakeClock, an_asker
+from tests.trail import a_recorder_like, events, trail
+from watchword.audit import Entry, Event, Seals
+from watchword.flows import Tools, audit
+from watchword.flows.audit import Verdict, export, keeping, tail, verify
+from watchword.recorder import Asker
+from watchword.store.connection import Statement
+
+RENAME = "ALTER TABLE {} RENAME TO {}"
+AWAY, BACK = Statement(RENAME.format("audit_events", "away")), Statement(RENAME.format("away", "audit_events"))
+
+
+async def happen(tools: Tools, statement: Statement) -> None:
+    """Do something to the database behind our back."""
+    await tools.store.write(lambda connection: connection.fetch(statement))
+
+
+async def eventually(true: Callable[[], bool]) -> None:
+    """Wait for what is done beside."""
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def judged(tools: Tools, seals: Seals | None = None) -> list[Verdict]:
+    """What verifying finds."""
+    looked_at: list[int] = []
+    seals = seals or tools.recorder.seals
+    verdicts = [each async for each in verify(tools.store, seals=seals, looked_at=looked_at.append)]
+    if all(each.state != "broken" for each in verdicts):
+        assert sum(looked_at) == sum(each.events for each in verdicts)
+    return verdicts
+
+
+async def collected(tools: Tools, since: int | None = None, until: int | None = None) -> list[Entry]:
+    """What an export gives."""
+    return [entry async for entry in export(tools.store, since=since, until=until)]
+
+
+async def test_what_is_told_is_soon_in_the_table(tools: Tools) -> None:
+    """Nobody waits for it, and many are few transactions."""
+    writes: list[int] = []
+    original = tools.store.write
+
+    async def write(*arguments: object, **options: object) -> object:
+        writes.append(len(tools.recorder))
+        return await original(*arguments, **options)  # type: ignore[arg-type]
+
+    tools.store.write = write  # type: ignore[method-assign, assignment]
+    for _ in range(300):
+        an_asker(tools).tell(Event.LOGIN_FAIL, user_id="u")
+    await eventually(lambda: len(tools.recorder) == 0)
+    assert [entry.seq for entry in await events(tools.store)] == list(range(1, 301))
+    assert len(writes) == 2
+
+
+async def test_while_the_database_is_away_events_wait(tools: Tools, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told once; when the database is back they are written, in their order."""
+    await happen(tools, AWAY)
+    with caplog.at_level(logging.WARNING):
+        an_asker(tools).tell(Event.LOGIN_FAIL, user_id="first")
+        await eventually(lambda: "audit events wait for the database" in caplog.text)
+        an_asker(tools).tell(Event.LOGIN_FAIL, user_id="second")
+        assert len(tools.recorder) == 2
+        await happen(tools, BACK)
+        await eventually(lambda: len(tools.recorder) == 0)
+    assert [entry.user_id for entry in await events(tools.store)] == ["first", "second"]
+    assert caplog.text.count("audit events wait") == 1
+
+
+async def test_at_the_end_everything_is_written(tools: Tools) -> None:
+    """The last event of all, and that of a write whose caller has gone."""
+    recorder = a_recorder_like(tools)
+    asker = Asker(recorder, actor="service")
+    begun = asyncio.Event()
+
+    async def leave() -> None:
+        begun.set()
+        nothing = Statement("SELECT 1")
+        await tools.store.write(lambda connection: connection.fetch(nothing), then=lambda _: asker.tell(Event.STARTUP))
+
+    async with keeping(recorder, tools.store):
+        leaving = asyncio.create_task(leave())
+        await begun.wait()
+        leaving.cancel()
+    asker.tell(Event.SHUTDOWN)
+    async with keeping(recorder, tools.store):
+        pass
+    assert [entry.event for entry in await events(tools.store)] == [Event.STARTUP, Event.SHUTDOWN]
+
+
+async def test_an_end_without_a_database_is_told(tools: Tools, caplog: pytest.LogCaptureFixture) -> None:
+    """How many events are in the log alone, and the service ends all the same."""
+    recorder = a_recorder_like(tools)
+    await happen(tools, AWAY)
+    async with keeping(recorder, tools.store):
+        Asker(recorder, actor="service").tell(Event.SHUTDOWN)
+    assert "1 audit events are only in the log" in caplog.text
+    await happen(tools, BACK)
+
+
+async def test_each_writers_chain_is_judged(tools: Tools) -> None:
+    """One that was shut down and a command's have ended, one that runs or was killed is open; none is broken."""
+    for actor, told in (("service", (Event.STARTUP, Event.SHUTDOWN)), ("cli", (Event.USER_CREATED,))):
+        recorder = a_recorder_like(tools)
+        async with keeping(recorder, tools.store):
+            for event in told:
+                Asker(recorder, actor=actor).tell(event)
+    an_asker(tools).tell(Event.STARTUP)
+    await trail(tools)
+    verdicts = await judged(tools)
+    assert sorted((each.state, each.events) for each in verdicts) == [("ended", 1), ("ended", 2), ("open", 1)]
+    assert next(each.writer for each in verdicts if each.state == "open") == tools.recorder.writer
+
+
+TAMPERING = {
+    "changed": "UPDATE audit_events SET outcome = 'refused' WHERE seq = 15",
+    "dated back": "UPDATE audit_events SET at = at - 1 WHERE seq = 15",
+    "resealed": "UPDATE audit_events SET digest = (SELECT digest FROM audit_events WHERE seq = 3) WHERE seq = 15",
+    "removed": "DELETE FROM audit_events WHERE seq = 15",
+    "removed from the beginning": "DELETE FROM audit_events WHERE seq <= 15",
+    "renumbered": "UPDATE audit_events SET seq = -seq WHERE seq = 15",
+    "of another writer": "UPDATE audit_events SET writer = '' WHERE seq = 15",
+    "inserted before all": (
+        "INSERT INTO audit_events (writer, seq, at, event, outcome, detail, actor, user_id, session_id, network,"
+        " request_id, digest) SELECT writer, 0, at, event, outcome, detail, actor, user_id, session_id, network,"
+        " request_id, digest FROM audit_events WHERE seq = 15"
+    ),
+    "inserted behind all": (
+        "INSERT INTO audit_events (writer, seq, at, event, outcome, detail, actor, user_id, session_id, network,"
+        " request_id, digest) SELECT writer, 26, at, event, outcome, detail, actor, user_id, session_id, network,"
+        " request_id, digest FROM audit_events WHERE seq = 15"
+    ),
+    "anchored elsewhere": (
+        "INSERT INTO audit_anchors (writer, seq, at, digest, mac)"
+        " SELECT writer, 15, at, digest, digest FROM audit_events WHERE seq = 15; "
+        "DELETE FROM audit_events WHERE seq <= 15"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERING)
+async def test_what_is_done_to_the_table_is_found(tools: Tools, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed, removed, moved, inserted, in the midst of several pages: the chain is broken, and it is said where."""
+    monkeypatch.setattr(audit, "_PAGE", 10)
+    for _ in range(25):
+        an_asker(tools).tell(Event.LOGIN_FAIL, user_id="u")
+    await trail(tools)
+    for statement in TAMPERING[kind].split("; "):
+        await happen(tools, Statement(statement))
+    broken = [each for each in await judged(tools) if each.state == "broken"]
+    assert broken
+    assert all(f"of writer {each.writer} " in each.reason for each in broken)
+
+
+async def test_two_rows_that_change_places_are_found(tools: Tools) -> None:
+    """Everything of one in the place of the other, its number too."""
+    for number in range(10):
+        an_asker(tools).tell(Event.LOGIN_FAIL, user_id=str(number))
+    await trail(tools)
+    for before, after in ((3, 99), (4, 3), (99, 4)):
+        await happen(tools, Statement(f"UPDATE audit_events SET seq = {after} WHERE seq = {before}"))
+    (verdict,) = await judged(tools)
+    assert verdict.reason.startswith("event 3 of writer")
+
+
+async def test_missing_newest_events_leave_a_chain_open(tools: Tools) -> None:
+    """Of a process that was shut down in order the last event is known; without it nobody calls the chain whole."""
+    recorder = a_recorder_like(tools)
+    async with keeping(recorder, tools.store):
+        for event in (Event.STARTUP, Event.LOGIN_SUCCESS, Event.SHUTDOWN):
+            Asker(recorder, actor="service").tell(event)
+    assert [each.state for each in await judged(tools)] == ["ended"]
+    await happen(tools, Statement("DELETE FROM audit_events WHERE seq = 3"))
+    assert [each.state for each in await judged(tools)] == ["open"]
+
+
+async def test_without_the_secret_nothing_verifies(tools: Tools) -> None:
+    """Under another SECRET_KEY all is broken; with ours as a fallback all is well."""
+    an_asker(tools).tell(Event.LOGIN_SUCCESS)
+    await trail(tools)
+    other, ours = b"another secret of thirty-two bytes and more", b"a root secret for tests, 0123456789 and more"
+    assert [each.state for each in await judged(tools, Seals(other))] == ["broken"]
+    assert [each.state for each in await judged(tools, Seals(other, [ours]))] == ["open"]
+
+
+async def test_an_export_has_everything_or_a_span(
+    tools: Tools, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Across pages, in the order in which events were written."""
+    monkeypatch.setattr(audit, "_PAGE", 10)
+    for _ in range(30):
+        clock.advance(1)
+        an_asker(tools).tell(Event.LOGIN_SUCCESS)
+    everything = await trail(tools)
+    assert await collected(tools) == everything
+    assert len(everything) == 30
+    since, until = everything[4].at, everything[27].at
+    assert await collected(tools, since, until) == everything[4:27]
+    assert await collected(tools, until=since) == everything[:4]
+
+
+async def test_a_tail_is_the_end_and_what_comes(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are asked for; followed, each new event once, also from an empty table and from none at all."""
+    monkeypatch.setattr(audit, "INTERVAL", 0.01)
+    following = tail(tools.store, lines=10, follow=True)  # whether it looks before or after they happen
+    first = asyncio.ensure_future(anext(following))
+    for number in range(5):
+        an_asker(tools).tell(Event.LOGIN_SUCCESS, detail=str(number))
+    everything = await trail(tools)
+    async with asyncio.timeout(20):
+        assert [await first, *[await anext(following) for _ in range(4)]] == everything
+    assert [entry async for entry in tail(tools.store, lines=3, follow=False)] == everything[-3:]
+    assert [entry async for entry in tail(tools.store, lines=0, follow=False)] == []
+    later = tail(tools.store, lines=0, follow=True)
+    next_one = asyncio.ensure_future(anext(later))
+    async with asyncio.timeout(20):
+        while not next_one.done():  # those that happen before its first look are none that come
+            an_asker(tools).tell(Event.TOKEN_REUSE)
+            await asyncio.sleep(0.01)
+    assert (await next_one).event == Event.TOKEN_REUSE

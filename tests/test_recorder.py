@@ -1,0 +1,122 @@
+"""The recorder: a plain call that tells the log at once, and forgets nothing that it has room for."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from watchword import recorder, telemetry
+from watchword.audit import Event, Outcome, Seals
+from watchword.recorder import Asker, Recorder
+
+SEALS = Seals(b"a root secret of thirty-two bytes or more")
+NOW = 1_800_000_000_123
+
+
+def a_recorder(lost: list[None] | None = None) -> Recorder:
+    """A recorder at a moment that stands still."""
+    return Recorder(SEALS, milliseconds=lambda: NOW, lose=lambda: (lost if lost is not None else []).append(None))
+
+
+def test_an_event_is_one_line_of_the_log_at_once(event_lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """With everything that is known, and nothing that is not (row 100)."""
+    taken = a_recorder()
+    asker = Asker(taken, actor="user", network="192.0.2.7", user_agent="a browser", request_id="r")
+    asker.tell(Event.LOGIN_FAIL, outcome=Outcome.FAILURE, detail="wrong_password", user_id="u")
+    asker.tell(Event.TOKEN_REUSE, session_id="s")
+    first, second = event_lines()
+    assert first == {
+        "time": "2027-01-15T08:00:00.123+00:00",
+        "level": "info",
+        "event": "authn_login_fail",
+        "outcome": "failure",
+        "actor": "user",
+        "detail": "wrong_password",
+        "user_id": "u",
+        "network": "192.0.2.7",
+        "request_id": "r",
+        "writer": taken.writer,
+        "seq": 1,
+    }
+    assert (second["level"], second["seq"], second["session_id"]) == ("warning", 2, "s")
+
+
+@pytest.mark.parametrize("text", ['"}\r\n{"event": "forged"}', "\x1b[31m", "\u2028\x85\x00", "\\", "Zoë"])
+def test_whatever_is_in_a_field_it_is_one_line(capsysbinary: pytest.CaptureFixture[bytes], text: str) -> None:
+    """Line ends, escapes and quotes neither end the line nor forge another (row 99)."""
+    telemetry.write_requests_to(sys.stdout.buffer)
+    try:
+        Asker(a_recorder(), actor="user", network=text, request_id=text).tell(Event.LOGIN_FAIL, user_id=text)
+    finally:
+        telemetry.write_requests_to(None)
+    written = capsysbinary.readouterr().out
+    assert written.count(b"\n") == 1
+    assert all(byte >= 0x20 for byte in written[:-1])
+    assert json.loads(written)["network"] == text
+
+
+def test_a_log_that_cannot_be_written_fails_nobody() -> None:
+    """A full disk loses lines of the log, and neither the event nor the request it tells of."""
+
+    class FullDisk(io.BytesIO):
+        def write(self, data: object, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    taken = a_recorder()
+    telemetry.write_requests_to(FullDisk())
+    try:
+        Asker(taken, actor="user").tell(Event.LOGIN_SUCCESS)
+    finally:
+        telemetry.write_requests_to(None)
+    assert len(taken) == 1
+
+
+def test_where_the_process_is_not_ours_alone_logging_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """An application that we are part of finds events where it finds all else."""
+    with caplog.at_level(logging.INFO, logger="watchword.audit"):
+        Asker(a_recorder(), actor="cli").tell(Event.USER_CREATED, user_id="u")
+        Asker(a_recorder(), actor="user").tell(Event.TOKEN_REUSE, user_id="u")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "user_created"),
+        ("WARNING", "authn_token_reuse"),
+    ]
+    assert caplog.records[0].__dict__["user_id"] == "u"
+
+
+def test_events_are_chained_in_their_order() -> None:
+    """Batch after batch, until nothing waits."""
+    taken = a_recorder()
+    for _ in range(recorder.BATCH + 3):
+        Asker(taken, actor="user").tell(Event.LOGIN_SUCCESS)
+    chain = SEALS.follow(taken.writer)
+    while batch := taken.next_batch():
+        for entry in batch:
+            chain.check(entry)
+        taken.written(batch)
+        taken.written(batch)  # twice is as once
+    assert chain.seq == recorder.BATCH + 3
+    assert not taken.news.is_set()
+
+
+def test_what_finds_no_room_is_in_the_log_and_is_counted(
+    monkeypatch: pytest.MonkeyPatch, event_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """While the database is away the queue is bounded; when it is back an event says how many are missing."""
+    monkeypatch.setattr(recorder, "MOST", 3)
+    lost: list[None] = []
+    taken = a_recorder(lost)
+    for _ in range(5):
+        Asker(taken, actor="user").tell(Event.LOGIN_SUCCESS)
+    assert len(lost) == 2
+    assert [line.get("seq") for line in event_lines()] == [1, 2, 3, None, None]
+    batch = taken.next_batch()
+    taken.written(batch)
+    (told,) = taken.next_batch()
+    assert (told.event, told.detail, told.seq) == (Event.AUDIT_LOST, "2", 4)
+    chain = SEALS.follow(taken.writer)
+    for entry in (*batch, told):
+        chain.check(entry)
