@@ -21,6 +21,7 @@ _HOMES: Final = {
     "sessions": "sessions",
     "clients": "clients",
     "keys": "keys",
+    "audit": "audit",
     "calibrate": "calibrate",
     "bench": "bench",
     "openapi": "openapi",
