@@ -371,3 +371,11 @@ async def test_what_follows_a_write_follows_it_although_the_caller_has_gone(stor
             await leaving
     await store.settle()
     assert told == [7] * 4
+
+
+async def test_a_store_that_was_closed_says_so(store: Store) -> None:
+    """Whoever comes too late is told, and does not wait for ever."""
+    await store.close()
+    for use in (store.read, store.write, store.write_one):
+        with pytest.raises(Unavailable):
+            await use(lambda connection: connection.fetch(COUNT_USERS))

@@ -69,8 +69,11 @@ class _Lane:
         self._own = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._threads = Threads(count, name="sqlite")
+        self._is_closed = False
 
     def run(self, tell: "Callable[[_TunedConnection, Story[T]], T]", story: Story[T]) -> "asyncio.Future[T]":
+        if self._is_closed:  # its threads are gone, and nobody would ever answer
+            raise Unavailable("the database was closed")
         deadline = time.monotonic() + PATIENCE
 
         def job() -> T:
@@ -85,6 +88,7 @@ class _Lane:
         return self._threads.run(job)
 
     async def close(self) -> None:
+        self._is_closed = True
         await asyncio.to_thread(self._threads.close)
         for connection in self._open:
             connection.close()
