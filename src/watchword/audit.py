@@ -6,15 +6,17 @@ insert or reorder nothing unseen. Pure: no clock, no I/O. Format and limits are 
 """
 
 import hmac
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import msgspec
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword.errors import ChainBroken
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Event(StrEnum):
@@ -178,13 +180,12 @@ class _Key:
         )
 
     def digest(self, fields: tuple[object, ...], *, previous: bytes) -> bytes:
-        return hmac.digest(self._events, previous + json.dumps(fields, separators=(",", ":")).encode(), "sha256")
+        return hmac.digest(self._events, previous + _encode(fields), "sha256")
 
     def fits(self, digest: object, fields: tuple[object, ...], *, previous: bytes) -> bool:
-        try:
-            return _is_equal(digest, self.digest(fields, previous=previous))
-        except TypeError:  # bytes where there was text: SQLite would store them
-            return False
+        # SQLite would store bytes where there was text, and JSON would write them as text.
+        is_ours = all(isinstance(field, str | int) for field in fields)
+        return is_ours and _is_equal(digest, self.digest(fields, previous=previous))
 
     def mac(self, writer: str, seq: int, digest: bytes) -> bytes:
         return hmac.digest(self._anchors, f"{writer}.{seq}.".encode() + digest, "sha256")
