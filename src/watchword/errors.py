@@ -219,7 +219,12 @@ class TooManyAttempts(TryLater):
     """Passwords were guessed too often; whether this one is right was not looked at.
 
     The message says at what, for our own counting; outside they are one.
+
+    Attributes:
+        user_id: at whose account, where that is known; for the audit trail, never for the client.
     """
+
+    user_id = ""
 
 
 class Overloaded(TryLater):

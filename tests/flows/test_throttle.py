@@ -9,6 +9,8 @@ from functools import partial
 import pytest
 
 from tests.builders import PASSWORD, FakeClock, add_user, an_asker
+from tests.trail import trail
+from watchword.audit import Event
 from watchword.errors import InvalidCredentials, TooManyAttempts, Unavailable, WatchwordError
 from watchword.flows import Tools
 from watchword.flows.housekeeping import KEPT, tidy_up
@@ -319,6 +321,7 @@ async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> N
     blocked.close()
     assert await number(tools, IN_FLIGHT) == 0
     assert await attempt(tools) == "throttled"
+    assert [entry.event for entry in await trail(tools)].count(Event.LOGIN_LOCK) == 1
 
 
 async def test_what_a_killed_process_has_charged_counts(tools: Tools, clock: FakeClock) -> None:

@@ -13,7 +13,7 @@ from quart.typing import TestClientProtocol as Client  # under its own name pyte
 
 from tests.builders import PASSWORD, FakeClock, a_user, add_user, an_asker, insert_user, log_in, refresh
 from tests.trail import events, trail
-from watchword import token_required, tokens
+from watchword import limits, token_required, tokens
 from watchword.app import create_app
 from watchword.audit import Entry, Event
 from watchword.errors import InvalidCredentials, Overloaded, Unavailable, WatchwordError
@@ -22,6 +22,7 @@ from watchword.flows.audit import verify
 from watchword.flows.imports import import_users
 from watchword.flows.password import change_password
 from watchword.flows.sessions import end_session, end_sessions_of
+from watchword.limits import STRANGERS
 from watchword.model import AccessToken
 from watchword.passwords import Hasher
 from watchword.refresh_tokens import RefreshToken
@@ -245,6 +246,36 @@ async def test_a_name_that_is_taken_is_no_event(tools: Tools) -> None:
     with pytest.raises(WatchwordError):
         await admin.delete_user(tools.store, username="nobody", now=1, asker=an_asker(tools))
     assert told(await trail(tools)) == [("user_created", "success", "")]
+
+
+async def test_what_the_throttle_does_is_told(tools: Tools, clock: FakeClock) -> None:
+    """Each guess, when an account is closed and for how long, who is sent away, and the login that comes after them;
+    about whom, where there is such an account, and of a network alone when it guesses at many.
+    """
+    alice = await add_user(tools)
+    await trail(tools)
+
+    async def attempts(*usernames: str, password: str = "a guess") -> list[Entry]:
+        seen = len(await trail(tools))
+        for username in usernames:
+            with suppress(WatchwordError):
+                await log_in(tools, username, password)
+        return (await trail(tools))[seen:]
+
+    wrong, throttled = ("authn_login_fail", "failure", "wrong_password"), ("authn_login_fail_max", "refused", "account")
+    closed = ("authn_login_lock", "success", "strangers 30")
+    entries = await attempts(*["alice"] * (STRANGERS.free + 2))
+    assert told(entries) == [*[wrong] * (STRANGERS.free - 1), closed, wrong, throttled, throttled]
+    assert {entry.user_id for entry in entries} == {alice.id}
+    clock.advance(STRANGERS.first_wait)
+    entries = await attempts("alice", "alice", "alice", password=PASSWORD)
+    after = ("authn_login_successafterfail", "success", str(STRANGERS.free))  # also of the room that is now its own
+    assert told(entries) == [after, after, ("authn_login_success", "success", "")]
+    entries = await attempts(*["nobody"] * (STRANGERS.free + 1))
+    assert told(entries)[-3:] == [closed, ("authn_login_fail", "failure", "unknown_user"), throttled]
+    assert {entry.user_id for entry in entries} == {""}
+    entries = await attempts(*(f"name{n}" for n in range(limits.NETWORK.free)))
+    assert told(entries)[-1:] == [("excess_rate_limit_exceeded", "refused", "network")]
 
 
 async def test_an_attempt_that_is_shed_is_told(tools: Tools) -> None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from watchword.errors import Overloaded, Unavailable
+from watchword.audit import Event
+from watchword.errors import Overloaded, TooManyAttempts, Unavailable
 from watchword.flows import Tools
 from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
 from watchword.model import User
 from watchword.passwords.pool import Place
+from watchword.recorder import Asker
 from watchword.store import Story, tallies
 from watchword.store.connection import Connection
 from watchword.store.tallies import Entry
@@ -32,6 +34,7 @@ class Attempt:
     """A guess that is charged and not settled.
 
     Attributes:
+        asker: who guesses.
         user: whose password is guessed, as of then; None if there is none.
         keys: under which it counts.
         rule: by which.
@@ -40,6 +43,7 @@ class Attempt:
         network: the entry of the network, as of before.
     """
 
+    asker: Asker
     user: User | None
     keys: Keys
     rule: Rule
@@ -51,6 +55,11 @@ class Attempt:
     def is_familiar(self) -> bool:
         """Whether the network has logged into the account before."""
         return self.rule is FAMILIAR
+
+    @property
+    def failures_before(self) -> int:
+        """How many are counted against the account, or against this network at it."""
+        return self.charged.tally.failures
 
     async def succeed(self, connection: Connection, *, now: int) -> None:
         """Settle it as right: the charge is taken back, and from now on the network is familiar to the account."""
@@ -74,30 +83,35 @@ class Attempt:
                 ),
             )
 
-    async def fail(self, connection: Connection, *, now: int) -> None:
-        """Settle it as wrong, for the account and for the network."""
+    async def fail(self, connection: Connection, *, now: int) -> int:
+        """Settle it as wrong, for the account and for the network.
+
+        Returns:
+            For how many seconds the account is closed by it, to all strangers or to this network; mostly 0.
+        """
         lease = self.charged.tally.lease
-        await self._settle(connection, lambda tally: tally.failed(self.rule, now=now, lease=lease), now=None)
+        tally = await self._settle(connection, lambda tally: tally.failed(self.rule, now=now, lease=lease), now=None)
         # Last, and so locked for the shortest time: it is the row that others have in common with us.
         await _rewrite(connection, self.network, lambda entry: _with_end(entry.tally.noted(NETWORK, now=now), NETWORK))
+        return max(0, tally.until - now)
 
     async def give_back(self, connection: Connection, *, now: int) -> None:
         """Settle it as never made."""
         lease = self.charged.tally.lease
         await self._settle(connection, lambda tally: tally.returned(self.rule, now=now, lease=lease), now=None)
 
-    async def _settle(self, connection: Connection, change: Callable[[Tally], Tally], *, now: int | None) -> None:
+    async def _settle(self, connection: Connection, change: Callable[[Tally], Tally], *, now: int | None) -> Tally:
         def changed(entry: Entry) -> tuple[Tally, int]:
             tally = change(entry.tally)
             if not self.is_familiar:
                 return _with_end(tally, self.rule)
             return tally, entry.over_at if now is None else familiar_until(entry.over_at, now=now)
 
-        await _rewrite(connection, self.charged, changed)
+        return await _rewrite(connection, self.charged, changed)
 
 
 async def charge(
-    tools: Tools, *, place: Place, username: str, network: str, find: Story[User | None] | None
+    tools: Tools, *, place: Place, username: str, asker: Asker, find: Story[User | None] | None
 ) -> Attempt:
     """Charge an attempt and find the user, when it is the place's turn.
 
@@ -108,7 +122,7 @@ async def charge(
         Overloaded: others' attempts were not settled in time.
         Unavailable: the database is away, slow or locked.
     """
-    keys = tools.throttle.keys(username, network)
+    keys = tools.throttle.keys(username, asker.network)
     patience = _PATIENCE * tools.hasher.pool.max_wait
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
@@ -116,7 +130,7 @@ async def charge(
         while True:
             await place.turn()
             try:
-                return await _charge_once(tools, keys=keys, find=find)
+                return await _charge_once(tools, asker=asker, keys=keys, find=find)
             except InFlight:
                 place.return_turn()
             if loop.time() > deadline:
@@ -135,16 +149,34 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
 
     async def settle() -> None:
         await asyncio.sleep(0)  # until it is decided whether the job runs
-        settled = attempt.give_back if place is None or not place.has_begun else attempt.fail
         with suppress(Unavailable):  # then the charge becomes a failure by itself
-            await tools.store.write(partial(settled, now=tools.clock()))
-            tools.throttle.settled(attempt.keys.account)
+            if place is None or not place.has_begun:
+                await tools.store.write(partial(attempt.give_back, now=tools.clock()))
+                tools.throttle.settled(attempt.keys.account)
+            else:
+                await count_as_failed(tools, attempt)
 
     tools.throttle.send(settle())
 
 
-async def _charge_once(tools: Tools, *, keys: Keys, find: Story[User | None] | None) -> Attempt:
-    story = partial(_charge, keys=keys, find=find, now=tools.clock())
+async def count_as_failed(tools: Tools, attempt: Attempt) -> None:
+    """Settle an attempt as wrong; if that closes the account for a time, it is told.
+
+    Raises:
+        Unavailable: the database is away, slow or locked; the charge becomes a failure by itself.
+    """
+
+    def tell(wait: int) -> None:
+        tools.throttle.settled(attempt.keys.account)
+        if wait:
+            to_whom = "familiar" if attempt.is_familiar else "strangers"
+            attempt.asker.tell(Event.LOGIN_LOCK, detail=f"{to_whom} {wait}", user_id=_id_of(attempt.user))
+
+    await tools.store.write(partial(attempt.fail, now=tools.clock()), then=tell)
+
+
+async def _charge_once(tools: Tools, *, asker: Asker, keys: Keys, find: Story[User | None] | None) -> Attempt:
+    story = partial(_charge, asker=asker, keys=keys, find=find, now=tools.clock())
     charging = asyncio.ensure_future(tools.store.write_one(story))
     try:
         return await asyncio.shield(charging)
@@ -158,7 +190,9 @@ async def _charge_once(tools: Tools, *, keys: Keys, find: Story[User | None] | N
         raise
 
 
-async def _charge(connection: Connection, *, keys: Keys, find: Story[User | None] | None, now: int) -> Attempt:
+async def _charge(
+    connection: Connection, *, asker: Asker, keys: Keys, find: Story[User | None] | None, now: int
+) -> Attempt:
     for _ in range(_TRIES):
         account, pair, network = await tallies.find(connection, keys=keys)
         if await _set_right(connection, ((STRANGERS, account), (FAMILIAR, pair), (NETWORK, network)), now=now):
@@ -168,12 +202,16 @@ async def _charge(connection: Connection, *, keys: Keys, find: Story[User | None
         else:
             network.tally.admit(NETWORK, now=now)
             rule, entry = STRANGERS, account
-        tally = entry.tally.charged(rule, now=now)
+        try:
+            tally = entry.tally.charged(rule, now=now)
+        except TooManyAttempts as refusal:
+            refusal.user_id = _id_of(None if find is None else await find(connection))
+            raise
         over_at = pair.over_at if rule is FAMILIAR else tally.over_at(rule)
         charged = await tallies.put(connection, entry, tally=tally, over_at=over_at)
         if charged is not None:
             user = None if find is None else await find(connection)
-            return Attempt(user=user, keys=keys, rule=rule, charged=charged, pair=pair, network=network)
+            return Attempt(asker=asker, user=user, keys=keys, rule=rule, charged=charged, pair=pair, network=network)
     raise InFlight
 
 
@@ -185,17 +223,21 @@ async def _set_right(connection: Connection, entries: Iterable[tuple[Rule, Entry
     return bool(ahead)
 
 
-async def _rewrite(connection: Connection, entry: Entry, change: Callable[[Entry], tuple[Tally, int]]) -> None:
-    """Change an entry that may have been written since it was read; inside a transaction."""
+async def _rewrite(connection: Connection, entry: Entry, change: Callable[[Entry], tuple[Tally, int]]) -> Tally:
+    """Change an entry that may have been written since it was read, and tell what is there now; in a transaction."""
     for _ in range(_TRIES):
         tally, over_at = change(entry)
         if tally.is_blank and not over_at:
             if not entry.version or await tallies.remove(connection, entry):
-                return
+                return tally
         elif await tallies.put(connection, entry, tally=tally, over_at=over_at) is not None:
-            return
+            return tally
         entry = await tallies.lock(connection, key=entry.key)
     raise Unavailable("the throttle's tallies change too quickly")
+
+
+def _id_of(user: User | None) -> str:
+    return "" if user is None else user.id
 
 
 def _with_end(tally: Tally, rule: Rule) -> tuple[Tally, int]:

@@ -44,7 +44,13 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
             if await proof.conclude(renew_and_open) is None:  # disabled, deleted, or given another password
                 raise InvalidCredentials("changed meanwhile", user_id=proof.user.id)
             issued = issue(tools, user=proof.user, session=session, now=now)
-            asker.tell(Event.LOGIN_SUCCESS, user_id=proof.user.id, session_id=session.id)
+            failures = proof.failures_before
+            asker.tell(
+                Event.LOGIN_SUCCESS_AFTER_FAIL if failures else Event.LOGIN_SUCCESS,
+                detail=str(failures or ""),
+                user_id=proof.user.id,
+                session_id=session.id,
+            )
             return issued
 
 

@@ -24,14 +24,13 @@ def failure_told(asker: Asker, event: Event, *, user_id: str = "", session_id: s
     """
     try:
         yield
-    except InvalidCredentials as refusal:
-        told = user_id or refusal.user_id
-        asker.tell(event, outcome=Outcome.FAILURE, detail=reason_of(refusal), user_id=told, session_id=session_id)
-        raise
     except Exception as refusal:
-        detail = reason_of(refusal) if isinstance(refusal, WatchwordError) else "internal_error"
         asker.tell(
-            _called(refusal, event), outcome=Outcome.REFUSED, detail=detail, user_id=user_id, session_id=session_id
+            _called(refusal, event),
+            outcome=Outcome.FAILURE if isinstance(refusal, InvalidCredentials) else Outcome.REFUSED,
+            detail=reason_of(refusal) if isinstance(refusal, WatchwordError) else "internal_error",
+            user_id=user_id or _about(refusal),
+            session_id=session_id,
         )
         raise
 
@@ -44,6 +43,10 @@ def departure_told(asker: Asker, event: Event, *, user_id: str = "", session_id:
     except asyncio.CancelledError:
         asker.tell(event, outcome=Outcome.ABORTED, detail="client_left", user_id=user_id, session_id=session_id)
         raise
+
+
+def _about(refusal: Exception) -> str:
+    return refusal.user_id if isinstance(refusal, InvalidCredentials | TooManyAttempts) else ""
 
 
 def _called(refusal: Exception, event: Event) -> Event:

@@ -10,12 +10,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NoReturn, TypeVar
 
 from watchword.errors import InvalidCredentials, TooManyAttempts, UnreadableHash, WatchwordError
 from watchword.flows import Tools
-from watchword.flows.attempts import Attempt, abandon, charge
+from watchword.flows.attempts import Attempt, abandon, charge, count_as_failed
 from watchword.metrics import Metrics
 from watchword.model import User
 from watchword.passwords import Verified, password_bytes
@@ -55,6 +54,11 @@ class Proof:
     _tools: Tools = field(repr=False)
     _attempt: Attempt = field(repr=False)
     _is_concluded: bool = False
+
+    @property
+    def failures_before(self) -> int:
+        """How many wrong ones this right one came after, as far as they are not forgotten or forgiven."""
+        return self._attempt.failures_before
 
     async def conclude(self, story: Story[T | None], *, then: Callable[[T], None] = lambda _: None) -> T | None:
         """Do what the password was proven for, and settle the attempt, in one transaction.
@@ -114,7 +118,7 @@ async def proven(
     """
     password_bytes(password)  # what can be nobody's is no guess
     with tools.hasher.pool.place(username, asker.network) as place:
-        attempt = await charge(tools, place=place, username=username, network=asker.network, find=find)
+        attempt = await charge(tools, place=place, username=username, asker=asker, find=find)
         verified = await _verify(tools, attempt, place=place, password=password)
     user = attempt.user
     if user is None:
@@ -141,8 +145,7 @@ async def _verify(tools: Tools, attempt: Attempt, *, place: Place, password: str
 
 
 async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
-    await tools.store.write(partial(attempt.fail, now=tools.clock()))
-    tools.throttle.settled(attempt.keys.account)
+    await count_as_failed(tools, attempt)
     raise InvalidCredentials(reason, user_id="" if attempt.user is None else attempt.user.id)
 
 
