@@ -38,6 +38,8 @@ class Event(StrEnum):
     USER_CREATED = "user_created"
     USER_UPDATED = "user_updated"
     USER_DELETED = "user_deleted"
+    CLIENT_CREATED = "client_created"
+    CLIENT_REVOKED = "client_revoked"
     STARTUP = "sys_startup"
     SHUTDOWN = "sys_shutdown"
     AUDIT_LOST = "sys_audit_lost"

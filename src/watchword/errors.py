@@ -94,13 +94,15 @@ class InsufficientScope(TokenRefused):
         required: the scopes asked for, separated by spaces (RFC 6749 §3.3).
         user_id: whose token it is.
         session_id: and of which login.
+        client_id: whose, where it is a service's.
     """
 
-    def __init__(self, required: str, *, user_id: str = "", session_id: str = "") -> None:
+    def __init__(self, required: str, *, user_id: str = "", session_id: str = "", client_id: str = "") -> None:
         super().__init__(f"needs scope {required}")
         self.required = required
         self.user_id = user_id
         self.session_id = session_id
+        self.client_id = client_id
 
 
 class FreshLoginRequired(TokenRefused):
@@ -131,7 +133,17 @@ class InvalidClient(ClientRefused):
 
 
 class UnauthorizedClient(ClientRefused):
-    """The client is who it says, and lacks the scope for this."""
+    """The client is who it says, and lacks the scope for this.
+
+    Attributes:
+        required: the scope.
+        client_id: whose it is not; for the audit trail.
+    """
+
+    def __init__(self, required: str, *, client_id: str = "") -> None:
+        super().__init__(f"needs scope {required}")
+        self.required = required
+        self.client_id = client_id
 
 
 class InvalidUsername(WatchwordError):

@@ -7,9 +7,9 @@ be refused, because of what is noted about it. ``flows.audit`` writes down what 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Final, Self
 
 from watchword import telemetry
 from watchword.audit import ALARMING, Entry, Event, Outcome, Seals
@@ -120,6 +120,10 @@ class Asker:
     network: str = ""
     user_agent: str = ""
     request_id: str = ""
+
+    def as_client(self, client_id: str) -> Self:
+        """The same, once it has proven to be a client of ours."""
+        return replace(self, actor=f"client:{client_id}")
 
     def tell(
         self,

@@ -6,6 +6,7 @@ from urllib.parse import quote_plus, urlencode
 from quart import Response
 from quart.typing import TestClientProtocol
 
+from tests.builders import an_asker
 from tests.endpoints.contract import ask
 from watchword.flows import Tools
 from watchword.flows.clients import add_client
@@ -15,7 +16,9 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 async def a_service(tools: Tools, *scopes: str, name: str = "reports") -> str:
     """The secret of a new client."""
-    return await add_client(tools.store, name=name, scopes=scopes, now=tools.clock())
+    return await add_client(
+        tools.store, name=name, scopes=scopes, now=tools.clock(), asker=an_asker(tools, actor="cli")
+    )
 
 
 def basic(name: str, secret: str) -> dict[str, str]:

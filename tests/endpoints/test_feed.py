@@ -164,7 +164,7 @@ async def test_a_service_is_let_in_by_its_own_token(tools: Tools, client: Client
     response = await client.get(path, headers=bearer(lacking))
     challenge = f'{BARE}, error="insufficient_scope", scope="{scope}"'
     assert await refused(response, www_authenticate=challenge) == (403, "insufficient_scope")
-    await revoke_client(tools.store, name="reports")
+    await revoke_client(tools.store, name="reports", asker=an_asker(tools, actor="cli"))
     response = await client.get(path, headers=bearer(secret))
     assert await refused(response, www_authenticate=INVALID) == (401, "invalid_token")
 

@@ -7,6 +7,7 @@ import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 from werkzeug.datastructures import Headers
 
+from tests.builders import an_asker
 from tests.endpoints.contract import BASIC, ask, oauth_refused
 from tests.endpoints.services import FORM, a_service, basic, bearer, send
 from watchword.endpoints import MAX_BODY_BYTES
@@ -113,7 +114,7 @@ async def test_a_revoked_client_is_refused_with_its_next_request(tools: Tools, c
     """Nothing remembers who it was."""
     secret = await a_service(tools, *SCOPES)
     assert (await send(client, path, basic("reports", secret), {"token": "x"})).status_code == 200
-    await revoke_client(tools.store, name="reports")
+    await revoke_client(tools.store, name="reports", asker=an_asker(tools, actor="cli"))
     response = await send(client, path, basic("reports", secret), {"token": "x"})
     assert await oauth_refused(response, www_authenticate=BASIC) == BAD_CLIENT
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.builders import FakeClock
+from tests.builders import FakeClock, an_asker
 from watchword.errors import InsufficientScope, InvalidClient, InvalidRequest, InvalidToken, UnauthorizedClient
 from watchword.flows import Tools
 from watchword.flows.admission import Credentials, admit, admit_bearer
@@ -14,7 +14,13 @@ from watchword.model import Client, ClientScope
 
 async def added(tools: Tools, name: str = "reports", *scopes: str) -> str:
     """The secret of a new client."""
-    return await add_client(tools.store, name=name, scopes=scopes or ["tokens:introspect"], now=tools.clock())
+    return await add_client(
+        tools.store,
+        name=name,
+        scopes=scopes or ["tokens:introspect"],
+        now=tools.clock(),
+        asker=an_asker(tools, actor="cli"),
+    )
 
 
 async def listed(tools: Tools) -> list[Client]:
@@ -45,7 +51,7 @@ async def test_a_scope_that_we_do_not_know_is_refused_with_those_that_we_do(tool
     """A typing error does not become a client that may do nothing."""
     for scopes in ([], ["admin"], [""], ["tokens:introspect", "Metrics:read"]):
         with pytest.raises(InvalidRequest) as refusal:
-            await add_client(tools.store, name="reports", scopes=scopes, now=0)
+            await add_client(tools.store, name="reports", scopes=scopes, now=0, asker=an_asker(tools, actor="cli"))
         assert all(scope in str(refusal.value) for scope in ClientScope)
     assert await listed(tools) == []
 
@@ -97,7 +103,7 @@ async def test_a_client_does_only_what_it_is_there_for(tools: Tools) -> None:
 async def test_a_revoked_client_is_refused_at_once(tools: Tools) -> None:
     """Also when another takes its name."""
     secret = await added(tools)
-    await revoke_client(tools.store, name="reports")
+    await revoke_client(tools.store, name="reports", asker=an_asker(tools, actor="cli"))
     await added(tools)
     credentials, scope = Credentials("reports", secret), ClientScope.TOKENS_INTROSPECT
     with pytest.raises(InvalidClient):

@@ -20,7 +20,13 @@ from watchword.tokens import Profile
 
 async def a_client(tools: Tools) -> Credentials:
     """A client that may introspect."""
-    secret = await add_client(tools.store, name="reports", scopes=["tokens:introspect"], now=tools.clock())
+    secret = await add_client(
+        tools.store,
+        name="reports",
+        scopes=["tokens:introspect"],
+        now=tools.clock(),
+        asker=an_asker(tools, actor="cli"),
+    )
     return Credentials("reports", secret)
 
 

@@ -19,6 +19,7 @@ from watchword.audit import Entry, Event
 from watchword.errors import InvalidCredentials, Overloaded, Unavailable, WatchwordError
 from watchword.flows import Tools, admin
 from watchword.flows.audit import verify
+from watchword.flows.clients import add_client, revoke_client
 from watchword.flows.imports import import_users
 from watchword.flows.password import change_password
 from watchword.flows.sessions import end_session, end_sessions_of
@@ -236,6 +237,41 @@ async def test_what_an_operator_does_is_told(tools: Tools) -> None:
     ]
     assert {(entry.actor, entry.network) for entry in entries[before + 1 :]} == {("cli", "")}
     assert {entry.user_id for entry in entries[:-1]} == {alice.id}
+
+
+async def test_what_concerns_clients_is_told(
+    settings: Settings, tools: Tools, clock: FakeClock, event_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """A client made and revoked, by whom and which; by itself, what it may not, and a session that it ends, of whom."""
+    operator = an_asker(tools, actor="cli", network="")
+    alice = await add_user(tools)
+    given = await log_in(tools)
+    seen = len(event_lines())
+    secret = await add_client(tools.store, name="x", scopes=["tokens:revoke"], now=tools.clock(), asker=operator)
+    client_id = secret[4:26]
+    app: Quart = create_app(settings, clock=clock)
+    async with app.test_app():
+        client = app.test_client()
+
+        async def send(path: str, **form: str) -> None:
+            await client.post(path, form={"client_id": "x", "client_secret": secret, **form})
+
+        await client.get("/revocations", headers={"Authorization": f"Bearer {secret}"})
+        await send("/oauth/introspect", token="x")
+        await send("/oauth/introspect", token="x", client_secret="wrong")
+        for _ in range(2):
+            await send("/oauth/revoke", token=given.refresh_token)
+    await revoke_client(tools.store, name="x", asker=operator)
+    lines = [line for line in event_lines()[seen:] if line["actor"] != "service"]
+    fields = ("event", "outcome", "detail", "actor", "user_id", "session_id")
+    session_id = RefreshToken.parse(given.refresh_token).session_id
+    assert [tuple(line.get(name) for name in fields) for line in lines] == [
+        ("client_created", "success", f"{client_id} tokens:revoke", "cli", None, None),
+        ("authz_fail", "refused", "revocations:read", f"client:{client_id}", None, None),
+        ("authz_fail", "refused", "tokens:introspect", f"client:{client_id}", None, None),
+        ("authn_token_revoked", "success", None, f"client:{client_id}", alice.id, session_id),
+        ("client_revoked", "success", client_id, "cli", None, None),
+    ]
 
 
 async def test_a_name_that_is_taken_is_no_event(tools: Tools) -> None:

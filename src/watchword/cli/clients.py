@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from watchword.cli.database import with_store
+from watchword.cli.database import with_asker, with_store
 from watchword.clock import system_clock
 from watchword.errors import ClientExists, UnknownClient
 from watchword.flows.clients import add_client, list_clients, revoke_client
@@ -37,8 +37,9 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
     The secret alone is on standard output, so that a script can take it.
     """
     try:
-        secret = with_store(
-            Settings.read(), lambda store: add_client(store, name=name, scopes=scopes, now=system_clock())
+        secret = with_asker(
+            Settings.read(),
+            lambda store, asker: add_client(store, name=name, scopes=scopes, now=system_clock(), asker=asker),
         )
     except ClientExists:
         raise click.ClickException(f"there is a client {name} already") from None
@@ -68,7 +69,7 @@ def list_(as_json: bool) -> None:
 def revoke(name: str) -> None:
     """Refuse a client from now on."""
     try:
-        with_store(Settings.read(), lambda store: revoke_client(store, name=name))
+        with_asker(Settings.read(), lambda store, asker: revoke_client(store, name=name, asker=asker))
     except UnknownClient:
         raise click.ClickException(f"there is no client {name}") from None
     click.echo(f"Revoked {name}.")

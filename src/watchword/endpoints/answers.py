@@ -9,7 +9,7 @@ from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from watchword.endpoints.exchange import Exchange, exchange_of
-from watchword.errors import InsufficientScope, WatchwordError
+from watchword.errors import InsufficientScope, UnauthorizedClient, WatchwordError
 from watchword.guard import Refusal
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
 
@@ -75,6 +75,8 @@ async def _on_refusal(refusal: WatchwordError) -> ResponseReturnValue:
     problem = problem_of(refusal)
     if problem is INTERNAL_ERROR:
         return await _on_surprise(refusal)
+    if isinstance(refusal, InsufficientScope | UnauthorizedClient):
+        _current_exchange().forbidden = refusal
     return refuse(problem)
 
 

@@ -21,7 +21,7 @@ from watchword.audit import Event, Outcome
 from watchword.endpoints.callers import asker_of
 from watchword.endpoints.doors import Call, ClientHasLeft, Door
 from watchword.endpoints.exchange import KEY, Exchange
-from watchword.errors import InsufficientScope, WatchwordError
+from watchword.errors import InsufficientScope, UnauthorizedClient, WatchwordError
 from watchword.flows import Tools
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
 from watchword.recorder import Asker
@@ -105,13 +105,14 @@ def _has_two_ends(scope: HTTPScope) -> bool:
     return len(_FRAMING.intersection([name for name, _ in scope["headers"]])) == len(_FRAMING)
 
 
-def _tell(refusal: InsufficientScope, asker: Asker) -> None:
-    asker.tell(
+def _tell(refusal: InsufficientScope | UnauthorizedClient, asker: Asker) -> None:
+    known = asker.as_client(refusal.client_id) if refusal.client_id else asker
+    known.tell(
         Event.AUTHZ_FAIL,
         outcome=Outcome.REFUSED,
         detail=refusal.required,
-        user_id=refusal.user_id,
-        session_id=refusal.session_id,
+        user_id="" if isinstance(refusal, UnauthorizedClient) else refusal.user_id,
+        session_id="" if isinstance(refusal, UnauthorizedClient) else refusal.session_id,
     )
 
 

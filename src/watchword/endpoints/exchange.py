@@ -11,7 +11,7 @@ import msgspec
 from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
 
 from watchword import telemetry
-from watchword.errors import InsufficientScope
+from watchword.errors import InsufficientScope, UnauthorizedClient
 from watchword.identifiers import new_id
 from watchword.metrics import Metrics
 from watchword.problems import Problem, problem_at
@@ -43,7 +43,7 @@ class Exchange:
         route: the rule that matched, once one has.
         code: the stable word of an error answer.
         has_begun: whether an answer is on its way.
-        forbidden: why a good token does not reach, where that was so.
+        forbidden: why somebody who is known may not do this, where that was so.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class Exchange:
         self.route: str | None = None
         self.code: str | None = None
         self.has_begun = False
-        self.forbidden: InsufficientScope | None = None
+        self.forbidden: InsufficientScope | UnauthorizedClient | None = None
 
     async def send(self, event: ASGISendEvent) -> None:
         """Send an event of the answer, completed; report when it was the last."""

@@ -37,7 +37,7 @@ async def admit(connection: Connection, credentials: Credentials, *, scope: Clie
     if client is None or credentials.name not in {client.name, client.id}:
         raise InvalidClient("unknown or wrong")
     if scope not in client.scopes:
-        raise UnauthorizedClient(f"needs scope {scope}")
+        raise UnauthorizedClient(scope, client_id=client.id)
     return client
 
 
@@ -52,7 +52,7 @@ async def admit_bearer(connection: Connection, service_token: str, *, scope: Cli
     if client is None:
         raise InvalidToken("service token")
     if scope not in client.scopes:
-        raise InsufficientScope(scope)
+        raise InsufficientScope(scope, client_id=client.id)
     return client
 
 

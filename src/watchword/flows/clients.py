@@ -6,9 +6,11 @@ from functools import partial
 from typing import Final
 
 from watchword import client_secrets
+from watchword.audit import Event
 from watchword.errors import InvalidRequest
 from watchword.identifiers import new_id
 from watchword.model import Client, ClientScope, scope_from
+from watchword.recorder import Asker
 from watchword.store import Store, clients
 
 _NAME: Final = re.compile(r"[!-9;-~]{1,64}", re.ASCII)
@@ -17,7 +19,7 @@ _NAME: Final = re.compile(r"[!-9;-~]{1,64}", re.ASCII)
 _PAGE: Final = 1000
 
 
-async def add_client(store: Store, *, name: str, scopes: Iterable[str], now: int) -> str:
+async def add_client(store: Store, *, name: str, scopes: Iterable[str], now: int, asker: Asker) -> str:
     """Let a service ask in its own name.
 
     Returns:
@@ -41,7 +43,10 @@ async def add_client(store: Store, *, name: str, scopes: Iterable[str], now: int
         secret_digest=client_secrets.digest(secret),
         created_at=now,
     )
-    await store.write_one(partial(clients.insert, client=client))
+    await store.write_one(
+        partial(clients.insert, client=client),
+        then=lambda _: asker.tell(Event.CLIENT_CREATED, detail=f"{client.id} {client.scope}"),
+    )
     return secret
 
 
@@ -57,10 +62,13 @@ async def list_clients(store: Store) -> AsyncIterator[Client]:
         after = page[-1].name
 
 
-async def revoke_client(store: Store, *, name: str) -> None:
+async def revoke_client(store: Store, *, name: str, asker: Asker) -> None:
     """Refuse a client from now on, in every process; its name is free again.
 
     Raises:
         UnknownClient: no client has the name.
     """
-    await store.write_one(partial(clients.delete, name=name))
+    await store.write_one(
+        partial(clients.delete, name=name),
+        then=lambda client_id: asker.tell(Event.CLIENT_REVOKED, detail=client_id),
+    )

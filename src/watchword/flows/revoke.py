@@ -5,7 +5,6 @@ exchanged long ago: who holds one held the session, or stole it from who did, an
 that is none of ours, or is over, ends nothing and is no error: what its holder wants is so already.
 """
 
-from dataclasses import replace
 from functools import partial
 
 from watchword import tokens
@@ -63,7 +62,6 @@ async def _end(tools: Tools, asking: Client, *, session_id: str, user_id: str, a
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)
         if ended:  # else it was over already
-            client = replace(asker, actor=f"client:{asking.id}")
-            client.tell(Event.TOKEN_REVOKED, user_id=user_id, session_id=session_id)
+            asker.as_client(asking.id).tell(Event.TOKEN_REVOKED, user_id=user_id, session_id=session_id)
 
     await tools.store.write(partial(sessions.end, session_id=session_id, user_id=user_id, now=now), then=tell)

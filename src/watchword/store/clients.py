@@ -44,11 +44,16 @@ async def insert(connection: Connection, client: Client) -> None:
         raise ClientExists(client.name)
 
 
-async def delete(connection: Connection, *, name: str) -> None:
+async def delete(connection: Connection, *, name: str) -> str:
     """Remove a client for good: the secret is refused from now on.
+
+    Returns:
+        Its id.
 
     Raises:
         UnknownClient: no client has the name.
     """
-    if not await connection.fetch(_DELETE, name=name):
+    row = first(await connection.fetch(_DELETE, name=name))
+    if row is None:
         raise UnknownClient(name)
+    return str(row[0])
