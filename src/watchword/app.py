@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
         running.push_async_callback(_tell_the_end, tools, service)
         _run_beside(revocations.follow(tools.denials, store=tools.store, clock=clock), running)
         _run_beside(keyring.follow(tools.keys, store=tools.store, clock=clock), running)
-        _run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock), running)
+        _run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock, asker=service), running)
         kept = settings.audit_retention * _DAY
         _run_beside(keep_tidy(tools.store, clock=clock, seals=tools.recorder.seals, audit_kept=kept), running)
         if settings.metrics_bind is not None:

@@ -40,6 +40,8 @@ class Event(StrEnum):
     USER_DELETED = "user_deleted"
     CLIENT_CREATED = "client_created"
     CLIENT_REVOKED = "client_revoked"
+    SIGNING_KEY_ROTATED = "signing_key_rotated"
+    SIGNING_KEY_RETIRED = "signing_key_retired"
     STARTUP = "sys_startup"
     SHUTDOWN = "sys_shutdown"
     AUDIT_LOST = "sys_audit_lost"

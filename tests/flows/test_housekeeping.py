@@ -64,7 +64,7 @@ async def test_what_was_over_a_day_ago_is_removed(
 async def test_dead_keys_are_removed(tools: Tools, clock: FakeClock) -> None:
     """A day after the last token that one may have signed is over; the one that signs stays."""
     first = tools.ring.signer.kid
-    second = await rotate(tools.keys, store=tools.store, now=clock.now)
+    second = await rotate(tools.keys, store=tools.store, now=clock.now, asker=an_asker(tools))
     clock.advance(PUBLISH_AHEAD + OUTLIVES + KEPT - 1)
     for expected in ([first, second.kid], [second.kid]):
         await tidy(tools)

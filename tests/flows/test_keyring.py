@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.builders import FakeClock
+from tests.trail import an_operator
 from watchword.flows import keyring
 from watchword.flows.keyring import catch_up, follow, load
 from watchword.flows.rotation import list_keys, retire, rotate
@@ -120,7 +121,7 @@ async def test_a_running_process_keeps_keys_that_were_sealed_anew(store: Store, 
     await ring_of(store, secret=NEW, fallbacks=(OLD,))
     await catch_up(running, store=store, clock=clock)
     kid = running.ring.signer.kid
-    await rotate(holder(secret=NEW, fallbacks=(OLD,)), store=store, now=clock.now, at_once=True)
+    await rotate(holder(secret=NEW, fallbacks=(OLD,)), store=store, now=clock.now, asker=an_operator(), at_once=True)
     clock.advance(HEAD_START)
     with pytest.raises(KeyRefused, match="sealed under another secret"):
         await catch_up(running, store=store, clock=clock)
@@ -143,14 +144,14 @@ async def test_every_process_follows(store: Store, clock: FakeClock) -> None:
     """Row 93: a rotation is known before it counts; a retired key is gone with the next look."""
     first, second = await loaded(store, clock), await loaded(store, clock)
     old = first.ring.signer.kid
-    new = (await rotate(first, store=store, now=clock.now)).kid
+    new = (await rotate(first, store=store, now=clock.now, asker=an_operator())).kid
     await catch_up(second, store=store, clock=clock)
     assert (second.ring.signer.kid, second.ring.find(new) is not None) == (old, True)
     assert {jwk["kid"] for jwk in second.ring.jwks()["keys"]} == {old, new}
     clock.advance(PUBLISH_AHEAD)
     second.turn(now=clock.now)  # without a look, and so without the database
     assert (second.ring.signer.kid, second.ring.find(old) is not None) == (new, True)
-    await retire(store, kid=old, algorithm="ES256", now=clock.now)
+    await retire(store, kid=old, algorithm="ES256", now=clock.now, asker=an_operator())
     await catch_up(second, store=store, clock=clock)
     assert (second.ring.signer.kid, second.ring.find(old)) == (new, None)
 
@@ -173,7 +174,7 @@ async def test_following_survives_whatever_goes_wrong(
     monkeypatch.setattr(keyring, "INTERVAL", 0.001)
     keys = await loaded(store, clock)
     old = keys.ring.signer.kid
-    new = (await rotate(keys, store=store, now=clock.now)).kid
+    new = (await rotate(keys, store=store, now=clock.now, asker=an_operator())).kid
     foreign = SealedKey("foreign", "ES256", 3, b"sealed by somebody", clock.now, clock.now + 10**6)
     following = asyncio.create_task(follow(keys, store=store, clock=clock))
     rename = "ALTER TABLE {} RENAME TO {}"
@@ -188,7 +189,7 @@ async def test_following_survives_whatever_goes_wrong(
         await until(lambda: keys.ring.signer.kid == new)
         assert keys.ring.find(old) is not None
     await store.write(lambda connection: connection.fetch(back))
-    await retire(store, kid=old, algorithm="ES256", now=clock.now)
+    await retire(store, kid=old, algorithm="ES256", now=clock.now, asker=an_operator())
     await until(lambda: keys.ring.find(old) is None)
     following.cancel()
     await asyncio.wait([following])

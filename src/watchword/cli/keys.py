@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import click
 
 from watchword import app
-from watchword.cli.database import with_store
+from watchword.cli.database import with_asker, with_store
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, UnknownSigningKey
 from watchword.flows import rotation
 from watchword.keys import KeyRefused
 from watchword.model import SealedKey
+from watchword.recorder import Asker
 from watchword.settings import Settings
 from watchword.store import Store
 
@@ -52,11 +53,12 @@ def rotate(at_once: bool) -> None:
     """
     settings = Settings.read()
 
-    async def story(store: Store) -> SealedKey:
-        return await rotation.rotate(app.build_keys(settings), store=store, now=system_clock(), at_once=at_once)
+    async def story(store: Store, asker: Asker) -> SealedKey:
+        keys = app.build_keys(settings)
+        return await rotation.rotate(keys, store=store, now=system_clock(), asker=asker, at_once=at_once)
 
     try:
-        key = with_store(settings, story)
+        key = with_asker(settings, story)
     except KeyRefused as fault:
         raise SettingRefused("SECRET_KEY", str(fault)) from fault
     if not at_once:
@@ -73,11 +75,11 @@ def retire(kid: str) -> None:
     """Refuse every token that a key has signed, from now on. The key that signs cannot be retired."""
     settings = Settings.read()
 
-    async def story(store: Store) -> None:
-        await rotation.retire(store, kid=kid, algorithm=settings.algorithm, now=system_clock())
+    async def story(store: Store, asker: Asker) -> None:
+        await rotation.retire(store, kid=kid, algorithm=settings.algorithm, now=system_clock(), asker=asker)
 
     try:
-        with_store(settings, story)
+        with_asker(settings, story)
     except UnknownSigningKey:
         raise click.ClickException(f"there is no key {kid}") from None
     click.echo(f"The key {kid} is retired.")

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Final, NoReturn
 
 from watchword import key_states
+from watchword.audit import Event
 from watchword.errors import RotationRefused, Unavailable
 from watchword.key_states import KeyState
 from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRefused
 from watchword.model import Clock, SealedKey
+from watchword.recorder import Asker
 from watchword.store import Store, signing_keys
 
 INTERVAL: Final = 60.0
@@ -33,13 +35,14 @@ async def list_keys(store: Store, *, algorithm: str, now: int) -> list[tuple[Sea
     return [(key, found[key.kid]) for key in stored]
 
 
-async def rotate(keys: KeyHolder, *, store: Store, now: int, at_once: bool = False) -> SealedKey:
+async def rotate(keys: KeyHolder, *, store: Store, now: int, asker: Asker, at_once: bool = False) -> SealedKey:
     """Make the next key, or bring the one that waits forward.
 
     Args:
         keys: what seals it, and opens those before it.
         store: where keys are kept.
         now: the time.
+        asker: who asks for it.
         at_once: whether it signs in some seconds, and not when everybody can know it.
 
     Returns:
@@ -58,11 +61,18 @@ async def rotate(keys: KeyHolder, *, store: Store, now: int, at_once: bool = Fal
     keys.learn(await store.read(signing_keys.all_keys), now=now)
     new = await asyncio.to_thread(keys.make, now=now)
     decide = partial(key_states.rotated, new=new, now=now, at_once=at_once)
-    stored = await store.write(partial(signing_keys.change, decide=decide))
-    return max((key for key in stored if key.algorithm == keys.algorithm), key=lambda key: key.generation)
+
+    def newest(stored: list[SealedKey]) -> SealedKey:
+        return max((key for key in stored if key.algorithm == keys.algorithm), key=lambda key: key.generation)
+
+    stored = await store.write(
+        partial(signing_keys.change, decide=decide),
+        then=lambda stored: asker.tell(Event.SIGNING_KEY_ROTATED, detail=newest(stored).kid),
+    )
+    return newest(stored)
 
 
-async def retire(store: Store, *, kid: str, algorithm: str, now: int) -> None:
+async def retire(store: Store, *, kid: str, algorithm: str, now: int, asker: Asker) -> None:
     """Let every token that a key has signed be refused from now on.
 
     Raises:
@@ -71,10 +81,13 @@ async def retire(store: Store, *, kid: str, algorithm: str, now: int) -> None:
         Unavailable: the database is away, slow or locked.
     """
     decide = partial(key_states.retired, kid=kid, algorithm=algorithm, now=now)
-    await store.write(partial(signing_keys.change, decide=decide))
+    await store.write(
+        partial(signing_keys.change, decide=decide),
+        then=lambda _: asker.tell(Event.SIGNING_KEY_RETIRED, detail=kid),
+    )
 
 
-async def rotate_if_due(keys: KeyHolder, *, store: Store, now: int) -> None:
+async def rotate_if_due(keys: KeyHolder, *, store: Store, now: int, asker: Asker) -> None:
     """Make the next key if its time has come; of any number of processes that see it is, one does.
 
     Raises:
@@ -91,16 +104,19 @@ async def rotate_if_due(keys: KeyHolder, *, store: Store, now: int) -> None:
     def decide(found: list[SealedKey]) -> list[SealedKey]:
         return key_states.rotated(found, new=new, now=now) if is_due(found) else found
 
-    if new.kid in {key.kid for key in await store.write(partial(signing_keys.change, decide=decide))}:
-        _log.info("the next signing key is %s", new.kid)
+    def tell(stored: list[SealedKey]) -> None:
+        if new.kid in {key.kid for key in stored}:
+            asker.tell(Event.SIGNING_KEY_ROTATED, detail=new.kid)
+
+    await store.write(partial(signing_keys.change, decide=decide), then=tell)
 
 
-async def keep_rotating(keys: KeyHolder, *, store: Store, clock: Clock) -> NoReturn:
+async def keep_rotating(keys: KeyHolder, *, store: Store, clock: Clock, asker: Asker) -> NoReturn:
     """Rotate for ever, each time that it is due; what goes wrong is told and tried again."""
     while True:
         await asyncio.sleep(INTERVAL)
         try:
-            await rotate_if_due(keys, store=store, now=clock())
+            await rotate_if_due(keys, store=store, now=clock(), asker=asker)
         except (Unavailable, KeyRefused) as fault:
             _log.warning("the next signing key could not be made: %s", fault)
         except Exception:
