@@ -148,7 +148,7 @@ async def test_a_form_is_read_strictly(tools: Tools, client: Client, path: str, 
 
 
 @pytest.mark.parametrize(
-    "body", ["token=x&token_type_hint=no_such_type", "token=x&more=1&&empty=&a=%00", "token=%C3%A9+"]
+    "body", ["token=x&token_type_hint=no_such_type", "token=x&more=1&&empty=&a=%00", "token=%C3%A9+", "token=%00"]
 )
 async def test_what_we_do_not_know_is_passed_over(tools: Tools, client: Client, path: str, body: str) -> None:
     """Other parameters, hints and characters do no harm."""

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -11,6 +12,7 @@ from quart.typing import TestClientProtocol as Client  # under its own name pyte
 
 from tests.endpoints.contract import COMMON, check, headers_of, opened
 from tests.endpoints.description import Described
+from tests.endpoints.services import a_service, basic, send
 from watchword import __version__, endpoints
 from watchword.endpoints import DOORS, ROUTES, Caller
 from watchword.endpoints.openapi import document
@@ -122,6 +124,28 @@ async def test_a_body_is_read_where_the_schema_says_so(
     fault = next(described.faults({"$ref": "#/components/schemas/Credentials"}, body), None)
     assert (fault is None) is is_taken
     assert (await client.post("/login", json=body)).status_code == (401 if is_taken else 400)
+
+
+@pytest.mark.parametrize(
+    ("form", "is_taken"),
+    [
+        ({"token": "x"}, True),
+        ({"token": "\x00"}, True),
+        ({"token": "x", "more": "\x00"}, True),
+        ({"token": ""}, False),
+        ({"more": "x"}, False),
+        ({"token": "x", "more": ["a", "b"]}, False),
+    ],
+)
+async def test_a_form_is_read_where_the_schema_says_so(
+    described: Described, tools: Tools, client: Client, form: dict[str, Any], is_taken: bool
+) -> None:
+    """What the schema of a form takes is read, and what it does not take, a list for one, is 400."""
+    fault = next(described.faults({"$ref": "#/components/schemas/TokenForm"}, form), None)
+    assert (fault is None) is is_taken
+    headers = basic("reports", await a_service(tools, "tokens:introspect"))
+    response = await send(client, "/oauth/introspect", headers, urlencode(form, doseq=True))
+    assert response.status_code == (200 if is_taken else 400)
 
 
 async def test_the_service_answers_it(client: Client) -> None:

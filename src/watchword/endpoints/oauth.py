@@ -1,12 +1,12 @@
 """What the routes under /oauth have in common: a form with a token, sent by a client that proves who it is."""
 
 from base64 import b64decode
+from typing import Annotated
 from urllib.parse import unquote_plus
 
 import msgspec
 from quart import request
 
-from watchword.endpoints.bodies import Text
 from watchword.endpoints.forms import read_form
 from watchword.errors import InvalidClient, InvalidRequest
 from watchword.flows.admission import Credentials
@@ -15,10 +15,11 @@ from watchword.flows.admission import Credentials
 class TokenForm(msgspec.Struct, omit_defaults=True):
     """What the client sends (RFC 7662 §2.1, RFC 7009 §2.1).
 
-    The hint is not looked at: an access token and a refresh token cannot be taken for each other.
+    The hint is not looked at: an access token and a refresh token cannot be taken for each other. Any text will do for
+    a token, even one with a NUL in it: it is none of ours, which is no error here, and no database hears of it.
     """
 
-    token: Text
+    token: Annotated[str, msgspec.Meta(min_length=1)]
     token_type_hint: str = ""
     client_id: str = ""
     client_secret: str = ""

@@ -53,6 +53,8 @@ _PASSED_OVER: Final[Schema] = {
     "propertyNames": WITHOUT_NUL,
     "additionalProperties": {"$ref": _REF.format(name=_ANYTHING)},
 }
+_OTHERS: Final[dict[str, Schema]] = {JSON: _PASSED_OVER, FORM: {"additionalProperties": {"type": "string"}}}
+"""What else may be sent, by media type. A form has no lists: each would be a field that is sent more than once."""
 
 _SECURITY: Final[dict[Caller, tuple[str, Schema]]] = {
     Caller.BEARER: (
@@ -247,7 +249,7 @@ def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     }
     ordered = sorted({*sent, *answered}, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
-    others = {kind.__name__: _PASSED_OVER if media == JSON else {} for kind, media in sent.items()}
+    others = {kind.__name__: _OTHERS[media] for kind, media in sent.items()}
     described = {
         name: {**schema, **others.get(name, {"additionalProperties": False})} for name, schema in schemas.items()
     }
