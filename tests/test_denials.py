@@ -77,6 +77,15 @@ def test_a_clock_that_was_put_back_has_everything_asked_for_again(denials: Denia
     assert denials.is_to_reload(now=NOW - 1)
 
 
+@pytest.mark.parametrize(("passed", "back", "is_noticed"), [(1000, 1000, True), (1000, 10, True), (1000, 1, False)])
+def test_a_clock_put_back_while_there_were_no_news(
+    denials: Denials, stopwatch: Stopwatch, passed: int, back: int, is_noticed: bool
+) -> None:
+    """It is not behind where it was, but behind where it should be; the whole seconds that it tells are forgiven."""
+    stopwatch.seconds += passed
+    assert denials.is_to_reload(now=NOW + passed - back) is is_noticed
+
+
 def test_what_is_loaded_late_is_kept_until_its_token_has_expired(denials: Denials, stopwatch: Stopwatch) -> None:
     """After a clock was put back by an hour, a token of the hour before has an hour more."""
     denials.learn([ended()], now=NOW - 3600)

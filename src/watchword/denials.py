@@ -18,6 +18,9 @@ from watchword.tokens import CLOCK_SKEW
 MAX_STALENESS: Final = 5.0
 """Seconds without news after which nobody passes, unless somebody has decided otherwise."""
 
+_ROUNDING: Final = 2.0
+"""Seconds by which two clocks that go alike may differ, one of which tells whole seconds."""
+
 
 class Denials:
     """The sessions whose tokens are refused although they verify.
@@ -60,9 +63,12 @@ class Denials:
     def is_to_reload(self, *, now: int) -> bool:
         """Whether the next news must be everything: at first, and when the wall clock was put back.
 
-        Tokens that had expired then live again, and the end of their sessions may be forgotten already.
+        Tokens that had expired then live again, and the end of their sessions may be forgotten already. Without news
+        for a while, a clock that was put back can be ahead of where it was, and yet behind where it should be.
         """
-        return self._wall_clock is None or now < self._wall_clock
+        if self._wall_clock is None:
+            return True
+        return now < max(self._wall_clock, self._wall_clock + self.staleness - _ROUNDING)
 
     def learn(self, revocations: Iterable[Revocation], *, now: int) -> None:
         """Remember sessions that have ended.

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.builders import FakeClock, add_user, an_asker, log_in
+from tests.builders import FakeClock, Stopwatch, add_user, an_asker, log_in
 from watchword.denials import Denials
 from watchword.errors import InvalidToken, Unavailable
 from watchword.flows import Tools, revocations
@@ -67,6 +67,18 @@ async def test_a_clock_put_back_brings_back_what_was_forgotten(tools: Tools, clo
     clock.advance(-3600)
     await catch_up(later, store=tools.store, clock=clock)
     assert is_denied(later, session_id)
+
+
+async def test_a_clock_put_back_while_the_database_was_away(tools: Tools, clock: FakeClock) -> None:
+    """What was forgotten meanwhile is asked for again, although the clock is not behind the last news."""
+    await add_user(tools)
+    session_id = await ended_session(tools)
+    stopwatch = Stopwatch()
+    cut_off = Denials(monotonic=stopwatch)
+    await catch_up(cut_off, store=tools.store, clock=clock)
+    stopwatch.seconds += 3600  # in which the clock went on as well, and was then put back
+    await catch_up(cut_off, store=tools.store, clock=clock)
+    assert is_denied(cut_off, session_id)
 
 
 async def test_following_survives_whatever_goes_wrong(
