@@ -56,6 +56,7 @@ def exposed() -> dict[str, set[str]]:
     metrics = Metrics()
     metrics.describe_hashing(Idle(), backend="PyNaCl", memory_kib=19456, passes=2, threads=1)
     metrics.describe_news(Fresh())
+    metrics.describe_log(lambda: 0)
     metrics.describe_signing_key(lambda: 86_400.0)
     metrics.login_ended("failure", "wrong_password")
     metrics.hash_computed(0.001, 0.01)

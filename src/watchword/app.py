@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from quart import Quart
 
-from watchword import endpoints
+from watchword import endpoints, telemetry
 from watchword.audit import Event, Seals
 from watchword.clock import system_clock, utc_milliseconds
 from watchword.denials import Denials
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
 def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     """Make the instruments; nothing is opened yet."""
     metrics = Metrics()
+    metrics.describe_log(telemetry.lines_lost)
     with _naming_the_database():
         store = store_at(settings.database_url, observe=metrics.database_used)
     denials = Denials(monotonic=time.monotonic)

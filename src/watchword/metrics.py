@@ -5,14 +5,16 @@ One ``Metrics`` per application, handed to whoever observes; no label ever holds
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest, start_http_server
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 """The content type of what is exposed to those who ask for no other form."""
@@ -50,6 +52,19 @@ class News(Protocol):
     def staleness(self) -> float:
         """Seconds for which a session that ended elsewhere may have gone unnoticed."""
         ...
+
+
+class _LinesLost(Collector):
+    """A counter that somebody else counts."""
+
+    def __init__(self, lines_lost: Callable[[], int]) -> None:
+        self._lines_lost = lines_lost
+
+    def collect(self) -> Iterator[Metric]:
+        """The count, as it is now."""
+        yield CounterMetricFamily(
+            "watchword_log_lines_lost", "Lines of the log that could not be written.", value=self._lines_lost()
+        )
 
 
 class Metrics:
@@ -145,6 +160,10 @@ class Metrics:
             registry=self.registry,
         )
         staleness.set_function(lambda: news.staleness)
+
+    def describe_log(self, lines_lost: Callable[[], int]) -> None:
+        """Show how many lines of the log could not be written."""
+        self.registry.register(_LinesLost(lines_lost))
 
     def describe_signing_key(self, age: Callable[[], float]) -> None:
         """Show for how many seconds the key that signs has done so."""

@@ -11,11 +11,13 @@ import logging
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import BinaryIO, Final
+from io import FileIO
+from typing import Final
 
 import msgspec
 
 from watchword.clock import utc_milliseconds
+from watchword.sink import Sink, Writable
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -43,16 +45,31 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+class SinkHandler(logging.Handler):
+    """Sends each record to a sink as one line."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format a record and hand it over."""
+        try:
+            self._sink.put(self.format(record).encode(errors="backslashreplace") + b"\n")
+        except Exception:  # as logging's own handlers have it: whoever logs is not to fail of it
+            self.handleError(record)
+
+
 class LineWriter:
-    """Writes lines a few at a time: one system call for all that came within ``DELAY`` seconds.
+    """Hands lines over a few at a time: one system call for all that came within ``DELAY`` seconds.
 
     A process that ends has written everything; one that is killed loses what it was about to write.
     """
 
     DELAY: Final = 0.02
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
         self._lines: list[bytes] = []
 
     def add(self, line: bytes) -> None:
@@ -71,11 +88,15 @@ class LineWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added."""
+        """Hand over what was added."""
         lines, self._lines = self._lines, []
         if lines:
-            self._file.write(b"\n".join([*lines, b""]))
-            self._file.flush()
+            self.sink.put(b"\n".join([*lines, b""]))
+
+    def finish(self) -> None:
+        """See that what was added is written, unless nothing can be."""
+        self.flush()
+        self.sink.drain()
 
 
 class RequestLine(msgspec.Struct, omit_defaults=True):
@@ -134,20 +155,30 @@ class _State:
 
 def log_to_stderr() -> None:
     """Send the logs of this process to standard error as JSON lines; for a process that is ours alone."""
-    handler = logging.StreamHandler(sys.stderr)
+    sink = Sink(FileIO(sys.stderr.fileno(), "w", closefd=False))
+    handler = SinkHandler(sink)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    write_requests_to(sys.stderr.buffer)
+    _write_requests_through(LineWriter(sink))
 
 
-def write_requests_to(file: BinaryIO | None) -> None:
+def write_requests_to(file: Writable | None) -> None:
     """Write each request's line to a file from now on, or none."""
+    _write_requests_through(None if file is None else LineWriter(Sink(file)))
+
+
+def lines_lost() -> int:
+    """How many lines of this process's log could not be written."""
+    return 0 if _State.writer is None else _State.writer.sink.lost
+
+
+def _write_requests_through(writer: LineWriter | None) -> None:
     if _State.writer is not None:
-        _State.writer.flush()
-        atexit.unregister(_State.writer.flush)
-    _State.writer = None if file is None else LineWriter(file)
-    if _State.writer is not None:
-        atexit.register(_State.writer.flush)
+        _State.writer.finish()
+        atexit.unregister(_State.writer.finish)
+    _State.writer = writer
+    if writer is not None:
+        atexit.register(writer.finish)
 
 
 def request_answered(

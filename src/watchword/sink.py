@@ -1,0 +1,101 @@
+"""Where log lines leave the process: a thread of its own writes them, for who writes to a full pipe has to wait.
+
+Laws of this file:
+
+1. Nobody who logs ever waits. What cannot be written in time is lost, and counted.
+2. What waits is bounded, so that a log that nobody reads does not become a process without memory.
+3. A lost line is lost whole: a file that took half of one gets a line end before the next.
+"""
+
+import threading
+import time
+from queue import SimpleQueue
+from typing import Final, Protocol
+
+MOST: Final = 1 << 20
+"""Bytes that may wait: some 5,000 lines."""
+
+_LAST_SECONDS: Final = 1.0
+"""How long a process that ends waits for a sink that takes nothing."""
+
+
+_PAUSE: Final = 0.05
+
+
+class Writable(Protocol):
+    """What takes bytes, and may take fewer than it was given, as a raw file does."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Write some of it and return how many bytes that was."""
+        ...
+
+
+class Sink:
+    """Writes to a file from a thread.
+
+    Args:
+        file: where to; unbuffered, as what a buffer holds when the disk is full would be written again later.
+        most: bytes that may wait.
+    """
+
+    def __init__(self, file: Writable, *, most: int = MOST) -> None:
+        self._file = file
+        self._most = most
+        self._blocks: SimpleQueue[bytes] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._lost = 0
+        self._is_torn = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def lost(self) -> int:
+        """Lines that were not written."""
+        return self._lost
+
+    def put(self, lines: bytes) -> None:
+        """Take whole lines, their ends included, from any thread."""
+        with self._changed:
+            if self._waiting + len(lines) > self._most:
+                self._lost += lines.count(b"\n")
+                return
+            self._waiting += len(lines)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+                self._thread.start()
+        self._blocks.put(lines)
+
+    def drain(self) -> None:
+        """Wait until all is written, but not for long: a log that is stuck keeps no process from ending."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, timeout=_LAST_SECONDS)
+
+    def _work(self) -> None:
+        while True:
+            lines = self._blocks.get()
+            lost = self._write(lines)
+            with self._changed:
+                self._lost += lost
+                self._waiting -= len(lines)
+                self._changed.notify_all()
+
+    def _write(self, lines: bytes) -> int:
+        """Write lines; return how many were lost."""
+        left = lines
+        try:
+            if self._is_torn:
+                self._write_some(b"\n")
+                self._is_torn = False
+            while left:
+                left = left[self._write_some(left) :]
+        except (OSError, ValueError):  # no space, nobody reads any more, closed
+            written = lines[: len(lines) - len(left)]
+            if written:
+                self._is_torn = not written.endswith(b"\n")
+            return left.count(b"\n")
+        return 0
+
+    def _write_some(self, data: bytes) -> int:
+        while not (written := self._file.write(data)):
+            time.sleep(_PAUSE)  # somebody who shares the file has asked not to be made to wait, which goes for us too
+        return written

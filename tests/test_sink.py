@@ -1,0 +1,122 @@
+"""The sink of the log: nobody waits for it, what waits is bounded, what is lost is counted, no line is half a line."""
+
+import errno
+import threading
+
+from watchword.sink import Sink
+
+SECONDS = 10.0
+
+
+class Disk:
+    """A file that takes so many bytes and then has no space, until there is more."""
+
+    def __init__(self, space: int) -> None:
+        self.space = space
+        self.held = b""
+
+    def write(self, data: bytes) -> int:
+        """Take what there is space for."""
+        if not self.space:
+            raise OSError(errno.ENOSPC, "no space")
+        taken = data[: self.space]
+        self.space -= len(taken)
+        self.held += taken
+        return len(taken)
+
+
+class Stuck(Disk):
+    """A file that makes its writer wait."""
+
+    def __init__(self) -> None:
+        super().__init__(space=1000)
+        self.is_asked = threading.Event()
+        self.goes_on = threading.Event()
+
+    def write(self, data: bytes) -> int:
+        """Wait, then take it."""
+        self.is_asked.set()
+        assert self.goes_on.wait(SECONDS)
+        return super().write(data)
+
+
+class Busy(Disk):
+    """A file that would make its writer wait and has been told not to, as a pipe that somebody made non-blocking."""
+
+    def __init__(self) -> None:
+        super().__init__(space=1000)
+        self._refusals = 2
+
+    def write(self, data: bytes) -> int:
+        """Take nothing at first."""
+        self._refusals -= 1
+        return super().write(data) if self._refusals < 0 else 0
+
+
+def test_nobody_waits_for_a_file_that_is_stuck() -> None:
+    """Lines are taken up to a bound while one is being written; those beyond are counted, the others come in order."""
+    file = Stuck()
+    sink = Sink(file, most=10)
+    sink.put(b"1\n")
+    assert file.is_asked.wait(SECONDS)
+    for line in (b"2\n3\n", b"4\n", b"5\n6\n", b"7\n"):
+        sink.put(line)
+    assert sink.lost == 2
+    file.goes_on.set()
+    sink.drain()
+    assert file.held == b"1\n2\n3\n4\n7\n"
+    sink.put(b"8\n")
+    sink.drain()
+    assert file.held.endswith(b"7\n8\n")
+    assert sink.lost == 2
+
+
+def test_a_process_can_end_beside_a_file_that_is_stuck() -> None:
+    """Draining gives up after a moment."""
+    file = Stuck()
+    sink = Sink(file)
+    sink.put(b"1\n")
+    sink.drain()
+    assert file.held == b""
+    file.goes_on.set()
+    sink.drain()
+    assert file.held == b"1\n"
+
+
+def test_a_full_disk_loses_whole_lines() -> None:
+    """A line that was begun is ended before the next, and none comes twice once there is space."""
+    file = Disk(space=6)
+    sink = Sink(file)
+    for line in (b"one\n", b"two\nthree\n", b"four\n"):
+        sink.put(line)
+        sink.drain()
+    assert file.held == b"one\ntw"
+    assert sink.lost == 3
+    file.space = 1000
+    sink.put(b"five\n")
+    sink.drain()
+    assert file.held == b"one\ntw\nfive\n"
+    assert sink.lost == 3
+
+
+def test_a_disk_that_is_full_between_two_lines_leaves_no_empty_one() -> None:
+    """What was lost was lost from a line's beginning."""
+    file = Disk(space=4)
+    sink = Sink(file)
+    for line in (b"one\n", b"two\n"):
+        sink.put(line)
+        sink.drain()
+    file.space = 1000
+    sink.put(b"three\n")
+    sink.drain()
+    assert file.held == b"one\nthree\n"
+    assert sink.lost == 1
+
+
+def test_a_file_that_does_not_block_is_asked_again() -> None:
+    """A write that took nothing is no loss."""
+    file = Busy()
+    sink = Sink(file)
+    sink.put(b"one\n")
+    sink.drain()
+    assert (file.held, sink.lost) == (b"one\n", 0)
