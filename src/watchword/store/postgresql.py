@@ -15,7 +15,8 @@ from watchword.store.connection import Row, Statement
 T = TypeVar("T")
 
 _POOL_SIZE: Final = 10
-_STATEMENT_TIMEOUT: Final = 5.0
+_SERVER_PATIENCE: Final = 1.8
+"""Seconds for which the server waits for a lock: a little less than we do, as the connection then lives on."""
 _URL_OPTIONS: Final = frozenset({"host", "sslmode"})
 
 
@@ -37,12 +38,12 @@ class PostgresqlStore(Store):
                 min_size=0,
                 max_size=_POOL_SIZE,
                 timeout=PATIENCE,
-                command_timeout=_STATEMENT_TIMEOUT,
+                command_timeout=PATIENCE,
                 reset=_keep_as_it_is,
                 server_settings={
                     "application_name": "watchword",
-                    "lock_timeout": f"{PATIENCE}s",
-                    "idle_in_transaction_session_timeout": f"{_STATEMENT_TIMEOUT}s",
+                    "lock_timeout": f"{_SERVER_PATIENCE}s",
+                    "idle_in_transaction_session_timeout": f"{PATIENCE}s",
                 },
             )
         try:
@@ -77,11 +78,26 @@ class PostgresqlStore(Store):
 
     @asynccontextmanager
     async def _borrowed(self) -> AsyncIterator["_PostgresqlConnection"]:
+        """A connection, for PATIENCE seconds from now, the wait for it included; then it is cut.
+
+        Cut and not asked to stop: whether it would hear that, and how soon, is what nobody knows of a slow network.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
         with _translated():
             raw = await self._pool.acquire(timeout=PATIENCE)
+            cut = loop.call_at(deadline, raw.terminate)
             try:
                 yield _PostgresqlConnection(raw)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+                if loop.time() < deadline:
+                    raise
+                raise TimeoutError from fault
+            except asyncpg.InternalClientError:  # the driver has lost its place, as when the server gives up unasked
+                raw.terminate()
+                raise
             finally:
+                cut.cancel()
                 await self._pool.release(raw)
 
 
@@ -114,5 +130,7 @@ def _translated() -> Iterator[None]:
         yield
     except asyncpg.IntegrityConstraintViolationError:
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as fault:  # TimeoutError is an OSError
-        raise Unavailable(f"the database answers: {fault or type(fault).__name__}") from fault
+    except TimeoutError as fault:
+        raise Unavailable(f"the database has not answered within {PATIENCE:g} s") from fault
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as fault:
+        raise Unavailable(f"the database answers: {str(fault) or type(fault).__name__}") from fault
