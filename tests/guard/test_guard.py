@@ -98,6 +98,20 @@ async def test_the_guard_asks_the_clock_it_was_given(issuer: Issuer) -> None:
     assert await status(app, issuer) == 401
 
 
+async def test_a_remembered_token_is_refused_when_the_clock_is_put_back(issuer: Issuer) -> None:
+    """Of the future it would live longer than it was given; half a minute is a clock that goes a little wrong."""
+    clock = FakeClock(system_clock())
+    app = guarded_app(Guard(keys=issuer.keys, issuer=issuer.url, clock=clock))
+    client, bearer = app.test_client(), issuer.bearer()
+    assert (await client.get("/", headers=bearer)).status_code == 200
+    clock.advance(-20)
+    assert (await client.get("/", headers=bearer)).status_code == 200
+    clock.advance(-3600)
+    assert (await client.get("/", headers=bearer)).status_code == 401
+    clock.advance(3620)
+    assert (await client.get("/", headers=bearer)).status_code == 200
+
+
 async def test_keys_may_be_replaced_while_the_guard_stands(issuer: Issuer) -> None:
     """The guard follows the ring that it was given: a new key verifies at once, one that is gone no longer does."""
     ring = KeyRing()

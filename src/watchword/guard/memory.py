@@ -45,7 +45,8 @@ class VerifiedTokens:
             self._version = self._ring.version
         digest = sha256(text.encode(errors="surrogatepass")).digest()
         token = self._known.get(digest)
-        if token is not None and token.exp > now:
+        # A clock that was put back makes a token one of the future, which is refused here as it is everywhere else.
+        if token is not None and token.exp > now >= token.iat - tokens.CLOCK_SKEW:
             return token
         token = tokens.verify(text, find_key=self._ring.find, profile=self._profile, now=now)
         self._known[digest] = token
