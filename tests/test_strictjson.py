@@ -13,7 +13,7 @@ STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(10**19) + 1, 10**20 - 1)
+    | st.integers(-(10**20) + 1, 10**20 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | STORABLE,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(STORABLE, inner, max_size=4),

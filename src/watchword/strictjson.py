@@ -82,7 +82,7 @@ def _refuse_unstorable(text: str) -> None:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > MAX_INTEGER_DIGITS:
+    if len(digits.removeprefix("-")) > MAX_INTEGER_DIGITS:
         raise ValueError("a number is too long")
     return int(digits)
 
