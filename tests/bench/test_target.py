@@ -126,7 +126,7 @@ def test_a_password_is_never_shown(username: str, password: str) -> None:
 
 
 def test_no_module_of_the_package_knows_the_server() -> None:
-    """The load comes from outside: nothing of the service's own is imported but the strict reader of JSON, and markup."""
+    """The load comes from outside: nothing of the service's own is imported but strict JSON and markup."""
     sources = (Path(__file__).parents[2] / "src/watchword/bench").glob("*.py")
     imported = {
         line.split()[1]

@@ -22,9 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.builders import FakeClock, Stopwatch, add_user, log_in
+from tests.builders import FakeClock, Stopwatch, add_user, an_asker, log_in
 from tests.races.rounds import IS_FULL
 from watchword import tokens
+from watchword.audit import Event
 from watchword.denials import Denials
 from watchword.errors import (
     InvalidCredentials,
@@ -35,6 +36,7 @@ from watchword.errors import (
     WatchwordError,
 )
 from watchword.flows import Lifetimes, Tools, admin, housekeeping
+from watchword.flows.audit import write_down
 from watchword.flows.issue import Issued
 from watchword.flows.logout import Scope, log_out
 from watchword.flows.password import change_password
@@ -42,7 +44,8 @@ from watchword.flows.refresh import refresh
 from watchword.flows.revocations import catch_up
 from watchword.flows.sessions import end_own, end_sessions_of, list_own
 from watchword.model import AccessToken, Revocation, Session
-from watchword.store import audit, revocations, sessions
+from watchword.passwords import PasswordRules
+from watchword.store import revocations, sessions
 from watchword.store.connection import Connection, Statement
 from watchword.tokens import CLOCK_SKEW
 
@@ -55,6 +58,8 @@ SECONDS: Final = 30.0
 MOST_BACK: Final = 7200
 """Seconds that the clock is ever behind where it has been: rows are kept for longer than that."""
 
+FOR_EVER: Final = 10**9
+
 EXAMPLES: Final = 1000 if IS_FULL else 20
 STEPS: Final = 80 if IS_FULL else 30
 
@@ -62,9 +67,9 @@ WAITS: Final = st.sampled_from([1, 4, 9, 10, 11, 60, 899, 900, 901, 3599, 3600, 
 CORRECTIONS: Final = st.sampled_from([1, 10, 29, 30, 31, 900, 3600])
 
 ROWS: Final = Statement(f"SELECT {', '.join(each.name for each in fields(Session))} FROM sessions")
-EVENTS: Final = Statement("SELECT event, session_id FROM audit_events")
+EVENTS: Final = Statement(f"SELECT event, session_id FROM audit_events WHERE event = '{Event.TOKEN_REUSE.value}'")
 EMPTY: Final = tuple(
-    Statement(f"DELETE FROM {table}") for table in ("audit_events", "revocations", "sessions", "users")
+    Statement(f"DELETE FROM {table}") for table in ("audit_events", "revocations", "sessions", "users", "tallies")
 )
 
 
@@ -203,7 +208,10 @@ class Sessions(RuleBasedStateMachine):
         """A MAC of another session or another counter is refused, and ends nothing."""
         mac = self._refresh_token(other, counter if other is not line else line.row.counter + 1).rpartition(".")[2]
         self._refused(
-            InvalidRefreshToken, refresh(self.tools, refresh_token=f"wwr_{line.row.id}.{line.row.counter}.{mac}")
+            InvalidRefreshToken,
+            refresh(
+                self.tools, refresh_token=f"wwr_{line.row.id}.{line.row.counter}.{mac}", asker=an_asker(self.tools)
+            ),
         )
 
     @rule(line=lines, scope=st.sampled_from(Scope))
@@ -212,7 +220,7 @@ class Sessions(RuleBasedStateMachine):
         claims = self._bearer(line)
         if claims is None:
             return
-        self.finish(log_out(self.tools, token=claims, scope=scope))
+        self.finish(log_out(self.tools, token=claims, scope=scope, asker=an_asker(self.tools)))
         for each in self._of(line.row.user_id):
             if scope is Scope.GLOBAL or (each is line) is (scope is Scope.LOCAL):
                 self._end(each)
@@ -223,7 +231,7 @@ class Sessions(RuleBasedStateMachine):
         claims = self._bearer(line)
         if claims is None:
             return
-        ending = end_own(self.tools, token=claims, session_id=other.row.id)
+        ending = end_own(self.tools, token=claims, session_id=other.row.id, asker=an_asker(self.tools))
         if other in self._of(line.row.user_id):
             self.finish(ending)
             self._end(other)
@@ -249,7 +257,9 @@ class Sessions(RuleBasedStateMachine):
         account = next(each for each in self.accounts.values() if each.user_id == line.row.user_id)
         present = account.password if is_right else "a password that nobody has"
         new = self._new_password()
-        changing = change_password(self.tools, token=claims, current_password=present, new_password=new)
+        changing = change_password(
+            self.tools, token=claims, current_password=present, new_password=new, asker=an_asker(self.tools)
+        )
         if not is_right:
             self._refused(InvalidCredentials, changing)
             return
@@ -266,7 +276,9 @@ class Sessions(RuleBasedStateMachine):
     def disable(self, name: str) -> None:
         """Ends all sessions of a user, for good."""
         if account := self.accounts.get(name):
-            self.finish(admin.disable_user(self.tools.store, username=name, now=self.clock.now))
+            self.finish(
+                admin.disable_user(self.tools.store, username=name, now=self.clock.now, asker=an_asker(self.tools))
+            )
             account.is_disabled = True
             self._end_all(account)
 
@@ -274,7 +286,7 @@ class Sessions(RuleBasedStateMachine):
     def enable(self, name: str) -> None:
         """Brings the account back and no session."""
         if account := self.accounts.get(name):
-            self.finish(admin.enable_user(self.tools.store, username=name))
+            self.finish(admin.enable_user(self.tools.store, username=name, asker=an_asker(self.tools)))
             account.is_disabled = False
 
     @rule(name=st.sampled_from(NAMES))
@@ -288,7 +300,8 @@ class Sessions(RuleBasedStateMachine):
                     self.tools.hasher,
                     username=name,
                     password=account.password,
-                    min_length=8,
+                    rules=PasswordRules(min_length=8),
+                    asker=an_asker(self.tools),
                     now=self.clock.now,
                 )
             )
@@ -298,7 +311,9 @@ class Sessions(RuleBasedStateMachine):
     def end_all_sessions(self, name: str) -> None:
         """Ends them, and the user may log in anew."""
         if account := self.accounts.get(name):
-            number = self.finish(end_sessions_of(self.tools.store, username=name, now=self.clock.now))
+            number = self.finish(
+                end_sessions_of(self.tools.store, username=name, now=self.clock.now, asker=an_asker(self.tools))
+            )
             assert number == len(self._of(account.user_id))
             self._end_all(account)
 
@@ -309,7 +324,9 @@ class Sessions(RuleBasedStateMachine):
         if account is None:
             self._add(name)
         else:
-            self.finish(admin.delete_user(self.tools.store, username=name, now=self.clock.now))
+            self.finish(
+                admin.delete_user(self.tools.store, username=name, now=self.clock.now, asker=an_asker(self.tools))
+            )
             self._end_all(account)
 
     # What time does
@@ -334,7 +351,11 @@ class Sessions(RuleBasedStateMachine):
     @rule()
     def tidy_up(self) -> None:
         """Removes what was over long ago, and nothing that a token could need."""
-        self.finish(housekeeping.tidy_up(self.tools.store, now=self.clock.now))
+        self.finish(
+            housekeeping.tidy_up(
+                self.tools.store, now=self.clock.now, seals=self.tools.recorder.seals, audit_kept=FOR_EVER
+            )
+        )
         for line in self.known:
             if line.is_stored and line.row.ends_at <= self.clock.now - housekeeping.KEPT:
                 line.is_removed = True
@@ -346,11 +367,12 @@ class Sessions(RuleBasedStateMachine):
     @invariant()
     def the_rows_are_the_models(self) -> None:
         """Exactly one row per session that goes on, as the model has it; one revocation per session that was ended."""
+        self.finish(write_down(self.tools.recorder, self.tools.store))
         rows, events, ended = self.finish(self.tools.store.read(_everything))
         stored = {line.row.id: line.row for line in self.known if line.is_stored}
         assert {row.id: row for row in rows} == stored
         assert len(rows) == len(stored)
-        assert sorted(events) == sorted((audit.TOKEN_REUSE, session_id) for session_id in self.reuses)
+        assert sorted(events) == sorted((Event.TOKEN_REUSE.value, session_id) for session_id in self.reuses)
         assert sorted((each.session_id, each.revoked_at, each.expires_at) for each in ended) == sorted(
             (line.row.id, line.ended_at, line.last_expiry)
             for line in self.known
@@ -383,7 +405,7 @@ class Sessions(RuleBasedStateMachine):
         return next((claims for _, claims in reversed(line.tokens) if self._is_good(line, claims)), None)
 
     def _refresh(self, line: Line, counter: int) -> None:
-        refreshing = refresh(self.tools, refresh_token=self._refresh_token(line, counter))
+        refreshing = refresh(self.tools, refresh_token=self._refresh_token(line, counter), asker=an_asker(self.tools))
         row, now = line.row, self.clock.now
         if not line.is_stored or now >= row.ends_at or counter > row.counter:
             self._refused(InvalidRefreshToken, refreshing)
