@@ -103,6 +103,8 @@ async def _supervise(slots: Sequence["_Slot"], *, listening: Sequence[str]) -> i
     for keeper in keepers:
         keeper.cancel()
     await asyncio.wait(keepers)
+    for slot in slots:
+        slot.let_go()
     statuses = await asyncio.gather(*(slot.empty() for slot in slots))
     return 1 if any(statuses) else 0
 
@@ -183,6 +185,14 @@ class _Slot:
             return
         if predecessor is not None:
             await self._dismiss(predecessor)
+
+    def let_go(self) -> None:
+        """Close our side of the sockets: whoever comes when the workers have closed theirs is refused at once.
+
+        He would wait in a queue that nobody takes from any more, and be cut off when we end.
+        """
+        for each in self._sockets:
+            each.close()
 
     async def empty(self) -> int:
         """Drain whoever is here; return an exit status that is 0 if all ended well."""

@@ -4,7 +4,8 @@
 2. It answers by itself what it cannot read, with nothing that our answers carry and no line in the log.
 3. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
-4. It writes an answer's head and its body one after the other, and starts a task to time each idle moment.
+4. From then on it closes each connection after its answer and does not say so, and so resets who asks again on it.
+5. It writes an answer's head and its body one after the other, and starts a task to time each idle moment.
 """
 
 import asyncio
@@ -49,6 +50,9 @@ class PlainProtocol(H11Protocol):
         """Take a request to change to HTTP/2 for any other (RFC 9110 §7.8 lets a server)."""
 
     async def _send_h11_event(self, event: Any) -> None:
+        if isinstance(event, h11.Response) and self.context.terminated.is_set() and not _ends(event):
+            headers = [*event.headers, (b"connection", b"close")]
+            event = h11.Response(status_code=event.status_code, headers=headers)
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:
@@ -87,6 +91,11 @@ class PlainProtocol(H11Protocol):
             seconds=time.perf_counter() - arrived,
             code=problem.code,
         )
+
+
+def _ends(answer: h11.Response) -> bool:
+    """Whether the answer says already that its connection ends."""
+    return any(name == b"connection" for name, _ in answer.headers)
 
 
 class PatientServer(TCPServer):

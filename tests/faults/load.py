@@ -22,6 +22,10 @@ _PAUSE = 0.02
 _SECONDS = 20.0
 
 
+Lines = list[Line]
+"""To services that are as good as each other; the first that listens is asked, as a proxy in front of them does."""
+
+
 class Seen(NamedTuple):
     """One answer.
 
@@ -31,7 +35,7 @@ class Seen(NamedTuple):
         status: of the answer.
         seconds: that it took.
         retry_after: what it said of another try.
-        code: the stable word of an error.
+        code: the stable word of an error, or why there was no answer.
     """
 
     at: float
@@ -58,7 +62,7 @@ class Load:
     async def running(self, clients: int) -> AsyncIterator["Load"]:
         """Let so many clients go about their business meanwhile, and one for each service look whether it is there."""
         tasks = [asyncio.create_task(self._client(number)) for number in range(clients)]
-        tasks += [asyncio.create_task(self._onlooker(server)) for server in self._servers]
+        tasks += [asyncio.create_task(self._onlooker(number)) for number in range(len(self._servers))]
         try:
             yield self
             for task in tasks:
@@ -82,8 +86,7 @@ class Load:
         return time.monotonic() - since
 
     async def _client(self, number: int) -> None:
-        server = self._servers[number % len(self._servers)]
-        line = Line(*server.address)
+        line = self._lines(number)
         while True:
             given = await self._insist(line, "login", login(self._username))
             for _ in range(3):
@@ -93,8 +96,8 @@ class Load:
                 await asyncio.sleep(_PAUSE)
             await self._once(line, "logout", bearing("POST", "/logout", given["token"]))
 
-    async def _onlooker(self, server: Server) -> None:
-        line = Line(*server.address)
+    async def _onlooker(self, number: int) -> None:
+        line = self._lines(number)
         while True:
             given = await self._insist(line, "login", login(self._username))
             until = time.monotonic() + given["expires_in"] / 2
@@ -103,7 +106,17 @@ class Load:
                 await self._once(line, "guarded", bearing("GET", "/me", given["token"]))
                 await asyncio.sleep(_PAUSE)
 
-    async def _insist(self, line: Line, what: str, request: Request, otherwise: Any = None) -> Any:
+    async def once(self, what: str, request: Request, line: Line) -> int:
+        """Ask one thing, note the answer, return its status."""
+        answer = await self._once([line], what, request)
+        return LOST if answer is None else answer.status
+
+    def _lines(self, number: int) -> Lines:
+        """A client's lines to the services, to each in turn first."""
+        turn = number % len(self._servers)
+        return [Line(*server.address) for server in (*self._servers[turn:], *self._servers[:turn])]
+
+    async def _insist(self, line: Lines, what: str, request: Request, otherwise: Any = None) -> Any:
         """Ask until the answer is final."""
         while True:
             answer = await self._once(line, what, request)
@@ -113,14 +126,14 @@ class Load:
                 return otherwise
             await asyncio.sleep(5 * _PAUSE)
 
-    async def _once(self, line: Line, what: str, request: Request) -> Answer | None:
+    async def _once(self, line: Lines, what: str, request: Request) -> Answer | None:
         started = time.monotonic()
         answer = None
         try:
             async with asyncio.timeout(_SECONDS):
-                answer = await line.exchange(request)
-        except OSError:  # TimeoutError is one
-            self._note(started, what, LOST)
+                answer = await _exchange(line, request)
+        except OSError as fault:  # TimeoutError is one
+            self._note(started, what, LOST, code=repr(fault))
             await asyncio.sleep(_PAUSE)
         else:
             code = json.loads(answer.body)["code"] if answer.status >= 400 else None
@@ -132,6 +145,15 @@ class Load:
     ) -> None:
         at = time.monotonic()
         self.seen.append(Seen(at, what, status, at - started, retry_after, code))
+
+
+async def _exchange(lines: Lines, request: Request) -> Answer:
+    for line in lines[:-1]:
+        try:
+            return await line.exchange(request)
+        except ConnectionRefusedError:  # nothing was sent
+            continue
+    return await lines[-1].exchange(request)
 
 
 def posting(path: str, body: dict[str, str]) -> Request:

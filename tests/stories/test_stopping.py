@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from tests.cli.commands import COMMAND, HYPERCORN
+from tests.races.rounds import IS_FULL
 from tests.servers import Server, environment, free_port, running, watchword, watchword_server
 from watchword.base64url import b64decode
 
 ALICE = {"username": "alice", "password": "correct horse battery staple"}
-IN_FLIGHT = 30
+IN_FLIGHT = 300 if IS_FULL else 30
 REAL_HASHES = {"HASH_MEMORY_KIB": "19456", "HASH_PASSES": "2", "HASH_THREADS": "1", "HASH_MAX_WAIT": "60"}
 
 
@@ -55,7 +56,7 @@ def stored_sessions(database: Path) -> set[str]:
 async def test_what_is_in_flight_is_answered(
     installation: Path, tmp_path: Path, way: list[str], sign: signal.Signals
 ) -> None:
-    """Thirty logins that wait for their hash all get their token; then the process ends with 0 (checklist F9)."""
+    """Thirty logins, in full 300, that wait for their hash get a token; then the process ends with 0 (checklist F9)."""
     instance = Path(shutil.copytree(installation, tmp_path / "instance"))
     port = free_port()
     environ = environment(instance, **REAL_HASHES)
