@@ -161,7 +161,9 @@ def test_all_that_a_server_tells_is_json_and_told_once(instance: Path, tmp_path:
         f"Running on http://127.0.0.1:{port} (CTRL + C to quit)"
     ]
     others = {event for event in events if not event.startswith("Running on")} - {"request"}
-    assert others == ({f"serving on http://127.0.0.1:{port} with 1 worker(s)"} if way == 0 else set())
+    supervisors = {f"serving on http://127.0.0.1:{port} with 1 worker(s)"} if way == 0 else set()
+    assert others == {"sys_startup", "sys_shutdown", *supervisors}
+    assert [events.count(name) for name in ("sys_startup", "sys_shutdown")] == [1, 1]
 
 
 def test_an_orderly_end_needs_no_second_signal(instance: Path, tmp_path: Path) -> None:
