@@ -183,8 +183,6 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         await starting.enter_async_context(keeping(tools.recorder, tools.store))
         starting.push_async_callback(tools.throttle.errands_done)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
-        with _naming_the_database():
-            await revocations.catch_up(tools.denials, store=tools.store, clock=tools.clock)
         backend = await asyncio.to_thread(lambda: tools.hasher.backend)
         tools.metrics.describe_hashing(
             tools.hasher.pool,
@@ -193,6 +191,10 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
             passes=settings.hash_passes,
             threads=settings.hash_threads,
         )
+        # Last, for news that are old when the first request comes let nobody pass: on a machine that is short of
+        # processor time the hashes above take seconds.
+        with _naming_the_database():
+            await revocations.catch_up(tools.denials, store=tools.store, clock=tools.clock)
         running.push_async_exit(starting.pop_all())
 
 

@@ -51,10 +51,11 @@ async def test_a_worker_that_crashes_under_load(server: Server) -> None:
                 assert time.monotonic() < killed + SECONDS
                 await asyncio.sleep(0.02)
             await load.until(all_work, since=time.monotonic())
-            lost = [each for each in load.between(killed - 1) if each.status == LOST]
+            lost = [each for each in load.seen if each.status == LOST and each.at >= killed]
             assert len(lost) <= clients + 1, counts(lost)
     told("F8", load.seen)
     check_refusals([each for each in load.seen if each.status != LOST])
+    assert statuses(load.seen, "guarded", "health") <= {200, LOST}, counts(load.seen)
 
 
 async def test_more_logins_than_can_be_hashed(server: Server) -> None:
