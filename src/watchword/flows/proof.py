@@ -142,6 +142,9 @@ async def _verify(tools: Tools, attempt: Attempt, *, place: Place, password: str
     except asyncio.CancelledError:
         abandon(tools, attempt, place=place)
         raise
+    except Exception:  # there was no memory for the hash, say: nothing was proven, and nothing failed
+        abandon(tools, attempt)
+        raise
 
 
 async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
