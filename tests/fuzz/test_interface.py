@@ -43,8 +43,9 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def fuzzed(tmp_path: Path, database_url: str) -> Iterator[Server]:
     """Two workers, some users, and a service that may do all that a service can."""
-    settings = {"DATABASE_URL": database_url, "HASH_MAX_WAIT": "60", "TRUSTED_PROXIES": "127.0.0.1"}
-    with watchword_server(tmp_path / "instance", workers=2, **settings) as server:
+    with watchword_server(
+        tmp_path / "instance", workers=2, DATABASE_URL=database_url, HASH_MAX_WAIT="60", TRUSTED_PROXIES="127.0.0.1"
+    ) as server:
         add_users(server, *USERS)
         yield server
 
