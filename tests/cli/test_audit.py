@@ -81,6 +81,8 @@ def test_a_tail_is_short_and_readable(instance: Path) -> None:
 def test_a_tail_is_followed(instance: Path) -> None:
     """What another command does comes out as it happens, into a pipe too; an interrupt ends it quietly."""
     environ = {**environment(instance), "PYTHONUNBUFFERED": ""}
+    # A job in the background of a shell ignores interrupts, and so would what it starts.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     following = subprocess.Popen(
         [*COMMAND, "audit", "tail", "-n", "1", "--follow"],
         env=environ,
@@ -89,6 +91,7 @@ def test_a_tail_is_followed(instance: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, ours)
     try:
         assert following.stdout
         assert "\tenabled\t" in following.stdout.readline()

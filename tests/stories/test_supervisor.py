@@ -144,8 +144,8 @@ def test_metrics_of_each_worker_on_a_port_of_its_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "watchword", "serve", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         until(lambda: server.log.read_text().count("Running on") == 2)
-        for _ in range(20):
-            httpx.post(f"{server.url}/login", json={"username": "nobody", "password": "wrong"})
+        for number in range(20):  # many guesses at one name would be throttled
+            httpx.post(f"{server.url}/login", json={"username": f"nobody{number}", "password": "wrong"})
         # A port that somebody had for a moment is tried again a second later.
         until(lambda: is_open(metrics) and is_open(metrics + 1))
         pages = [httpx.get(f"http://127.0.0.1:{metrics + number}/metrics").text for number in range(2)]
