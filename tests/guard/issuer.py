@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from quart import Quart
+
 from watchword import tokens
 from watchword.clock import system_clock
 from watchword.identifiers import new_id
@@ -48,3 +50,8 @@ class Issuer:
     def bearer(self, username: str = "alice", *, scope: str = "") -> dict[str, str]:
         """The header that a user sends."""
         return {"Authorization": f"Bearer {self.token(username, scope=scope)}"}
+
+
+async def status(app: Quart, issuer: Issuer) -> int:
+    """What a bearer of an issuer's new token gets."""
+    return (await app.test_client().get("/", headers=issuer.bearer())).status_code

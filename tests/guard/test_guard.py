@@ -12,7 +12,7 @@ from quart import Blueprint, Quart
 from quart.testing.app import LifespanError
 
 from tests.builders import PASSWORD, SECRET, FakeClock, add_user, cheap_settings
-from tests.guard.issuer import Issuer
+from tests.guard.issuer import Issuer, status
 from watchword import Guard, create_app, current_token, token_required
 from watchword.app import build_tools, start_tools
 from watchword.clock import system_clock
@@ -31,12 +31,6 @@ def guarded_app(guard: Guard, **config: object) -> Quart:
         return current_token.username
 
     return app
-
-
-async def status(app: Quart, issuer: Issuer) -> int:
-    """What a bearer of an issuer's token gets."""
-    response = await app.test_client().get("/", headers=issuer.bearer())
-    return response.status_code
 
 
 def tutorial_issuer(secret: str, *, url: str = "http://127.0.0.1:8000") -> Issuer:

@@ -12,7 +12,7 @@ from quart import Quart, Response
 
 from tests.builders import SECRET, Stopwatch
 from tests.guard.elsewhere import FEED, JWKS, METADATA, SERVICE_TOKEN, LoginService, Reply, login_service, reply
-from tests.guard.issuer import Issuer
+from tests.guard.issuer import Issuer, status
 from tests.servers import free_port
 from watchword import Guard, current_token, token_required
 from watchword.base64url import b64encode
@@ -57,11 +57,6 @@ def guarded(guard: Guard, **config: object) -> Quart:
         return current_token.sid
 
     return app
-
-
-async def status(app: Quart, issuer: Issuer) -> int:
-    """What a bearer of an issuer's new token gets."""
-    return (await app.test_client().get("/", headers=issuer.bearer())).status_code
 
 
 async def eventually(outcome: Callable[[], Awaitable[int]], wanted: int) -> None:
