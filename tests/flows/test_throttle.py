@@ -277,8 +277,8 @@ async def test_what_is_throttled_is_counted(tools: Tools) -> None:
     assert (throttled("account"), throttled("network")) == (2, STRANGERS.free)
 
 
-async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> None:
-    """A guess whose hash has begun counts, one that still waited does not; nothing stays in flight."""
+async def test_who_hangs_up_before_the_hash_is_not_charged(tools: Tools) -> None:
+    """A guess whose hash has not begun was none, and nothing stays in flight."""
     await add_user(tools)
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -300,6 +300,13 @@ async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> N
     assert await number(tools, COUNT) == 0
     hasher.close()
 
+
+@pytest.mark.parametrize(("password", "then", "locks"), [("a guess", "throttled", 1), (PASSWORD, "right", 0)])
+async def test_who_hangs_up_is_charged_by_what_was_evaluated(
+    tools: Tools, password: str, then: str, locks: int
+) -> None:
+    """Once the hash has begun, a wrong guess counts though nobody waits for the answer, and a right one does not."""
+    await add_user(tools)
     started, released = threading.Event(), threading.Event()
 
     class Blocked(Hasher):
@@ -312,7 +319,7 @@ async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> N
     for _ in range(STRANGERS.free):
         started.clear()
         released.clear()
-        task = asyncio.create_task(attempt(replace(tools, hasher=blocked), password="a guess"))
+        task = asyncio.create_task(attempt(replace(tools, hasher=blocked), password=password))
         await asyncio.to_thread(started.wait)
         task.cancel()
         await asyncio.wait([task])
@@ -320,8 +327,8 @@ async def test_who_hangs_up_is_charged_for_what_was_evaluated(tools: Tools) -> N
         await tools.throttle.errands_done()
     blocked.close()
     assert await number(tools, IN_FLIGHT) == 0
-    assert await attempt(tools) == "throttled"
-    assert [entry.event for entry in await trail(tools)].count(Event.LOGIN_LOCK) == 1
+    assert await attempt(tools) == then
+    assert [entry.event for entry in await trail(tools)].count(Event.LOGIN_LOCK) == locks
 
 
 async def test_what_a_killed_process_has_charged_counts(tools: Tools, clock: FakeClock) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from watchword.audit import Event
-from watchword.errors import Overloaded, TooManyAttempts, Unavailable
+from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, Unavailable, UnreadableHash
 from watchword.flows import Tools
 from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
 from watchword.model import User
@@ -144,17 +144,18 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
     Args:
         tools: the instruments.
         attempt: it.
-        place: in which its hash was to be computed; one that has begun counts as a failure.
+        place: in which its hash is computed, if it has begun. A wrong guess is one, whoever waits for the answer.
     """
 
     async def settle() -> None:
-        await asyncio.sleep(0)  # until it is decided whether the job runs
+        if place is not None:
+            await place.over()
         with suppress(Unavailable):  # then the charge becomes a failure by itself
-            if place is None or not place.has_begun:
+            if place is not None and isinstance(place.fault, InvalidCredentials | UnreadableHash):
+                await count_as_failed(tools, attempt)
+            else:
                 await tools.store.write(partial(attempt.give_back, now=tools.clock()))
                 tools.throttle.settled(attempt.keys.account)
-            else:
-                await count_as_failed(tools, attempt)
 
     tools.throttle.send(settle())
 

@@ -211,7 +211,7 @@ class Place:
     Attributes:
         network: with whom it shares the turns.
         has_turn: whether its job may run.
-        has_begun: whether its job has begun to run.
+        fault: what its job raised, if it has.
         waited: seconds that it waited for its turn.
     """
 
@@ -219,9 +219,10 @@ class Place:
         "_has_ended",
         "_is_left",
         "_is_mine",
+        "_over",
         "_pool",
         "_waiting",
-        "has_begun",
+        "fault",
         "has_turn",
         "network",
         "waited",
@@ -233,9 +234,10 @@ class Place:
         self._is_left = False
         self._has_ended = False
         self._waiting: asyncio.Future[None] | None = None
+        self._over: asyncio.Future[None] | None = None
         self.network = network
         self.has_turn = False
-        self.has_begun = False
+        self.fault: BaseException | None = None
         self.waited = 0.0
 
     def __enter__(self) -> Self:
@@ -251,6 +253,8 @@ class Place:
     def end(self) -> None:
         """Give the place back, as there is no job or it is done; with it the turn, if nobody holds on to that."""
         self._has_ended = True
+        if self._over is not None:
+            self._over.set_result(None)
         self._pool.leave(self)
         if self._is_left:
             self._pool.return_turn(self)
@@ -271,11 +275,20 @@ class Place:
         await self.turn()
         self._is_mine = False
 
-        def begun() -> T:
-            self.has_begun = True
-            return job()
+        def noting_its_fault() -> T:
+            try:
+                return job()
+            except BaseException as fault:
+                self.fault = fault
+                raise
 
-        return await self._pool.submit(self, begun)
+        return await self._pool.submit(self, noting_its_fault)
+
+    async def over(self) -> None:
+        """Wait until the place is given back: a job that has begun goes on when nobody awaits it any more."""
+        if not self._has_ended:
+            self._over = asyncio.get_running_loop().create_future()
+            await self._over
 
     @property
     def is_waiting(self) -> bool:
