@@ -13,7 +13,7 @@ from watchword.refresh_tokens import MAX_LENGTH, RefreshKeys, RefreshToken
 
 SECRET = b"a root secret for tests, 0123456789 and more"
 OLDER = b"an older root secret for tests, 0123456789"
-SESSION = a_session(a_user(), counter=41)
+SESSION = replace(a_session(a_user(), counter=41), id="ASessionForTests012345", salt=bytes(range(16)))
 TOKEN = RefreshKeys(SECRET).mint(SESSION)
 
 

@@ -24,7 +24,7 @@ PASSWORD = "correct horse bättery"
 WRONG = "correct horse bättere"
 SALT = "NaCl4every1"
 DIGEST = "0f" * 64
-BCRYPT = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+BCRYPT = bcrypt.hashpw(PASSWORD.encode(), b"$2b$04$" + 21 * b"a" + b"e").decode()
 
 
 def django_pbkdf2(password: str, function: str = "sha256", rounds: int = 5) -> str:
