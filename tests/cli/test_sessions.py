@@ -70,6 +70,8 @@ def test_one_session_is_ended_and_then_all_of_a_user(environ: dict[str, str]) ->
     ("arguments", "line"),
     [
         ("end nobodys", "there is no session nobodys"),
+        ("end -8q06c7i8MfxY-nwbCfmjw", "there is no session -8q06c7i8MfxY-nwbCfmjw"),
+        ("end --q06c7i8MfxY-nwbCfmjw", "there is no session --q06c7i8MfxY-nwbCfmjw"),
         ("end --user nobody", "there is no user nobody"),
         ("list --user nobody", "there is no user nobody"),
         ("list --user nobody --json", "there is no user nobody"),

@@ -69,7 +69,7 @@ def rotate(at_once: bool) -> None:
     click.echo(f"The key {key.kid} signs.")
 
 
-@keys.command()
+@keys.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins like an option
 @click.argument("kid", metavar="KID")
 def retire(kid: str) -> None:
     """Refuse every token that a key has signed, from now on. The key that signs cannot be retired."""

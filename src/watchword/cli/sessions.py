@@ -43,7 +43,7 @@ def list_(user: str | None, as_json: bool) -> None:
         raise click.ClickException(f"there is no user {user}") from None
 
 
-@sessions.command()
+@sessions.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins like an option
 @click.argument("session_id", metavar="ID", required=False)
 @click.option("--user", metavar="NAME", help="Every session of this user.")
 def end(session_id: str | None, user: str | None) -> None:
