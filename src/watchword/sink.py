@@ -9,7 +9,8 @@ Laws of this file:
 
 import threading
 import time
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 MOST: Final = 1 << 20
@@ -20,6 +21,8 @@ _LAST_SECONDS: Final = 1.0
 
 
 _PAUSE: Final = 0.05
+_BREATH: Final = 0.005
+"""Seconds between two writes: to wake this thread costs the one who logs more than the line does."""
 
 
 class Writable(Protocol):
@@ -72,12 +75,17 @@ class Sink:
 
     def _work(self) -> None:
         while True:
-            lines = self._blocks.get()
+            blocks = [self._blocks.get()]
+            with suppress(Empty):
+                while True:
+                    blocks.append(self._blocks.get_nowait())
+            lines = b"".join(blocks)
             lost = self._write(lines)
             with self._changed:
                 self._lost += lost
                 self._waiting -= len(lines)
                 self._changed.notify_all()
+            time.sleep(_BREATH)
 
     def _write(self, lines: bytes) -> int:
         """Write lines; return how many were lost."""
