@@ -1,35 +1,22 @@
 """Hypercorn's side of a connection, where its ways are not ours and it has no setting for them.
 
-1. It speaks HTTP/2 on clear text to whoever asks, past the rules of a proxy that took the request for HTTP/1.1.
-2. It answers by itself what it cannot read, with nothing that our answers carry and no line in the log.
-3. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
+1. It speaks HTTP/2 on clear text to whoever asks, past the rules of a proxy that took the request for HTTP/1.1; it
+   answers by itself what it cannot read; and it takes long for both directions. ``http1`` speaks in its place.
+2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
-4. From then on it closes each connection after its answer and does not say so, and so resets who asks again on it.
-5. It writes an answer's head and its body one after the other, and starts a task to time each idle moment.
+3. It starts a task to time each idle moment.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import h11
 import hypercorn.asyncio.run
 import hypercorn.protocol
-import msgspec
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import RawData
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import TaskGroup
 
-from watchword import telemetry
-from watchword.endpoints.exchange import HEADERS, JSON
-from watchword.identifiers import new_id
-from watchword.problems import problem_of_status
-
-_BAD_REQUEST: Final = 400
-_NOT_IMPLEMENTED: Final = 501
-"""What h11 makes of a transfer coding that it does not know."""
+from watchword.http1 import Http1Protocol
 
 LAST_CALL: Final = 0.5
 """Seconds between being told to end and closing a connection on which nothing is asked."""
@@ -38,64 +25,7 @@ LAST_CALL: Final = 0.5
 def serve_in_our_way() -> None:
     """Let Hypercorn make connections as this file has them, in a process that is ours alone."""
     hypercorn.asyncio.run.TCPServer = PatientServer  # type: ignore[attr-defined,assignment]
-    hypercorn.protocol.H11Protocol = PlainProtocol  # type: ignore[attr-defined]
-
-
-class PlainProtocol(H11Protocol):
-    """HTTP/1.1 and nothing else, and no answer without our headers."""
-
-    _head = b""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """Take a request to change to HTTP/2 for any other (RFC 9110 §7.8 lets a server)."""
-
-    async def _send_h11_event(self, event: Any) -> None:
-        if isinstance(event, h11.Response) and self.context.terminated.is_set() and not _ends(event):
-            headers = [*event.headers, (b"connection", b"close")]
-            event = h11.Response(status_code=event.status_code, headers=headers)
-        try:
-            data = self.connection.send(event)
-        except h11.LocalProtocolError:
-            if self.connection.their_state is not h11.ERROR:
-                raise
-            return
-        if isinstance(event, h11.Response):
-            self._head = data  # what comes next, a part of the body or its end, comes without delay
-            return
-        head, self._head = self._head, b""
-        if head or data:
-            await self.send(RawData(data=head + data))
-
-    async def _send_error_response(self, status_code: int) -> None:
-        """Answer what could not be read as a request, as a request that could would have been."""
-        arrived = time.perf_counter()
-        status_code = _BAD_REQUEST if status_code == _NOT_IMPLEMENTED else status_code  # no fault of ours
-        request_id, problem = new_id(), problem_of_status(status_code)
-        body = msgspec.json.encode(problem.body(request_id=request_id))
-        headers = [
-            JSON,
-            (b"content-length", b"%d" % len(body)),
-            *HEADERS.items(),
-            (b"x-request-id", request_id.encode()),
-            (b"connection", b"close"),
-            *self.config.response_headers("h11"),
-        ]
-        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
-        await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
-        telemetry.request_answered(
-            request_id=request_id,
-            method="-",
-            route=None,
-            status=status_code,
-            seconds=time.perf_counter() - arrived,
-            code=problem.code,
-        )
-
-
-def _ends(answer: h11.Response) -> bool:
-    """Whether the answer says already that its connection ends."""
-    return any(name == b"connection" for name, _ in answer.headers)
+    hypercorn.protocol.H11Protocol = Http1Protocol  # type: ignore[attr-defined,assignment]
 
 
 class PatientServer(TCPServer):

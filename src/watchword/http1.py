@@ -1,0 +1,370 @@
+"""HTTP/1.1 on one connection: h11 reads what is asked, and the answers are written here, each head with its body.
+
+It stands in for two classes of Hypercorn's, which take as long for a request as a refresh does for its session. Laws:
+
+1. Nothing but h11 decides what a request is and where it ends. Of our answers it learns only that there was one.
+2. One request at a time: the next one of a connection begins when the answer to the one before has ended.
+3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
+4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
+5. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, Final, cast
+from urllib.parse import unquote
+
+import h11
+import msgspec
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Request
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    ConnectionState,
+    HTTPScope,
+    TaskGroup,
+    WorkerContext,
+)
+from hypercorn.utils import valid_server_name
+
+from watchword import telemetry
+from watchword.endpoints.exchange import HEADERS, JSON, RawHeader
+from watchword.identifiers import new_id
+from watchword.problems import problem_of_status
+
+_BAD_REQUEST: Final = 400
+_NOT_FOUND: Final = 404
+_INTERNAL_ERROR: Final = 500
+_NOT_IMPLEMENTED: Final = 501
+"""What h11 makes of a transfer coding that it does not know."""
+_BARE: Final = frozenset({204, 304})
+"""Statuses whose answers have no body (RFC 9110 §6.4.1)."""
+
+_MOST_UNREAD: Final = 8
+"""Pieces of a body that may wait for the application; no more is read from the client then."""
+_CLOSE: Final = (b"connection", b"close")
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
+_ANSWERED: Final = (h11.Response(status_code=304, headers=[]), h11.EndOfMessage())
+"""What h11 is told of any answer: the one with the least to write, which is never a change of protocol."""
+
+
+class Http1Protocol:
+    """A connection's requests and answers, called by Hypercorn as it calls its own ``H11Protocol``."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        task_group: TaskGroup,
+        state: ConnectionState,
+        ssl: bool,
+        client: tuple[str, int] | None,
+        server: tuple[str, int] | None,
+        send: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._context = context
+        self._task_group = task_group
+        self._state = state
+        self._scheme = "https" if ssl else "http"
+        self._client = client
+        self._server = server
+        self._send = send
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=config.h11_max_incomplete_size)
+        self._requests = 0
+        self._request: _Request | None = None
+        self._next_may_begin = asyncio.Event()
+        self._is_over = False
+
+    async def initiate(self) -> None:
+        """Nothing is said before something is asked."""
+
+    async def handle(self, event: Event) -> None:
+        """Take bytes from the client, or that it has gone."""
+        if isinstance(event, RawData):
+            if self._is_reading():
+                self._connection.receive_data(event.data)
+                await self._read()
+        elif isinstance(event, Closed):
+            self._leave()
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes of an answer."""
+        await self._send(RawData(data=data))
+
+    def must_close(self) -> bool:
+        """Whether the connection has to end with the answer that is about to begin."""
+        return (
+            self._connection.their_state is not h11.DONE
+            or self._requests >= self._config.keep_alive_max_requests
+            or self._context.terminated.is_set()
+        )
+
+    def head(self, status: int, headers: Iterable[RawHeader]) -> bytes:
+        """The head of an answer.
+
+        Raises:
+            ValueError: a header would end its line, and forge what follows.
+        """
+        lines = [_STATUS_LINES[status]]
+        lines += [b"%b: %b" % header for header in headers]
+        lines += [b"%b: %b" % header for header in _Own.headers(self._config)]
+        data = b"\r\n".join([*lines, b"", b""])
+        if data.count(b"\n") != len(lines) + 1 or data.count(b"\r") != len(lines) + 1:
+            raise ValueError("a header holds the end of a line")
+        return data
+
+    async def end(self, *, closes: bool) -> None:
+        """End the request whose answer is complete, or never will be."""
+        if closes:
+            self._leave()
+            await self._send(Closed())
+            return
+        self._request = None
+        for event in _ANSWERED:
+            self._connection.send(event)
+        self._connection.start_next_cycle()
+        self._next_may_begin.set()
+        await self._send(Updated(idle=True))
+
+    def _is_reading(self) -> bool:
+        """Whether another request may come: what follows one that was to be the last is nobody's."""
+        return not self._is_over and self._connection.their_state is not h11.MUST_CLOSE
+
+    async def _read(self) -> None:
+        connection = self._connection
+        while self._is_reading():
+            if connection.they_are_waiting_for_100_continue:
+                told = connection.send(h11.InformationalResponse(status_code=100, headers=[]))
+                await self.write(told or b"")
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError as fault:
+                await self._refuse(fault.error_status_hint)
+                return
+            if isinstance(event, h11.Request):
+                if not valid_server_name(self._config, cast("Request", event)):
+                    await self._refuse(_NOT_FOUND)
+                    return
+                await self._begin(event)
+            elif isinstance(event, h11.Data):
+                if self._request is not None:
+                    await self._request.feed(bytes(event.data), more_body=True)
+            elif isinstance(event, h11.EndOfMessage):
+                if self._request is not None:
+                    await self._request.feed(b"", more_body=False)
+            elif event is h11.PAUSED:
+                self._next_may_begin.clear()
+                await self._next_may_begin.wait()
+            else:  # more is needed, or nothing more will come
+                return
+
+    async def _begin(self, asked: h11.Request) -> None:
+        await self._send(Updated(idle=False))
+        self._requests += 1
+        raw_path, _, query = asked.target.partition(b"?")
+        scope: HTTPScope = {
+            "type": "http",
+            "http_version": asked.http_version.decode(),
+            "asgi": {"spec_version": "2.1", "version": "3.0"},
+            "method": asked.method.decode().upper(),
+            "scheme": self._scheme,
+            "path": unquote(raw_path.decode()),
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": self._config.root_path,
+            "headers": list(asked.headers),
+            "client": self._client,
+            "server": self._server,
+            "state": self._state.copy(),  # type: ignore[typeddict-item]
+            "extensions": {},
+        }
+        self._request = _Request(self, scope)
+        self._task_group.spawn(self._answer, self._request)
+        await self._context.mark_request()
+
+    async def _answer(self, request: "_Request") -> None:
+        try:
+            await self._app(request.scope, request.receive, request.send, _not_for_us, _not_for_us)
+        except Exception:
+            await self._config.log.exception("Error in ASGI Framework")
+        finally:
+            if request is self._request:  # its answer is not complete
+                await self._refuse(_INTERNAL_ERROR)
+
+    async def _refuse(self, status: int) -> None:
+        """Answer by hand if no answer has begun, and end the connection."""
+        arrived = time.perf_counter()
+        request = self._request
+        self._leave()
+        if request is None or not request.has_begun:
+            status = _BAD_REQUEST if status == _NOT_IMPLEMENTED else status  # no fault of ours
+            request_id, problem = new_id(), problem_of_status(status)
+            body = msgspec.json.encode(problem.body(request_id=request_id))
+            length = (b"content-length", b"%d" % len(body))
+            own = (JSON, length, *HEADERS.items(), (b"x-request-id", request_id.encode()), _CLOSE)
+            await self.write(self.head(status, own) + body)
+            telemetry.request_answered(
+                request_id=request_id,
+                method="-",
+                route=None,
+                status=status,
+                seconds=time.perf_counter() - arrived,
+                code=problem.code,
+            )
+        await self._send(Closed())
+
+    def _leave(self) -> None:
+        """Read no further, and let nobody wait."""
+        self._is_over = True
+        request, self._request = self._request, None
+        if request is not None:
+            request.hang_up()
+        self._next_may_begin.set()
+
+
+class _Stage(Enum):
+    """How far an answer is."""
+
+    AWAITED = auto()
+    ANNOUNCED = auto()
+    BEGUN = auto()
+    ENDED = auto()
+
+
+class _Request:
+    """One request, as ASGI's ``receive`` and ``send`` know it.
+
+    Attributes:
+        scope: its ASGI scope.
+    """
+
+    __slots__ = (
+        "_announced", "_closes", "_has_left", "_is_chunked", "_news", "_protocol", "_room", "_stage", "_unread",
+        "scope",
+    )  # fmt: skip
+
+    def __init__(self, protocol: Http1Protocol, scope: HTTPScope) -> None:
+        self.scope = scope
+        self._protocol = protocol
+        self._unread: deque[ASGIReceiveEvent] = deque()
+        self._news: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._stage = _Stage.AWAITED
+        self._announced: tuple[int, list[RawHeader]] = (0, [])
+        self._has_left = False
+        self._is_chunked = False
+        self._closes = True
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the answer has been sent."""
+        return self._stage in {_Stage.BEGUN, _Stage.ENDED}
+
+    async def feed(self, body: bytes, *, more_body: bool) -> None:
+        """Take a piece of the body from the client; wait while there are too many."""
+        self._unread.append({"type": "http.request", "body": body, "more_body": more_body})
+        self._wake()
+        if len(self._unread) > _MOST_UNREAD:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def hang_up(self) -> None:
+        """Take it that nobody waits for the answer any more."""
+        self._has_left = True
+        self._wake()
+        self._make_room()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """What comes next from the client, as ASGI has it."""
+        while not self._unread:
+            if self._has_left or self._stage is _Stage.ENDED:
+                return {"type": "http.disconnect"}
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        piece = self._unread.popleft()
+        self._make_room()
+        return piece
+
+    async def send(self, event: ASGISendEvent) -> None:
+        """Send a part of the answer, as ASGI has it."""
+        if self._has_left:
+            return
+        if event["type"] == "http.response.start" and self._stage is _Stage.AWAITED:
+            self._announced = event["status"], list(event["headers"])
+            self._stage = _Stage.ANNOUNCED
+        elif event["type"] == "http.response.body" and self._stage in {_Stage.ANNOUNCED, _Stage.BEGUN}:
+            body, is_last = event.get("body", b""), not event.get("more_body", False)
+            data = self._begun(body, is_whole=is_last) if self._stage is _Stage.ANNOUNCED else b""
+            data += self._framed(body, is_last=is_last)
+            if data:
+                await self._protocol.write(data)
+            if is_last and not self._has_left:
+                self._stage = _Stage.ENDED
+                self._wake()
+                self._make_room()
+                await self._protocol.end(closes=self._closes)
+        else:
+            raise RuntimeError(f"no {event['type']} may come now")
+
+    def _begun(self, body: bytes, *, is_whole: bool) -> bytes:
+        status, headers = self._announced
+        names = {name for name, _ in headers}
+        self._closes = self._protocol.must_close() or _CLOSE in headers
+        if not (names & {b"content-length", b"transfer-encoding"} or status in _BARE):
+            if is_whole:
+                headers.append((b"content-length", b"%d" % len(body)))
+            elif self.scope["http_version"] == "1.1":
+                self._is_chunked = True
+                headers.append((b"transfer-encoding", b"chunked"))
+            else:  # the end of the connection is the end of the body
+                self._closes = True
+        if self._closes and _CLOSE not in headers:
+            headers.append(_CLOSE)
+        head = self._protocol.head(status, headers)
+        self._stage = _Stage.BEGUN
+        return head
+
+    def _framed(self, body: bytes, *, is_last: bool) -> bytes:
+        if self.scope["method"] == "HEAD" or self._announced[0] in _BARE:
+            return b""
+        if not self._is_chunked:
+            return body
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return chunk + b"0\r\n\r\n" if is_last else chunk
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+
+class _Own:
+    """The headers that Hypercorn's configuration adds to each answer, the date among them: made once a second."""
+
+    second = 0
+    made: tuple[RawHeader, ...] = ()
+
+    @classmethod
+    def headers(cls, config: Config) -> tuple[RawHeader, ...]:
+        """As of now."""
+        second = int(time.monotonic())
+        if second != cls.second:
+            cls.second, cls.made = second, tuple(config.response_headers("h11"))
+        return cls.made
+
+
+def _not_for_us(*_: Any) -> None:
+    """Stand in for what Hypercorn hands to WSGI applications."""

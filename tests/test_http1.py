@@ -1,0 +1,277 @@
+"""HTTP/1.1 on one connection: what goes in and what comes out, with a small application behind it and a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from watchword import server
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+LIMIT = 10.0
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def answering(*pieces: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), reads: bool = True) -> App:
+    """An application that answers with so many pieces, after it has read the request or without."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while reads and (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+        for number, piece in enumerate(pieces, start=1):
+            await send({"type": "http.response.body", "body": piece, "more_body": number < len(pieces)})
+
+    return app
+
+
+@pytest.fixture(autouse=True)
+def _our_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypercorn.asyncio.run.TCPServer", None)
+    monkeypatch.setattr("hypercorn.protocol.H11Protocol", None)
+    server.serve_in_our_way()
+
+
+@asynccontextmanager
+async def served(app: App, **settings: Any) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+    """Serve an application; inside, connect to it."""
+
+    async def with_a_life(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+
+    config, stop = Config(), asyncio.Event()
+    config.include_server_header = False
+    config.graceful_timeout = 1
+    config.errorlog = None
+    for name, value in settings.items():
+        setattr(config, name, value)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config.bind = [f"fd://{listener.fileno()}"]
+        running = asyncio.create_task(serve(with_a_life, config, shutdown_trigger=stop.wait))
+        try:
+            yield lambda: asyncio.open_connection(*listener.getsockname())
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, LIMIT)
+            listener.detach()  # the server has closed it
+
+
+async def whole(connection: Connection, data: bytes) -> bytes:
+    """Send something; all that comes until the server closes the connection."""
+    reader, writer = connection
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), LIMIT)
+    finally:
+        writer.close()
+
+
+def heads(data: bytes) -> list[list[bytes]]:
+    """Status and header lines of each answer, without the date."""
+    found = [part.split(b"\r\n\r\n")[0].split(b"\r\n") for part in data.split(b"HTTP/1.1 ")[1:]]
+    return [[line for line in lines if not line.startswith(b"date: ")] for lines in found]
+
+
+async def test_an_answer_is_written_with_its_length() -> None:
+    """One piece needs no chunks, and a connection that goes on says nothing of its end."""
+    async with served(answering(b"hello", headers=((b"x", b"y"),))) as connect:
+        answers = await whole(await connect(), GET + LAST)
+    assert heads(answers) == [
+        [b"200 OK", b"x: y", b"content-length: 5"],
+        [b"200 OK", b"x: y", b"content-length: 5", b"connection: close"],
+    ]
+    assert answers.count(b"\r\n\r\nhello") == 2
+    assert answers.count(b"\r\ndate: ") == 2
+
+
+async def test_an_answer_in_pieces_is_written_in_chunks() -> None:
+    """Whose length is not known ends with the empty chunk; an empty piece in between ends nothing."""
+    async with served(answering(b"hello", b"", b" world")) as connect:
+        answer = await whole(await connect(), LAST)
+    assert heads(answer) == [[b"200 OK", b"transfer-encoding: chunked", b"connection: close"]]
+    assert answer.endswith(b"\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+
+
+async def test_http_1_0_gets_its_answer_up_to_the_end_of_the_connection() -> None:
+    """It knows neither chunks nor, from us, a second request."""
+    async with served(answering(b"hello", b" world")) as connect:
+        answer = await whole(await connect(), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + GET)
+    assert heads(answer) == [[b"200 OK", b"connection: close"]]
+    assert answer.endswith(b"\r\n\r\nhello world")
+
+
+async def test_requests_in_one_packet_are_answered_one_after_the_other() -> None:
+    """A thousand at once: in their order, each begun when the one before has ended."""
+    under_way = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal under_way
+        assert under_way == 0
+        under_way += 1
+        await asyncio.sleep(0)
+        under_way -= 1
+        await answering(scope["raw_path"])(scope, receive, send)
+
+    requests = b"".join(
+        b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab" % number for number in range(999)
+    )
+    async with served(app) as connect:
+        answers = await whole(await connect(), requests + LAST)
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answers.split(b"HTTP/1.1 ")[1:]]
+    assert bodies == [*(b"/%d" % number for number in range(999)), b"/"]
+
+
+async def test_what_follows_the_last_request_is_ignored() -> None:
+    """Who has said that there will be no other gets the answer to this one, whatever else is on the wire."""
+    async with served(answering(b"hello")) as connect:
+        for rest in (b"\r\n", b"\0", GET, bytes(1 << 20)):
+            assert heads(await whole(await connect(), LAST + rest)) == [
+                [b"200 OK", b"content-length: 5", b"connection: close"]
+            ]
+
+
+async def test_who_is_answered_before_the_end_of_the_request_is_told_that_nothing_more_is_read() -> None:
+    """Where the body ends is not known yet, so what follows could be anybody's request."""
+    async with served(answering(b"no", reads=False)) as connect:
+        answer = await whole(await connect(), b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\r\n" + GET)
+    assert heads(answer) == [[b"200 OK", b"content-length: 2", b"connection: close"]]
+
+
+async def test_a_body_that_nobody_reads_does_not_fill_memory_and_holds_nobody_up() -> None:
+    """The client is read no further until the application reads, and not at all once it has answered."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await answering(b"done", reads=False)(scope, receive, send)
+
+    async with served(app) as connect:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await begun.wait()
+        chunk = b"10000\r\n" + bytes(1 << 16) + b"\r\n"
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < 1000:
+                writer.write(chunk)
+                await asyncio.wait_for(writer.drain(), 1)
+                sent += 1
+        go_on.set()
+        assert (await asyncio.wait_for(reader.readuntil(b"done"), LIMIT)).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+    assert sent < 500
+
+
+async def test_a_client_that_hangs_up_is_told_to_the_application_and_to_nobody_else() -> None:
+    """``http.disconnect``, as often as it is asked for; what is sent then goes nowhere, without an error."""
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        assert (await receive())["type"] == "http.disconnect"
+        await answering(b"to nobody", reads=False)(scope, receive, send)
+        told.set()
+
+    async with served(app) as connect:
+        _, writer = await connect()
+        writer.write(GET)
+        await begun.wait()
+        writer.close()
+        await asyncio.wait_for(told.wait(), LIMIT)
+
+
+async def test_an_application_that_has_answered_waits_no_longer() -> None:
+    """``receive`` says that it is over, also to who has waited since before the answer."""
+    told = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            told.set()
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0)
+        await answering(b"done", reads=False)(scope, receive, send)
+        await watching
+
+    async with served(app) as connect:
+        reader, writer = await connect()
+        writer.write(GET)
+        await asyncio.wait_for(reader.readuntil(b"done"), LIMIT)
+        await asyncio.wait_for(told.wait(), LIMIT)
+        writer.close()
+
+
+async def test_who_waits_for_leave_to_send_a_body_gets_it() -> None:
+    """``Expect: 100-continue`` (RFC 9110 §10.1.1)."""
+    async with served(answering(b"done")) as connect:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT) == b"HTTP/1.1 100 \r\n\r\n"
+        writer.write(b"ab")
+        assert (await asyncio.wait_for(reader.readuntil(b"done"), LIMIT)).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [((b"x", b"a\r\nset-cookie: b"),), ((b"x", b"a\nb"),), ((b"x", b"a\rb"),), ((b"x\r\ny", b"a"),)],
+    ids=["both", "line feed", "carriage return", "name"],
+)
+async def test_no_header_forges_another(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    """An answer with the end of a line in a header is not sent; the client gets a 500 of ours."""
+    async with served(answering(b"hello", headers=headers)) as connect:
+        answer = await whole(await connect(), GET)
+    ((status, *lines),) = heads(answer)
+    assert status.startswith(b"500 ")
+    assert b"connection: close" in lines
+    assert b"set-cookie" not in answer
+
+
+async def test_an_application_that_fails_is_answered_for() -> None:
+    """Before its answer has begun by a 500, after that by the end of the connection; the server serves on."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/late":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise RuntimeError
+
+    async with served(app) as connect:
+        early = await whole(await connect(), GET)
+        late = await whole(await connect(), GET.replace(b"/", b"/late", 1))
+    ((status, *_),) = heads(early)
+    assert status.startswith(b"500 ")
+    assert heads(late) == [[b"200 OK", b"content-length: 9"]]
+    assert late.endswith(b"half")
+
+
+async def test_only_so_many_requests_come_on_one_connection() -> None:
+    """The last one is told."""
+    async with served(answering(b"x"), keep_alive_max_requests=3) as connect:
+        answers = await whole(await connect(), GET * 9)
+    assert [b"connection: close" in lines for lines in heads(answers)] == [False, False, True]
+
+
+async def test_a_server_with_names_answers_to_no_other() -> None:
+    """Hypercorn's ``server_names``."""
+    async with served(answering(b"x"), server_names=["a"]) as connect:
+        assert heads(await whole(await connect(), LAST))[0][0] == b"200 OK"
+        assert heads(await whole(await connect(), LAST.replace(b"Host: a", b"Host: b")))[0][0] == b"404 Not Found"
