@@ -2,7 +2,8 @@
 
 It stands in for two classes of Hypercorn's, which take as long for a request as a refresh does for its session. Laws:
 
-1. Nothing but h11 decides what a request is and where it ends. Of our answers it learns only that there was one.
+1. Nothing but h11 decides what a request is and where it ends. It reads each with a state of its own and is never told
+   of an answer; what it has taken beyond the end of a request is the beginning of the next one.
 2. One request at a time: the next one of a connection begins when the answer to the one before has ended.
 3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
@@ -51,8 +52,6 @@ _MOST_UNREAD: Final = 8
 """Pieces of a body that may wait for the application; no more is read from the client then."""
 _CLOSE: Final = (b"connection", b"close")
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
-_ANSWERED: Final = (h11.Response(status_code=304, headers=[]), h11.EndOfMessage())
-"""What h11 is told of any answer: the one with the least to write, which is never a change of protocol."""
 
 
 class Http1Protocol:
@@ -79,7 +78,7 @@ class Http1Protocol:
         self._client = client
         self._server = server
         self._send = send
-        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=config.h11_max_incomplete_size)
+        self._reading = self._fresh()
         self._requests = 0
         self._request: _Request | None = None
         self._next_may_begin = asyncio.Event()
@@ -92,7 +91,7 @@ class Http1Protocol:
         """Take bytes from the client, or that it has gone."""
         if isinstance(event, RawData):
             if self._is_reading():
-                self._connection.receive_data(event.data)
+                self._reading.receive_data(event.data)
                 await self._read()
         elif isinstance(event, Closed):
             self._leave()
@@ -104,7 +103,7 @@ class Http1Protocol:
     def must_close(self) -> bool:
         """Whether the connection has to end with the answer that is about to begin."""
         return (
-            self._connection.their_state is not h11.DONE
+            self._reading.their_state is not h11.DONE
             or self._requests >= self._config.keep_alive_max_requests
             or self._context.terminated.is_set()
         )
@@ -130,24 +129,29 @@ class Http1Protocol:
             await self._send(Closed())
             return
         self._request = None
-        for event in _ANSWERED:
-            self._connection.send(event)
-        self._connection.start_next_cycle()
+        beyond, is_all = self._reading.trailing_data
+        self._reading = self._fresh()
+        if beyond:
+            self._reading.receive_data(beyond)
+        if is_all:
+            self._reading.receive_data(b"")
         self._next_may_begin.set()
         await self._send(Updated(idle=True))
 
     def _is_reading(self) -> bool:
         """Whether another request may come: what follows one that was to be the last is nobody's."""
-        return not self._is_over and self._connection.their_state is not h11.MUST_CLOSE
+        return not self._is_over and self._reading.their_state is not h11.MUST_CLOSE
+
+    def _fresh(self) -> h11.Connection:
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=self._config.h11_max_incomplete_size)
 
     async def _read(self) -> None:
-        connection = self._connection
         while self._is_reading():
-            if connection.they_are_waiting_for_100_continue:
-                told = connection.send(h11.InformationalResponse(status_code=100, headers=[]))
+            if self._reading.they_are_waiting_for_100_continue:
+                told = self._reading.send(h11.InformationalResponse(status_code=100, headers=[]))
                 await self.write(told or b"")
             try:
-                event = connection.next_event()
+                event = self._reading.next_event()
             except h11.RemoteProtocolError as fault:
                 await self._refuse(fault.error_status_hint)
                 return

@@ -1,0 +1,151 @@
+"""Commits to an SQLite file: the writes that wait at the same time are one transaction, and are told when it is over.
+
+A commit costs more than what most stories write in it, and so does each hand-over to the thread that writes; and it is
+what other processes wait for. Laws of this file:
+
+1. What a story has written is undone if it fails, and nobody else's with it.
+2. Nobody is told before the commit. If that fails, nothing has been written for anybody, and all are told so.
+3. Each waits for a lock for as long as it may, and not for those before it too.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from watchword.errors import Unavailable
+from watchword.store import PATIENCE, Story
+from watchword.store.lanes import Lane, TunedConnection, translated
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Write:
+    """A story that writes, and in the end what it returned or raised.
+
+    Attributes:
+        story: it.
+        is_whole: whether all of it happens or nothing; else each statement is whole by itself.
+        deadline: until when it may wait.
+        told: who waits for it.
+    """
+
+    story: Story[Any]
+    is_whole: bool
+    deadline: float
+    told: "asyncio.Future[Any]"
+    result: Any = None
+    fault: BaseException | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds that it may still wait."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+class Commits:
+    """The one writer of a process.
+
+    Args:
+        lane: one thread.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._waiting: deque[_Write] = deque()
+        self._is_called = False
+
+    def begin(self, story: Story[T], *, is_whole: bool) -> "asyncio.Future[T]":
+        """Queue a story; see ``_Write``."""
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Write(story, is_whole, time.monotonic() + PATIENCE, told))
+        if not self._is_called:
+            self._is_called = True
+            try:
+                self._lane.run(self._write).add_done_callback(self._tell)
+            except Unavailable:  # it is closed
+                self._waiting.clear()
+                self._is_called = False
+                raise
+        return told
+
+    def _write(self, connection: TunedConnection) -> list[_Write]:
+        """Do what waits, in the thread."""
+        self._is_called = False  # before anything is taken: who comes after the last of it calls again
+        writes = self._taken()
+        waiting = [write for write in writes if write.left]
+        for write in writes:
+            if write not in waiting:
+                write.fault = Unavailable("all connections to the database are busy")
+        if len(waiting) == 1 and not waiting[0].is_whole:
+            connection.wait_for_locks(waiting[0].left)
+            _do(connection, waiting[0])
+            return writes
+        while waiting:
+            waiting = _commit(connection, waiting)
+        return writes
+
+    def _tell(self, writing: "asyncio.Future[list[_Write]]") -> None:
+        """Tell all who waited, on the loop."""
+        if writing.cancelled():
+            for write in self._taken():
+                write.told.cancel()
+        elif (fault := writing.exception()) is not None:  # there was no connection
+            self._is_called = False
+            for write in self._taken():
+                write.told.set_exception(fault)
+        else:
+            for write in writing.result():
+                if write.fault is None:
+                    write.told.set_result(write.result)
+                else:
+                    write.told.set_exception(write.fault)
+
+    def _taken(self) -> list[_Write]:
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+
+def _commit(connection: TunedConnection, writes: list[_Write]) -> list[_Write]:
+    """Do writes in one transaction.
+
+    Returns:
+        Those that are still to be done.
+    """
+    try:
+        with translated():
+            connection.wait_for_locks(writes[0].left)
+            connection.execute("BEGIN IMMEDIATE")  # a lock taken later, after a read, fails at once when busy
+    except Unavailable as fault:
+        writes[0].fault = fault
+        return writes[1:]
+    for number, write in enumerate(writes, start=1):
+        _do(connection, write, savepoint=write.is_whole)
+        if not connection.in_transaction:  # as when the disk is full: SQLite has undone what came before too
+            for undone in writes[: number - 1]:
+                undone.fault = undone.fault or Unavailable(f"the database answers: {write.fault}")
+            return writes[number:]
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as fault:
+        connection.rollback()
+        for write in writes:
+            write.fault = write.fault or Unavailable(f"the database answers: {fault}")
+    return []
+
+
+def _do(connection: TunedConnection, write: _Write, *, savepoint: bool = False) -> None:
+    try:
+        with translated():
+            if savepoint:
+                connection.execute("SAVEPOINT story")
+            write.result = connection.tell(write.story)
+            if savepoint:
+                connection.execute("RELEASE story")
+    except BaseException as fault:
+        write.fault = fault
+        if savepoint and connection.in_transaction:
+            connection.execute("ROLLBACK TO story")
+            connection.execute("RELEASE story")

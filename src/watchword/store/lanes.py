@@ -1,0 +1,127 @@
+"""Lanes to an SQLite file: threads with a connection each, to which a job is handed over once and runs to its end.
+
+That is what makes it cheap: an indexed look-up takes some microseconds, and each hand-over between threads many times
+that. So a story runs on the plain ``sqlite3`` connection, whose statements are done when they are called.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from watchword.errors import Unavailable
+from watchword.store import PATIENCE, Story
+from watchword.store.connection import Row, Statement
+from watchword.threads import Threads
+
+T = TypeVar("T")
+
+_MEANWHILE: Final = 0.1
+"""Seconds in a queue that are worth taking off the wait for a lock."""
+
+
+class TunedConnection(sqlite3.Connection):
+    """Also the ``Connection`` of a story, whose statements it runs at once."""
+
+    pragmas: tuple[str, ...] = ("foreign_keys=ON",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waits = PATIENCE
+        for pragma in self.pragmas:
+            self.execute(f"PRAGMA {pragma}")
+
+    async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self.execute(statement.named, values).fetchall()
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """Wait no longer than what the queue has left of PATIENCE."""
+        if abs(seconds - self._waits) > _MEANWHILE:
+            self.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+            self._waits = seconds
+
+    def tell(self, story: Story[T]) -> T:
+        """Run a story to its end: as its connection never makes it wait, it needs no event loop.
+
+        Raises:
+            RuntimeError: it awaits something else, which could never come here.
+        """
+        telling = story(self)
+        try:
+            telling.send(None)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        telling.close()
+        raise RuntimeError("a story may await nothing but its connection")
+
+
+class ReadingConnection(TunedConnection):
+    """One that changes nothing."""
+
+    pragmas = (*TunedConnection.pragmas, "query_only=ON")
+
+
+class WritingConnection(TunedConnection):
+    """One that writes."""
+
+    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL")  # under WAL a killed process loses nothing
+
+
+class Lane:
+    """Threads that have a connection each.
+
+    Args:
+        path: to the file.
+        factory: what makes the connections.
+        count: how many.
+    """
+
+    def __init__(self, path: Path, factory: type[TunedConnection], *, count: int) -> None:
+        self._path = path
+        self._factory = factory
+        self._own = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._threads = Threads(count, name="sqlite")
+        self._is_closed = False
+
+    def run(self, job: Callable[[TunedConnection], T]) -> "asyncio.Future[T]":
+        """Hand a job over."""
+        if self._is_closed:  # its threads are gone, and nobody would ever answer
+            raise Unavailable("the database was closed")
+        return self._threads.run(lambda: job(self._connection()))
+
+    async def close(self) -> None:
+        """Drop what waits and close the connections."""
+        self._is_closed = True
+        await asyncio.to_thread(self._threads.close)
+        for connection in self._open:
+            connection.close()
+
+    def _connection(self) -> TunedConnection:
+        connection: TunedConnection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            with translated():
+                connection = self._own.connection = connect(self._path, self._factory)
+            self._open.append(connection)
+        return connection
+
+
+def connect(path: Path, factory: type[TunedConnection]) -> TunedConnection:
+    """Open a connection, which one thread uses, and another may close."""
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=factory)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let the driver's errors mean what errors of every database mean."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.DatabaseError, OSError) as fault:
+        raise Unavailable(f"the database answers: {fault}") from fault
