@@ -21,6 +21,7 @@ from benchmarks.plan import FULL, QUICK
 from benchmarks.probe import Probe
 from benchmarks.processes import busy_share
 from benchmarks.refreshes import refresh_on_postgresql, refresh_on_sqlite
+from benchmarks.refusals import measure_refusals
 from benchmarks.results import Results
 
 NOTES: Final = ROOT / "benchmarks" / "notes.md"
@@ -30,10 +31,11 @@ _OF_OURS: Final = {
     "cost": measure_cost,
     "refreshes on SQLite": refresh_on_sqlite,
     "refreshes on PostgreSQL": refresh_on_postgresql,
+    "refusals": measure_refusals,
     "growth on SQLite": grow_on_sqlite,
     "growth on PostgreSQL": grow_on_postgresql,
 }
-_PARTS: Final = ("programs", "keycloak", "cost", "refreshes", "growth")
+_PARTS: Final = ("programs", "keycloak", "cost", "refreshes", "refusals", "growth")
 _LISTENING_SECONDS: Final = 2.0
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from benchmarks.refusals import FURTHEST
 from benchmarks.results import Results, Spread
 
 Verdict = Literal["met", "missed", "not measured"]
@@ -75,6 +76,7 @@ BUDGETS: Final = (
     Budget("overload: refusals, p99", "≤", 50, "{:.0f} ms", OURS, "overload refused p99 ms"),
     Budget("overload: to the 200 with all retries, p99", "≤", 7, "{:.1f} s", OURS, "overload retried p99 s"),
     Budget("overload: answered with 500", "≤", 0, "{:.0f}", OURS, "overload faults", in_each_round=True),
+    Budget("refused logins: the AUC that tells most", "≤", 0.05, "{:.2f} from 0.5", "refusals", FURTHEST),
     Budget("start to the first 200, two workers", "≤", 0.8, "{:.2f} s", OURS, "start s"),
     Budget("memory after the login test (PSS)", "≤", 140, "{:.0f} MB", OURS, "memory MB"),
     Budget("logins with 10⁶ users, on SQLite", "≥", 0.95, "{:.2f} × with 10³", "growth on SQLite", "many ÷ few"),

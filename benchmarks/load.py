@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.processes import HOST
 from watchword.bench.engine import Phase, Request, closed_loop, once, open_loop
-from watchword.bench.http import Line
+from watchword.bench.http import Answer, Line
 
 T = TypeVar("T")
 
@@ -57,6 +57,14 @@ class Generator:
         """
         return self._run(_answers, port, list(requests))
 
+    def one_by_one(self, port: int, requests: Iterable[Request]) -> list[tuple[float, Answer]]:
+        """Requests on one connection, each when the last is answered.
+
+        Returns:
+            The seconds that each took, and its answer.
+        """
+        return self._run(_one_by_one, port, list(requests))
+
     def refreshes(self, port: int, tokens: Sequence[str], *, seconds: float) -> tuple[list[float], list[str]]:
         """Clients, each of whom exchanges its refresh token for the next one as fast as it is answered.
 
@@ -88,6 +96,19 @@ async def _both(
     port: int, crowd: Sequence[Request], steady: Sequence[Request], clients: int, seconds: float
 ) -> tuple[Phase, Phase]:
     return await asyncio.gather(_crowd(port, crowd, clients, seconds), _steady(port, steady, seconds))
+
+
+async def _one_by_one(port: int, requests: Sequence[Request]) -> list[tuple[float, Answer]]:
+    line = Line(HOST, port)
+    answered = []
+    try:
+        for request in requests:
+            started = time.perf_counter()
+            answer = await line.exchange(request)
+            answered.append((time.perf_counter() - started, answer))
+    finally:
+        line.cut()
+    return answered
 
 
 async def _refreshes(port: int, tokens: list[str], seconds: float) -> tuple[list[float], list[str]]:

@@ -77,13 +77,13 @@ def login_as_json(number: int) -> Request:
 # --- ours --------------------------------------------------------------------------------------------------------
 
 
-def ours(instance: Path, **settings: str) -> Program:
+def ours(instance: Path, *, workers: int = 2, **settings: str) -> Program:
     """Watchword as its README deploys it, with settings where a measurement needs other ones."""
     return Program(
         name="watchword",
         title="Watchword",
-        deployed="watchword serve --workers 2",
-        arguments=(*_PYTHON, "watchword", "serve", "--workers", "2", "--bind", _BIND),
+        deployed=f"watchword serve --workers {workers}",
+        arguments=(*_PYTHON, "watchword", "serve", "--workers", str(workers), "--bind", _BIND),
         environ=_settings(instance, settings),
         login=login_as_json,
     )

@@ -21,6 +21,7 @@ class Plan:
         cost_rounds: how often the CPU of a request is measured, in number.
         cost: of each of these.
         refresh: clients that exchange refresh tokens.
+        refusals: logins that are refused for each reason, in number.
     """
 
     rounds: int = 3
@@ -35,6 +36,7 @@ class Plan:
     cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
     cost: float = 0.3
     refresh: float = 5.0
+    refusals: int = 500
 
 
 FULL: Final = Plan()
@@ -50,4 +52,5 @@ QUICK: Final = Plan(
     cost_rounds=2,
     cost=0.3,
     refresh=1.0,
+    refusals=8,
 )

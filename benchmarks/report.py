@@ -6,6 +6,7 @@ from typing import Final
 
 from benchmarks.budgets import OURS, Budget, Judged, judge
 from benchmarks.pictures import Bar, Chart, Mark
+from benchmarks.refusals import REASONS
 from benchmarks.results import Results, Spread
 
 PROGRAMS: Final = {
@@ -71,6 +72,12 @@ GROWTH: Final[Sequence[Row]] = (
 _TOLD: Final = ("command", "date", "commit", "few", "many")
 """Facts that the text around the tables tells."""
 
+REFUSALS: Final = """\
+The AUC is the chance that a login refused for this reason takes longer than one refused for the reference, which is the
+row above without an AUC: at 0.50 the time tells nothing, at 0.00 and 1.00 it tells each time. The brackets hold it in
+95 of 100 runs, so that of many rows some are further off by chance.
+"""
+
 METHOD: Final = """\
 Every figure is the median over the rounds; lowest and highest are in brackets. A round measures one program after the
 other, each freshly started, so that a slow minute of the machine meets all of them. The raw limit is the number of
@@ -90,6 +97,9 @@ of its own on the same cores, with no priority over the servers; what it used is
   take turns of a third of a second. The service elsewhere knows Watchword by its URL, and follows which sessions end.
 - *Refreshes*: 16 clients, each of whom exchanges its own refresh token again and again. A core's worth is a second of
   CPU time of Watchword's processes, as the load generator and the database sit on the same cores.
+- *Refused logins*: one at a time on one connection to one worker, the reasons in an order of chance, 500 for each and
+  twice as many of the first, in one round. Each is the first at its account and from its network. If two of them
+  differ in status or body, by more than the request id, there are no figures; so with two that the throttle refuses.
 - *Start*: from the process's start to its first 200 on a route that does nothing.
 - *Memory*: the proportional set size of the server and all its children.
 - *Growth*: two instances with few and many users take turns; the same number of accounts log in, spread over all.
@@ -127,6 +137,9 @@ def markdown(results: Results, *, pictures: Sequence[str], notes: str) -> str:
             ["", "SQLite", "PostgreSQL"],
             _rows(results, REFRESHES, ["refreshes on SQLite", "refreshes on PostgreSQL"]),
         ),
+        "## Refused logins",
+        REFUSALS.strip(),
+        _table(["refused for", "median", "÷ reference", "AUC (95 %)"], _refusals(results)),
         "## Growth",
         _table(
             [f"{results.facts['few']} and {results.facts['many']} users", "SQLite", "PostgreSQL"],
@@ -216,6 +229,22 @@ def _rows(results: Results, rows: Iterable[Row], owners: Iterable[str]) -> Itera
         spreads = [results.spread(owner, figure) for owner in owners]
         if any(spreads):
             yield [label, *(_cell(form, spread) for spread in spreads)]
+
+
+def _refusals(results: Results) -> Iterator[list[str]]:
+    for reason in REASONS:
+        milliseconds, ratio, area, low, high = (
+            results.spread("refusals", f"{reason} {figure}")
+            for figure in ("ms", "÷ reference", "AUC", "AUC low", "AUC high")
+        )
+        if milliseconds:
+            within = f" ({_median('{:.2f}', low)}–{_median('{:.2f}', high)})" if area else ""
+            yield [
+                reason,
+                _median("{:.1f} ms", milliseconds),
+                _median("{:.2f} ×", ratio),
+                _median("{:.2f}", area) + within,
+            ]
 
 
 def _cell(form: str, spread: Spread | None) -> str:

@@ -5,9 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.auc import Auc
 from benchmarks.budgets import BUDGETS, Budget, judge
 from benchmarks.people import password_hash, username, write_import_file
 from benchmarks.pictures import Bar, Chart, Mark
+from benchmarks.refusals import FURTHEST, REASONS, THROTTLED, WRONG, compare
 from benchmarks.report import PROGRAMS, budget_table, charts, conclusion, markdown, write
 from benchmarks.results import Results, Spread
 from watchword.passwords import EncodedHash, Parameters
@@ -123,6 +125,66 @@ def test_the_page_stands_beside_its_pictures_and_figures(results: Results, tmp_p
         assert f"(performance/{name}.svg)" in (tmp_path / "performance.md").read_text()
         ElementTree.parse(tmp_path / "performance" / f"{name}.svg")
     assert Results.load(tmp_path / "performance" / "figures.json") == results
+
+
+@pytest.mark.parametrize(
+    ("samples", "reference", "area"),
+    [
+        ([3.0, 4.0], [1.0, 2.0], 1.0),
+        ([1.0, 2.0], [3.0, 4.0], 0.0),
+        ([1.0, 2.0], [1.0, 2.0], 0.5),
+        ([5.0, 5.0], [5.0, 5.0, 5.0], 0.5),
+        ([1.0, 4.0], [2.0, 3.0], 0.5),
+        ([2.0, 4.0], [1.0, 3.0], 0.75),
+        ([1.0, 2.0], [0.0, 1.0, 3.0], 7 / 12),
+    ],
+)
+def test_the_area_is_the_share_of_pairs_of_which_the_sample_is_larger(
+    samples: list[float], reference: list[float], area: float
+) -> None:
+    """Equal ones count half; seen from the other side it is the rest; and it lies within its interval."""
+    found, turned = Auc.of(samples, reference), Auc.of(reference, samples)
+    assert found.area == pytest.approx(area)
+    assert (turned.area, turned.low, turned.high) == pytest.approx((1 - area, 1 - found.high, 1 - found.low))
+    assert 0.0 <= found.low <= found.area <= found.high <= 1.0
+    assert (found.off, turned.off) == pytest.approx((abs(area - 0.5), abs(area - 0.5)))
+
+
+def test_the_interval_is_delongs() -> None:
+    """By hand: 24 shares of 0, 1/2 and 1 have the variance 4/23, and 32 of 1/3 and 2/3 have 8/279."""
+    found = Auc.of([1.0, 3.0, 5.0] * 8, [2.0, 2.0, 4.0, 4.0] * 8)
+    assert found.area == 0.5
+    assert found.high - found.area == pytest.approx(1.96 * (4 / 23 / 24 + 8 / 279 / 32) ** 0.5)
+
+
+def test_an_interval_narrows_with_the_root_of_the_samples() -> None:
+    """Sixteen times as many samples of the same shape say four times as much."""
+    few, many = ([float(number % 50) for number in range(size)] for size in (50, 800))
+    widths = [found.high - found.low for found in (Auc.of(few, few), Auc.of(many, many))]
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.02)
+
+
+def test_refusals_are_held_against_the_reference_of_their_group() -> None:
+    """What the throttle refuses is quicker than what costs a hash, and tells nothing by that."""
+    slow, quick = [0.020, 0.022], [0.001, 0.002]
+    figures = compare(
+        {THROTTLED: {THROTTLED: quick, REASONS[-1]: quick}, WRONG: {REASONS[1]: [0.01, 0.03], WRONG: slow}}
+    )
+    assert figures[f"{REASONS[-1]} AUC"] == figures[f"{REASONS[1]} AUC"] == 0.5
+    assert figures[FURTHEST] == 0.0
+    assert figures[f"{WRONG} ms"] == pytest.approx(21)
+    assert figures[f"{REASONS[1]} ÷ reference"] == pytest.approx(20 / 21)
+    assert compare({WRONG: {WRONG: slow, REASONS[1]: quick}})[FURTHEST] == 0.5
+
+
+def test_the_page_tells_what_the_time_of_a_refusal_tells() -> None:
+    """A row for each reason that was measured; the reference has a time and no area."""
+    found = Results(facts=dict(FACTS))
+    found.add("refusals", compare({WRONG: {WRONG: [0.020, 0.022], REASONS[1]: [0.020, 0.022]}}))
+    lines = markdown(found, pictures=[], notes="").splitlines()
+    assert f"| {WRONG} | 21.0 ms | – | – |" in lines
+    assert f"| {REASONS[1]} | 21.0 ms | 1.00 × | 0.50 (0.00–1.00) |" in lines
+    assert not any(line.startswith(f"| {THROTTLED}") for line in lines)
 
 
 def test_longer_bars_are_larger_figures() -> None:
