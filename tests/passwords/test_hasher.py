@@ -1,7 +1,7 @@
 """Claims about hashing and verifying: right passwords only, and the same work for everybody."""
 
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import argon2
 import nacl.pwhash
@@ -9,7 +9,7 @@ import pytest
 
 from watchword.errors import InvalidCredentials, InvalidRequest, UnreadableHash
 from watchword.passwords import EncodedHash, Hasher, Parameters, Verified, backends
-from watchword.passwords.backends import BackEnd
+from watchword.passwords.backends import BackEnd, Timing
 from watchword.passwords.encoded import SALT_BYTES, Variant
 
 TINY = Parameters(memory_kib=8, passes=1)
@@ -17,17 +17,25 @@ PASSWORD = "correct horse battery"
 WRONG = "correct horse batterz"
 
 
-class Counter:
-    """A back end that writes down what it was asked for, and computes it by a real one."""
+def honest(parameters: Parameters) -> float:
+    """The seconds of a hash on a machine on which only KiB count; lanes are threads that no stopwatch of ours sees."""
+    return 0.0 if parameters.lanes > 1 else 1e-6 * parameters.work
 
-    def __init__(self) -> None:
+
+class Counter:
+    """A back end that writes down what it was asked for, and computes it by a real one; its time is made up."""
+
+    def __init__(self, takes: Callable[[Parameters], float]) -> None:
         self.asked: list[Parameters] = []
         self.salts: list[bytes] = []
+        self.seconds = 0.0
+        self._takes = takes
         self._real = backends.available()[0]
 
     def derive(self, password: bytes, salt: bytes, parameters: Parameters, length: int) -> bytes:
         self.asked.append(parameters)
         self.salts.append(salt)
+        self.seconds += self._takes(parameters)
         return self._real.derive(password, salt, parameters, length)
 
     @property
@@ -50,10 +58,12 @@ async def verify(hasher: Hasher, password: str, stored: str | None) -> Verified:
         return await hasher.verify(password, stored, place=place)
 
 
-def counted(hasher: Hasher) -> Counter:
-    """Let a hasher's work be counted from now on."""
-    counter = Counter()
+def counted(hasher: Hasher, takes: Callable[[Parameters], float] = honest) -> Counter:
+    """Let a hasher's work be counted from now on, and its stopwatch show what that is said to take."""
+    counter = Counter(takes)
     hasher.backend = BackEnd("counter", counter.derive, lambda _parameters, _salt_bytes: True)
+    hasher.fastest = Timing(hasher.backend, takes(hasher.parameters))
+    hasher.stopwatch = lambda: counter.seconds
     return counter
 
 
@@ -236,6 +246,34 @@ class TestWork:
         assert counter.asked[0] == old
         assert len(counter.asked) <= 2
         assert current.work - 8 * current.passes < counter.work <= current.work
+
+    @pytest.mark.parametrize(
+        "old", [Parameters(160, 3), Parameters(64, 1), Parameters(8, 1), Parameters(255, 2)], ids=str
+    )
+    async def test_it_is_topped_up_by_what_it_took(self, old: Parameters) -> None:
+        """Row 2: where hashes in less memory are quicker than their KiB say, an old one takes as long all the same."""
+        current = Parameters(256, 2)
+        hasher = Hasher(current, threads=1, max_wait=60.0)
+        counter = counted(hasher, lambda asked: honest(asked) * (0.8 + 0.2 * asked.memory_kib / current.memory_kib))
+        with pytest.raises(InvalidCredentials):
+            await verify(hasher, WRONG, stored_as(old))
+        hasher.close()
+        assert honest(current) - honest(Parameters(8, 2)) < counter.seconds <= honest(current)
+
+    async def test_it_is_topped_up_to_what_hashes_take_now(self) -> None:
+        """Row 2: when hashes have become slower than they were at the start, an old one is as slow as others."""
+        current, slowness = Parameters(256, 2), 1
+        hasher = Hasher(current, threads=1, max_wait=60.0)
+        counter = counted(hasher, lambda asked: slowness * honest(asked))
+        slowness = 3
+        seconds = []
+        for stored in (None, stored_as(Parameters(64, 2))):
+            before = counter.seconds
+            with pytest.raises(InvalidCredentials):
+                await verify(hasher, WRONG, stored)
+            seconds.append(counter.seconds - before)
+        hasher.close()
+        assert seconds == pytest.approx([3 * honest(current)] * 2)
 
     async def test_a_dearer_hash_is_not_topped_up(self, hasher: Hasher) -> None:
         """A hash that costs more than the current parameters costs just that."""

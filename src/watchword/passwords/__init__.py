@@ -2,13 +2,15 @@
 
 ``verify`` costs one hash at the current parameters, whatever is stored: a user who does not exist, one without
 a password and one whose hash nobody can read take as long as anybody else (ASVS 6.3.8), and a hash with older,
-cheaper parameters, or of another system, is topped up. One that costs more takes longer, until its owner logs in.
+cheaper parameters, or of another system, is topped up. What it cost is measured, for of two hashes that fill as many
+KiB the one in less memory is the quicker. One that costs more takes longer, until its owner logs in.
 """
 
 import hmac
 import secrets
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -33,6 +35,10 @@ __all__ = [
 ]
 
 _LEAST_TOP_UP_KIB: Final = 8
+_TOP_UPS: Final = 3
+"""At most: the first is smaller than a hash of ours, and so a little quicker than its part; then comes the rest."""
+_REMEMBERED: Final = 31
+"""Claims that tell how long one takes now: what else the machine does makes all of them slower."""
 _FIRST_GUESS: Final = 1.0
 """Seconds that a hash is thought to take until the back ends have been timed: rather few are let in than too many."""
 
@@ -73,6 +79,8 @@ class Hasher:
         self.parameters = parameters
         self.threads = threads
         self.pool = HashPool(threads=threads, max_wait=max_wait, expected=_FIRST_GUESS, observe=observe)
+        self.stopwatch: Callable[[], float] = time.thread_time  # how long others keep the core is no work of ours
+        self._recent: deque[float] = deque(maxlen=_REMEMBERED)
         # In a thread of the pool: a thread keeps the memory of its hashes, and one that does nothing else would too.
         # And in the background: the rest of a start takes about as long.
         self._timings = self.pool.prepare(lambda: backends.time_backends(parameters))
@@ -125,47 +133,57 @@ class Hasher:
         return str(EncodedHash(self.parameters, salt, self._derive(data, salt, self.parameters, DIGEST_BYTES)))
 
     def _verify(self, data: bytes, other_spellings: Sequence[bytes], stored: str | None) -> Verified:
+        started = self.stopwatch()
         if stored is None:
             self._hash(data)
+            self._recent.append(self.stopwatch() - started)
             raise InvalidCredentials("nothing to compare with")
         try:
             known = read_stored(stored)
-            if isinstance(known, LegacyHash):
-                self._prove_legacy([data, *other_spellings], known)
-            else:
-                self._prove(data, known)
+            is_right = self._fits([data, *other_spellings], known)
         except UnreadableHash:
             self._hash(data)
             raise
         is_current = isinstance(known, EncodedHash) and known.parameters == self.parameters
-        return Verified(new_hash=None if is_current else self._hash(data))
-
-    def _prove(self, data: bytes, known: EncodedHash) -> None:
-        digest = self._derive(data, known.salt, known.parameters, len(known.digest))
-        self._top_up(data, known.parameters.work)
-        if not hmac.compare_digest(digest, known.digest):
-            raise InvalidCredentials("wrong password")
-
-    def _prove_legacy(self, spelled: Sequence[bytes], known: LegacyHash) -> None:
-        seconds_per_hash = self.fastest.seconds
-        started = time.thread_time()  # how long others keep the core is no work of ours
-        is_right = known.fits(spelled)
-        hashes = (time.thread_time() - started) / seconds_per_hash
-        self._top_up(spelled[0], round(self.parameters.work * hashes))
+        if is_current:
+            self._recent.append(self.stopwatch() - started)
+        else:
+            self._top_up(data, known, started)
         if not is_right:
             raise InvalidCredentials("wrong password")
+        return Verified(new_hash=None if is_current else self._hash(data))
 
-    def _top_up(self, data: bytes, spent: int) -> None:
-        """Spend what an older, cheaper hash left over, or its speed would tell that the user exists.
+    def _fits(self, spelled: Sequence[bytes], known: EncodedHash | LegacyHash) -> bool:
+        if isinstance(known, LegacyHash):
+            return known.fits(spelled)
+        digest = self._derive(spelled[0], known.salt, known.parameters, len(known.digest))
+        return hmac.compare_digest(digest, known.digest)
+
+    def _top_up(self, data: bytes, known: EncodedHash | LegacyHash, started: float) -> None:
+        """Spend what a cheaper hash left over, or its speed would tell that the user exists.
 
         Args:
             data: the password.
-            spent: the work of the hash.
+            known: the hash that was computed.
+            started: what the stopwatch showed before.
         """
-        left = (self.parameters.work - spent) // self.parameters.passes
-        if left >= _LEAST_TOP_UP_KIB:
-            filler = Parameters(memory_kib=left, passes=self.parameters.passes)
+        whole = self._usual_seconds()
+        if isinstance(known, EncodedHash) and known.parameters.lanes > 1:
+            # Lanes are threads, whose work is on stopwatches of their own.
+            started = self.stopwatch() - whole * known.parameters.work / self.parameters.work
+        for _ in range(_TOP_UPS):
+            left = 1 - (self.stopwatch() - started) / whole
+            memory_kib = int(left * self.parameters.memory_kib)
+            if memory_kib < _LEAST_TOP_UP_KIB:
+                return
+            filler = Parameters(memory_kib=memory_kib, passes=self.parameters.passes)
             self._derive(data, bytes(SALT_BYTES), filler, DIGEST_BYTES)
+
+    def _usual_seconds(self) -> float:
+        """How long a claim takes now that costs a hash at the current parameters: the median of the last ones."""
+        recent = sorted(self._recent)
+        median = recent[len(recent) // 2] if recent else 0.0
+        return median or self.fastest.seconds  # a coarse stopwatch may have seen nothing pass
 
     def _derive(self, data: bytes, salt: bytes, parameters: Parameters, length: int) -> bytes:
         return backends.derive_with(self.backend, data, salt, parameters, length)
