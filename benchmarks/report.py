@@ -74,8 +74,8 @@ _TOLD: Final = ("command", "date", "commit", "few", "many")
 
 REFUSALS: Final = """\
 The AUC is the chance that a login refused for this reason takes longer than one refused for the reference, which is the
-row above without an AUC: at 0.50 the time tells nothing, at 0.00 and 1.00 it tells each time. The brackets hold it in
-95 of 100 runs, so that of many rows some are further off by chance.
+row above without an AUC: at 0.50 the time tells nothing, at 0.00 and 1.00 it tells each time. In brackets is its 95 %
+interval, beside which the truth lies for one reason in twenty.
 """
 
 METHOD: Final = """\
