@@ -78,7 +78,7 @@ async def outcomes(store: Store, *writes: Coroutine[Any, Any, Any]) -> list[obje
 
 
 def commits(url: str) -> int:
-    """Commits in the write-ahead log, of which each last frame tells the size of the file (SQLite's file format, 4.1)."""
+    """Commits in the write-ahead log, of which each last frame tells the file's size (SQLite file format, 4.1)."""
     log = Path(f"{url.removeprefix('sqlite:///')}-wal").read_bytes()
     page_size = int.from_bytes(log[8:12])
     return sum(any(log[frame + 4 : frame + 8]) for frame in range(32, len(log), 24 + page_size))
