@@ -22,7 +22,7 @@ _LAST_SECONDS: Final = 1.0
 
 _PAUSE: Final = 0.05
 _BREATH: Final = 0.005
-"""Seconds between two writes: to wake this thread costs the one who logs more than the line does."""
+"""Seconds to wait between two writes: to wake this thread costs whoever logs more than the line does."""
 
 
 class Writable(Protocol):
@@ -85,7 +85,7 @@ class Sink:
                 self._lost += lost
                 self._waiting -= len(lines)
                 self._changed.notify_all()
-            time.sleep(_BREATH)
+                self._changed.wait(_BREATH)
 
     def _write(self, lines: bytes) -> int:
         """Write lines; return how many were lost."""
