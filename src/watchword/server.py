@@ -4,7 +4,8 @@
    answers by itself what it cannot read; and it takes long for both directions. ``http1`` speaks in its place.
 2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
-3. It starts a task to time each idle moment.
+3. It waits for ever for a client that does not take its answer. Here that has ``keep_alive_timeout`` for it.
+4. It starts a task to time each idle moment.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any, Final
 import hypercorn.asyncio.run
 import hypercorn.protocol
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.typing import TaskGroup
 
 from watchword.http1 import Http1Protocol
@@ -29,7 +31,7 @@ def serve_in_our_way() -> None:
 
 
 class PatientServer(TCPServer):
-    """A connection that is closed when nothing was asked on it for a while, or after the last call."""
+    """A connection that is closed when nothing was asked or taken on it for a while, or after the last call."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -39,13 +41,40 @@ class PatientServer(TCPServer):
         self._leaving: asyncio.Task[None] | None = None
 
     def leave(self) -> None:
-        """Close the connection."""
+        """Close the connection, once what was written has been taken."""
         self._leaving = self.loop.create_task(self._initiate_server_close())
+        self.loop.call_later(self.config.keep_alive_timeout, self.writer.transport.abort)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send bytes to the client, or do what else its protocol says."""
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+        elif not await self._write(event.data):
+            await self.protocol.handle(Closed())
+
+    async def _write(self, data: bytes) -> bool:
+        """Write; wait while much has not been taken yet; tell whether the client is still there."""
+        transport = self.writer.transport
+        if transport.is_closing():
+            return False
+        self.writer.write(data)
+        if transport.get_write_buffer_size():
+            try:
+                async with asyncio.timeout(self.config.keep_alive_timeout):
+                    await self.writer.drain()
+            except TimeoutError:
+                transport.abort()
+            except ConnectionError:
+                pass
+        return not transport.is_closing()
 
     async def _close(self) -> None:
         self._last_call.cancel()
         await self._idle.stop()
-        await super()._close()
+        async with asyncio.timeout(self.config.keep_alive_timeout) as waiting:
+            await super()._close()  # which takes being cancelled for having been closed
+        if waiting.expired():
+            self.writer.transport.abort()
 
     async def _leave_after_the_last_call(self) -> None:
         await self.context.terminated.wait()

@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,30 @@ def test_a_connection_on_which_nothing_comes_is_closed(service: Server) -> None:
             time.sleep(0.5)
         assert all(map(is_closed, (idle, half, done)))
         assert _has_ended(slow)
+
+
+@pytest.mark.parametrize("asks", [500, 2], ids=["more than is buffered", "no more than is buffered"])
+def test_who_does_not_take_the_answers_is_cut_off(service: Server, asks: int) -> None:
+    """Row 29: a client that asks again and again and reads nothing does not keep its connection."""
+    data = request("GET", "/openapi.json").replace(b"Connection: close\r\n", b"") * asks
+    with socket.socket() as greedy:
+        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        greedy.connect(service.address)
+        greedy.sendall(data)
+        _, port = greedy.getsockname()
+        began = time.monotonic()
+        time.sleep(1)
+        assert is_held(port)
+        while is_held(port):
+            assert time.monotonic() < began + 20
+            assert ask(service, request("GET", "/healthz")).status == 200
+            time.sleep(0.2)
+
+
+def is_held(port: int) -> bool:
+    """Whether a process has the other end of the connection from a port open, as Linux tells of its sockets."""
+    fields = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(remote.endswith(f":{port:04X}") and inode != "0" for _, _, remote, *_, inode in (f[:10] for f in fields))
 
 
 def slow_letter(connected: socket.socket) -> None:
