@@ -11,6 +11,7 @@ from typing import Final
 from benchmarks import machine, report
 from benchmarks.budgets import OURS, PEERS, judge
 from benchmarks.cost import measure_cost
+from benchmarks.flood import measure_flood
 from benchmarks.growth import grow_on_postgresql, grow_on_sqlite
 from benchmarks.keycloak import measure_at_keycloaks_cost
 from benchmarks.load import Generator
@@ -32,10 +33,11 @@ _OF_OURS: Final = {
     "refreshes on SQLite": refresh_on_sqlite,
     "refreshes on PostgreSQL": refresh_on_postgresql,
     "refusals": measure_refusals,
+    "flood": measure_flood,
     "growth on SQLite": grow_on_sqlite,
     "growth on PostgreSQL": grow_on_postgresql,
 }
-_PARTS: Final = ("programs", "keycloak", "cost", "refreshes", "refusals", "growth")
+_PARTS: Final = ("programs", "keycloak", "cost", "refreshes", "refusals", "flood", "growth")
 _LISTENING_SECONDS: Final = 2.0
 
 

@@ -76,6 +76,10 @@ BUDGETS: Final = (
     Budget("overload: refusals, p99", "≤", 50, "{:.0f} ms", OURS, "overload refused p99 ms"),
     Budget("overload: to the 200 with all retries, p99", "≤", 7, "{:.1f} s", OURS, "overload retried p99 s"),
     Budget("overload: answered with 500", "≤", 0, "{:.0f}", OURS, "overload faults", in_each_round=True),
+    Budget(
+        "flood from one network: logins from others", "≥", 0.99, "{:.1%} answered with 200", "flood", "others ok share"
+    ),
+    Budget("flood from one network: logins from others, p99", "≤", 2, "{:.2f} s", "flood", "others p99 s"),
     Budget("refused logins: the AUC that tells most", "≤", 0.05, "{:.2f} from 0.5", "refusals", FURTHEST),
     Budget("start to the first 200, two workers", "≤", 0.8, "{:.2f} s", OURS, "start s"),
     Budget("memory after the login test (PSS)", "≤", 140, "{:.0f} MB", OURS, "memory MB"),

@@ -20,6 +20,11 @@ T = TypeVar("T")
 STEADY_RATE: Final = 100.0
 """Requests a second of a steady load."""
 
+OTHERS_RATE: Final = 10.0
+"""Logins a second of those who have nothing to do with a flood."""
+
+_FLOODING_CONNECTIONS: Final = 256
+_OTHER_CONNECTIONS: Final = 64
 _OK: Final = 200
 
 
@@ -48,6 +53,12 @@ class Generator:
     ) -> tuple[Phase, Phase]:
         """The two at once."""
         return self._run(_both, port, crowd, steady, clients, seconds)
+
+    def flood(
+        self, port: int, flooding: Sequence[Request], others: Sequence[Request], *, rate: float, seconds: float
+    ) -> tuple[Phase, Phase]:
+        """Requests at a high rate, and others at a low one, whether or not they are answered."""
+        return self._run(_flood, port, flooding, others, rate, seconds)
 
     def answers(self, port: int, requests: Iterable[Request]) -> list[Any]:
         """What JSON comes back for each of a few requests.
@@ -109,6 +120,18 @@ async def _one_by_one(port: int, requests: Sequence[Request]) -> list[tuple[floa
     finally:
         line.cut()
     return answered
+
+
+async def _flood(
+    port: int, flooding: Sequence[Request], others: Sequence[Request], rate: float, seconds: float
+) -> tuple[Phase, Phase]:
+    def at(name: str, requests: Sequence[Request], rate: float, connections: int) -> Coroutine[Any, Any, Phase]:
+        sent = cycle(requests)
+        return open_loop(name, host=HOST, port=port, requests=sent, rate=rate, seconds=seconds, connections=connections)
+
+    return await asyncio.gather(
+        at("flood", flooding, rate, _FLOODING_CONNECTIONS), at("others", others, OTHERS_RATE, _OTHER_CONNECTIONS)
+    )
 
 
 async def _refreshes(port: int, tokens: list[str], seconds: float) -> tuple[list[float], list[str]]:

@@ -21,6 +21,7 @@ class Plan:
         cost_rounds: how often the CPU of a request is measured, in number.
         cost: of each of these.
         refresh: clients that exchange refresh tokens.
+        flood: one network that floods, and others that log in.
         refusals: logins that are refused for each reason, in number.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
     cost: float = 0.3
     refresh: float = 5.0
+    flood: float = 20.0
     refusals: int = 500
 
 
@@ -52,5 +54,6 @@ QUICK: Final = Plan(
     cost_rounds=2,
     cost=0.3,
     refresh=1.0,
+    flood=2.0,
     refusals=8,
 )

@@ -69,6 +69,13 @@ GROWTH: Final[Sequence[Row]] = (
     ("CPU of the database for each login", "database µs/login", "{:,.0f} µs"),
 )
 
+FLOOD: Final[Sequence[Row]] = (
+    ("logins from others answered with 200", "others ok share", "{:.1%}"),
+    ("… their p99", "others p99 s", "{:.2f} s"),
+    ("logins/s from the network that floods", "flood /s", "{:,.0f}"),
+    ("… that were let in", "flood let in /s", "{:,.0f}"),
+)
+
 _TOLD: Final = ("command", "date", "commit", "few", "many")
 """Facts that the text around the tables tells."""
 
@@ -100,6 +107,8 @@ of its own on the same cores, with no priority over the servers; what it used is
 - *Refused logins*: one at a time on one connection to one worker, the reasons in an order of chance, 500 for each and
   twice as many of the first, in one round. Each is the first at its account and from its network. If two of them
   differ in status or body, by more than the request id, there are no figures; so with two that the throttle refuses.
+- *Flood*: one network sends ten times the raw limit of logins, all right, and 500 others ten a second, each from its own;
+  nobody tries again. A proxy on the same machine is said to have sent them.
 - *Start*: from the process's start to its first 200 on a route that does nothing.
 - *Memory*: the proportional set size of the server and all its children.
 - *Growth*: two instances with few and many users take turns; the same number of accounts log in, spread over all.
@@ -140,6 +149,8 @@ def markdown(results: Results, *, pictures: Sequence[str], notes: str) -> str:
         "## Refused logins",
         REFUSALS.strip(),
         _table(["refused for", "median", "÷ reference", "AUC (95 %)"], _refusals(results)),
+        "## A flood from one network",
+        _table(["", ""], _rows(results, FLOOD, ["flood"])),
         "## Growth",
         _table(
             [f"{results.facts['few']} and {results.facts['many']} users", "SQLite", "PostgreSQL"],
