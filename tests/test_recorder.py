@@ -45,6 +45,53 @@ def test_an_event_is_one_line_of_the_log_at_once(event_lines: Callable[[], list[
     assert (second["level"], second["seq"], second["session_id"]) == ("warning", 2, "s")
 
 
+def test_what_a_stranger_causes_for_nothing_is_summed_up(event_lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """Of a flood of refusals ten of a kind are told in a second and the rest as one event, so that it fills no disk."""
+    now = NOW
+    taken = Recorder(SEALS, milliseconds=lambda: now, lose=lambda: None)
+    asker = Asker(taken, actor="user", network="192.0.2.7")
+    for _ in range(1_000):
+        asker.tell(Event.RATE_LIMIT_EXCEEDED, outcome=Outcome.REFUSED, detail="overloaded")
+        asker.tell(Event.LOGIN_FAIL, outcome=Outcome.FAILURE, detail="wrong_password")
+    asker.tell(Event.RATE_LIMIT_EXCEEDED, outcome=Outcome.REFUSED, detail="network")
+    assert len(taken) == 10 + 1_000 + 1
+    now += 1_000
+    asker.tell(Event.RATE_LIMIT_EXCEEDED, outcome=Outcome.REFUSED, detail="overloaded")
+    *_, more, again = event_lines()
+    assert (more["actor"], more["detail"], more["outcome"]) == ("service", "overloaded 990 more", "refused")
+    assert "network" not in more
+    assert (again["network"], again["detail"]) == ("192.0.2.7", "overloaded")
+    while batch := taken.next_batch():
+        taken.written(batch)
+    assert not taken.news.is_set()
+
+
+def test_the_sum_of_a_flood_is_told_when_nothing_follows() -> None:
+    """As soon as the second is over, and at the end of the process."""
+    now = NOW
+    taken = Recorder(SEALS, milliseconds=lambda: now, lose=lambda: None)
+    asker = Asker(taken, actor="user")
+
+    def written() -> list[str]:
+        batch = taken.next_batch()
+        if batch:
+            taken.written(batch)
+        return [entry.detail for entry in batch]
+
+    for _ in range(12):
+        asker.tell(Event.LOGIN_FAIL_MAX, outcome=Outcome.REFUSED, detail="account")
+    assert written() == ["account"] * 10
+    assert taken.news.is_set()
+    assert written() == []
+    now += 1_000
+    assert written() == ["account 2 more"]
+    assert not taken.news.is_set()
+    for _ in range(11):
+        asker.tell(Event.LOGIN_FAIL_MAX, outcome=Outcome.REFUSED, detail="account")
+    taken.sum_up()
+    assert written() == [*["account"] * 10, "account 1 more"]
+
+
 @pytest.mark.parametrize("text", ['"}\r\n{"event": "forged"}', "\x1b[31m", "\u2028\x85\x00", "\\", "Zoë"])
 def test_whatever_is_in_a_field_it_is_one_line(capsysbinary: pytest.CaptureFixture[bytes], text: str) -> None:
     """Line ends, escapes and quotes neither end the line nor forge another (row 99)."""

@@ -5,7 +5,7 @@ be refused, because of what is noted about it. ``flows.audit`` writes down what 
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +18,12 @@ from watchword.identifiers import new_id
 MOST: Final = 10_000
 """Events that may wait for a database that is away: some 10 MB. What comes then is only in the log."""
 BATCH: Final = 256
+MOST_ALIKE: Final = 10
+"""Of the events that a stranger causes for nothing, so many of a kind are told in a second, and the rest as one."""
+
+_FOR_NOTHING: Final = frozenset({Event.RATE_LIMIT_EXCEEDED, Event.LOGIN_FAIL_MAX})
+_ITSELF: Final = "service"
+_SECOND: Final = 1000
 
 
 class Recorder:
@@ -44,6 +50,8 @@ class Recorder:
         self._seq = 0
         self._digest = b""
         self._lost = 0
+        self._second = 0
+        self._alike: Counter[tuple[Event, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -62,6 +70,9 @@ class Recorder:
     ) -> None:
         """Take an event; see ``audit.Entry`` for what is what."""
         at = self._milliseconds()
+        if event in _FOR_NOTHING and actor != _ITSELF and self._is_one_of_many(event, detail, at):
+            self.news.set()
+            return
         seq = self._seq + 1 if len(self._waiting) < MOST else 0
         fields = (self.writer, seq, at, event, outcome, detail, actor, user_id, session_id, network, request_id)
         if seq:
@@ -88,8 +99,18 @@ class Recorder:
             )
         )
 
+    def sum_up(self, *, at: int | None = None) -> None:
+        """Tell how many of a kind were not told in a second that is over, or until now."""
+        alike, self._alike, self._second = self._alike, Counter(), 0 if at is None else at // _SECOND
+        for (event, detail), number in alike.items():
+            if number > MOST_ALIKE:
+                more = f"{detail} {number - MOST_ALIKE} more"
+                self.record(event, outcome=Outcome.REFUSED, actor=_ITSELF, detail=more)
+
     def next_batch(self) -> list[Entry]:
         """The oldest that wait."""
+        if (at := self._milliseconds()) // _SECOND != self._second:
+            self.sum_up(at=at)
         return list(islice(self._waiting, BATCH))
 
     def written(self, batch: list[Entry]) -> None:
@@ -98,9 +119,18 @@ class Recorder:
             self._waiting.popleft()
         if self._lost:
             lost, self._lost = self._lost, 0
-            self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor="service", detail=str(lost))
-        if not self._waiting:
+            self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor=_ITSELF, detail=str(lost))
+        if not self._waiting and not self._has_more():
             self.news.clear()
+
+    def _is_one_of_many(self, event: Event, detail: str, at: int) -> bool:
+        if at // _SECOND != self._second:
+            self.sum_up(at=at)
+        self._alike[event, detail] += 1
+        return self._alike[event, detail] > MOST_ALIKE
+
+    def _has_more(self) -> bool:
+        return any(number > MOST_ALIKE for number in self._alike.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ async def keeping(recorder: Recorder, store: Store) -> AsyncIterator[None]:
         writing.cancel()
         await asyncio.wait([writing])
         await store.settle()  # what is still being done is told when it is done
+        recorder.sum_up()
         try:
             await write_down(recorder, store)
         except Unavailable as fault:
