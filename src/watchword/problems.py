@@ -116,9 +116,9 @@ def problem_at(path: str, problem: Problem) -> Problem:
 
 def _headers_of(refusal: errors.WatchwordError) -> dict[str, str]:
     if isinstance(refusal, errors.TryLater):
-        # A server closes a connection that has been idle for some seconds, perhaps just as the next try is on its way.
-        # Until then it is better kept: it leads back to the worker that knows who was sent away.
-        ends = {"Connection": "close"} if refusal.retry_after >= IDLE_SECONDS else {}
+        # A server closes a connection that has been idle for some seconds: with the next try just on its way it would
+        # cross. Any other time it is better kept, as it leads back to the worker that knows who was sent away.
+        ends = {"Connection": "close"} if abs(refusal.retry_after - IDLE_SECONDS) <= 1 else {}
         return {"Retry-After": str(refusal.retry_after), **ends}
     if isinstance(refusal, errors.InvalidClient):
         return {"WWW-Authenticate": f'Basic realm="{REALM}"'}  # RFC 6749 §5.2

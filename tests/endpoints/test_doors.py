@@ -9,9 +9,11 @@ import pytest
 from quart import Quart
 
 from tests.builders import PASSWORD, add_user
+from watchword import endpoints
 from watchword.endpoints.exchange import Exchange
 from watchword.errors import Overloaded
 from watchword.flows import Tools
+from watchword.guard import Guard
 from watchword.metrics import Metrics
 from watchword.problems import problem_of
 
@@ -109,16 +111,41 @@ async def test_who_leaves_while_a_hash_waits_gets_no_answer(app: Quart, tools: T
     assert await ask(app, [part(body, more=False), GONE]) == (None, {})
 
 
-@pytest.mark.parametrize(("version", "ends"), [("1.1", True), ("2", False)])
-async def test_who_is_sent_away_for_long_is_not_kept_connected(app: Quart, version: str, ends: bool) -> None:
-    """An overloaded service ends the connection, but in HTTP/2, which knows no such header."""
+async def test_of_a_flood_no_body_is_read(tools: Tools) -> None:
+    """Row 91: a network that is refused again and again is refused before its credentials are, and that is counted."""
+    await add_user(tools)
+    app = Quart("flooded")
+    Guard(app, keys=tools.ring, clock=tools.clock, denials=tools.denials)
+    endpoints.mount(app, tools, api_docs=False)
+    body = part(json.dumps({"username": "alice", "password": PASSWORD}).encode(), more=False)
+    tools.hasher.pool.expect(1000.0)
+    with tools.hasher.pool.place("x", "127.0.0.1"), tools.hasher.pool.place("y", "127.0.0.1"):
+        status: int | None = 408
+        while status == 408:  # where a second had ended too early
+            assert {(await ask(app, [body]))[0] for _ in range(120)} == {503}
+            app.config["BODY_TIMEOUT"] = 0.01
+            status, answer = await ask(app, [])
+        assert (status, answer["code"]) == (503, "overloaded")
+        assert (await ask(app, [body], client=("192.0.2.1", 1)))[0] == 200
+    labels = {"outcome": "refused", "reason": "overloaded"}
+    assert (tools.metrics.registry.get_sample_value("watchword_logins_total", labels) or 0) % 120 == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "seconds", "ends"),
+    [("1.1", 3, False), ("1.1", 4, True), ("1.1", 6, True), ("1.1", 7, False), ("2", 5, False)],
+)
+async def test_who_comes_back_as_an_idle_connection_ends_is_not_kept_connected(
+    app: Quart, version: str, seconds: int, ends: bool
+) -> None:
+    """The next try would cross with the end of the connection; HTTP/2 knows no such header."""
     sent: list[Event] = []
 
     async def send(event: Any) -> None:
         sent.append(event)
 
     scope: Any = login_scope(app, http_version=version)
-    await Exchange(scope, send, Metrics()).refuse(problem_of(Overloaded("full", retry_after=9)))
+    await Exchange(scope, send, Metrics()).refuse(problem_of(Overloaded("full", retry_after=seconds)))
     headers = dict(sent[0]["headers"])
-    assert headers[b"retry-after"] == b"9"
+    assert headers[b"retry-after"] == b"%d" % seconds
     assert (headers.get(b"connection") == b"close") is ends

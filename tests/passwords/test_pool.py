@@ -190,6 +190,28 @@ async def test_a_flood_of_names_fills_no_memory() -> None:
         place.__exit__()
 
 
+async def test_of_a_network_that_floods_nobody_is_heard_for_a_while() -> None:
+    """Row 91: refused a hundred times within a second, it is turned away unasked while it is full, and no other is."""
+    async with pool_of(threads=1, max_wait=0.5, expected=1.0) as pool:
+
+        def is_turned_away(network: str) -> bool:
+            try:
+                pool.turn_away(network)
+            except Overloaded as refusal:
+                return refusal.retry_after >= 1
+            return False
+
+        with pool.place("inside", "flood"):
+            refused = 0
+            while not is_turned_away("flood"):
+                with pytest.raises(Overloaded):
+                    pool.place(f"outside {refused}", "flood")
+                refused += 1
+            assert refused >= 100
+            assert not is_turned_away("elsewhere")
+        assert not is_turned_away("flood")
+
+
 async def test_every_job_is_observed() -> None:
     """The observer is told how long each job waited and took, whether it succeeded or failed."""
     seen: list[tuple[float, float]] = []

@@ -86,7 +86,13 @@ class Call:
             has_left = True
             this_task.cancel()
 
-        watching = asyncio.ensure_future(watch())
+        watching: asyncio.Task[None] | None = None
+
+        def begin() -> None:
+            nonlocal watching
+            watching = asyncio.ensure_future(watch())
+
+        beginning = asyncio.get_running_loop().call_soon(begin)  # never, for what is refused without any waiting
         try:
             return await handling
         except asyncio.CancelledError:
@@ -95,7 +101,9 @@ class Call:
             this_task.uncancel()
             raise ClientHasLeft from None
         finally:
-            watching.cancel()
+            beginning.cancel()
+            if watching is not None:
+                watching.cancel()
 
     async def _body(self) -> bytes:
         most = self.app.config["MAX_CONTENT_LENGTH"]

@@ -6,7 +6,7 @@ from watchword.errors import InvalidCredentials, InvalidUsername
 from watchword.flows import Tools
 from watchword.flows.issue import Issued, issue
 from watchword.flows.outcomes import departure_told, failure_told
-from watchword.flows.proof import counted, proven
+from watchword.flows.proof import counted, proven, refusals_counted
 from watchword.identifiers import new_id, new_salt
 from watchword.model import Session, User
 from watchword.recorder import Asker
@@ -52,6 +52,16 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
                 session_id=session.id,
             )
             return issued
+
+
+def turn_away(tools: Tools, *, asker: Asker) -> None:
+    """Refuse who comes from a network that floods, before the credentials are read.
+
+    Raises:
+        Overloaded: nobody from there would get a place in the queue for a hash.
+    """
+    with refusals_counted(tools.metrics), failure_told(asker, Event.LOGIN_FAIL):
+        tools.hasher.pool.turn_away(asker.network)
 
 
 def _finding(username: str) -> Story[User | None] | None:

@@ -32,12 +32,19 @@ _log = logging.getLogger(__name__)
 @contextmanager
 def counted(metrics: Metrics) -> Iterator[None]:
     """Count what happens inside as one attempt to prove a password, by how it ends."""
+    with refusals_counted(metrics):
+        yield
+    metrics.login_ended("success")
+
+
+@contextmanager
+def refusals_counted(metrics: Metrics) -> Iterator[None]:
+    """Count what happens inside as an attempt if it is refused."""
     try:
         yield
     except WatchwordError as refusal:
         metrics.login_ended(_outcome_of(refusal), reason_of(refusal))
         raise
-    metrics.login_ended("success")
 
 
 @dataclass(slots=True)

@@ -12,7 +12,9 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
 3. ``retry_after`` is the time to work off all who wait before one and all from there who were told to come back.
 4. Networks take turns, and each is judged by the wait that this leaves it: one that floods fills a queue of its own,
    and who comes from elsewhere waits for one of its jobs and not for all.
-5. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
+5. Of a network that is refused again and again nobody is heard for the rest of a second: a flood costs little, or the
+   refusals would take from the hashes what they need.
+6. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
    thread waits for the database. What is done for a job between its turn and its run is therefore bounded too.
 """
 
@@ -44,6 +46,8 @@ _NEWCOMERS: Final = 0.7
 """The part of the longest wait that newcomers may fill while somebody is expected back."""
 _TURNS_PER_THREAD: Final = 4
 """One runs, one is ready, and two get ready: the database may take as long as three hashes before a thread idles."""
+_MOST_HEARD: Final = 100
+"""How many of one network are refused within a second before no more of them are heard."""
 _LONGEST_RETRY: Final = 30
 _MOST_EXPECTED: Final = 10_000
 
@@ -74,6 +78,8 @@ class HashPool:
         self._is_closed = False
         self._expected_back: OrderedDict[int, tuple[float, str]] = OrderedDict()
         self._expected_from: Counter[str] = Counter()
+        self._refused_in = 0
+        self._refused: Counter[str] = Counter()
         self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
 
     @property
@@ -93,6 +99,19 @@ class HashPool:
     def expect(self, seconds: float) -> None:
         """Take a better guess of the time that one job takes."""
         self._mean = seconds
+
+    def turn_away(self, network: str) -> None:
+        """Refuse a network that floods before anybody asks who of it claims a place, and that costs much less.
+
+        Raises:
+            Overloaded: many of it were refused within this second, and nobody of it would get a place now.
+        """
+        if (
+            self._refused[network] >= _MOST_HEARD
+            and self._refused_in == int(time.monotonic())
+            and self._wait_behind(self._before(network)) > self.max_wait
+        ):
+            raise Overloaded("the hash pool is full", retry_after=self._advice(network))
 
     def place(self, claimant: str, network: str = "") -> "Place":
         """Take a place in the queue, to be used or left.
@@ -142,12 +161,19 @@ class HashPool:
         return max(0, jobs - self._threads + 1) * self._mean / self._threads
 
     def _send_away(self, known: int, network: str, now: float) -> int:
-        ahead = self._before(network) + self._expected_from[network]
-        seconds = min(_LONGEST_RETRY, ceil(ahead * self._mean / self._threads))
+        if self._refused_in != int(now):
+            self._refused_in = int(now)
+            self._refused.clear()
+        self._refused[network] += 1
+        seconds = self._advice(network)
         if len(self._expected_back) < _MOST_EXPECTED:
             self._expected_back[known] = now + 2 * max(1, seconds), network
             self._expected_from[network] += 1
         return seconds
+
+    def _advice(self, network: str) -> int:
+        ahead = self._before(network) + self._expected_from[network]
+        return min(_LONGEST_RETRY, ceil(ahead * self._mean / self._threads))
 
     def _forget_those_who_stay_away(self, now: float) -> None:
         while self._expected_back and next(iter(self._expected_back.values()))[0] < now:
