@@ -56,6 +56,23 @@ async def test_news_are_learnt_page_by_page(tools: Tools, monkeypatch: pytest.Mo
         assert tools.denials.seq == expected
 
 
+@pytest.mark.parametrize("is_purged", [True, False])
+async def test_a_database_from_a_backup_is_noticed(tools: Tools, clock: FakeClock, is_purged: bool) -> None:
+    """Its numbers begin again below those that were seen; who waited for higher ones would let the ended pass."""
+    await add_user(tools)
+    before = await ended_session(tools)
+    running = Denials(monotonic=Stopwatch())
+    running.learnt_all(seq=1000, asked_at=running.monotonic(), now=clock.now)  # what it was before
+    await catch_up(running, store=tools.store, clock=clock)
+    assert (is_denied(running, before), running.seq) == (True, 1)
+    if is_purged:  # as housekeeping does, and there is nothing to be missed
+        await tools.store.write(lambda connection: connection.fetch(Statement("DELETE FROM revocations")))
+        await catch_up(running, store=tools.store, clock=clock)
+    since = await ended_session(tools)
+    await catch_up(running, store=tools.store, clock=clock)
+    assert (is_denied(running, since), running.seq) == (True, 2)
+
+
 async def test_a_clock_put_back_brings_back_what_was_forgotten(tools: Tools, clock: FakeClock) -> None:
     """The tokens of an hour ago live again, and their sessions are refused again."""
     await add_user(tools)

@@ -7,8 +7,9 @@ from typing import Final, NoReturn
 
 from watchword.denials import Denials
 from watchword.errors import Unavailable
-from watchword.model import Clock
+from watchword.model import Clock, Revocation
 from watchword.store import Store, revocations
+from watchword.store.connection import Connection
 
 INTERVAL: Final = 0.3
 """Seconds between two questions, so that with the question itself a logout bites elsewhere within half a second."""
@@ -25,18 +26,35 @@ async def catch_up(denials: Denials, *, store: Store, clock: Clock) -> None:
         Unavailable: the database is away, slow or locked.
     """
     asked_at, now = denials.monotonic(), clock()
-    if denials.is_to_reload(now=now):
-        latest, living = await store.read(partial(revocations.living, since=now))
+    seq = None if denials.is_to_reload(now=now) else await _go_on(denials, store=store, now=now)
+    if seq is None:
+        newest, living = await store.read(partial(revocations.living, since=now))
         denials.learn(living, now=now)
-    else:
-        latest = denials.seq
-        while True:
-            news = await store.read(partial(revocations.after, seq=latest, limit=_PAGE))
-            denials.learn(news, now=now)
-            latest = news[-1].seq if news else latest
-            if len(news) < _PAGE:
-                break
-    denials.learnt_all(seq=latest, asked_at=asked_at, now=now)
+        seq = newest
+    denials.learnt_all(seq=seq, asked_at=asked_at, now=now)
+
+
+async def _go_on(denials: Denials, *, store: Store, now: int) -> int | None:
+    """Learn what has ended since the last time.
+
+    Returns:
+        The newest number; None if the table no longer has the last one. Its database is one from a backup, or a replica
+        that took over before it had everything; or nothing has ended for so long that the newest row was removed.
+    """
+    seq = denials.seq
+    while True:
+        newest, news = await store.read(partial(_look, seq=seq))
+        denials.learn(news, now=now)
+        if not news:
+            return seq if newest == seq else None
+        seq = news[-1].seq
+        if len(news) < _PAGE:
+            return seq
+
+
+async def _look(connection: Connection, *, seq: int) -> tuple[int, list[Revocation]]:
+    newest = await revocations.latest(connection)  # first: what is committed meanwhile is news, and no gap
+    return newest, await revocations.after(connection, seq=seq, limit=_PAGE)
 
 
 async def follow(denials: Denials, *, store: Store, clock: Clock) -> NoReturn:
