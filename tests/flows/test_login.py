@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from tests.builders import PASSWORD, FakeClock, add_user, an_asker, insert_user, log_in
+from tests.trail import trail
 from watchword import tokens
-from watchword.errors import InvalidCredentials, InvalidRequest, Overloaded
+from watchword.errors import InvalidCredentials, InvalidRequest, InvalidToken, Overloaded
 from watchword.flows import Tools, admin
+from watchword.flows.sessions import list_sessions
 from watchword.model import AccessToken
 from watchword.passwords import EncodedHash, Hasher, Parameters, Verified
 from watchword.passwords.pool import Place
-from watchword.store import users
+from watchword.store import sessions, users
 from watchword.store.connection import Statement
 
 SESSIONS = Statement("SELECT id, user_id, auth_time, expires_at FROM sessions")
@@ -31,8 +33,8 @@ async def test_the_right_password_opens_a_session_and_gives_its_token(tools: Too
     token = claims_of(tools, issued.token)
     assert (token.sub, token.username, token.scope) == (alice.id, "Alice", "reports:read")
     assert (token.iat, token.auth_time, token.exp) == (clock.now, clock.now, clock.now + issued.expires_in)
-    sessions = await tools.store.read(lambda connection: connection.fetch(SESSIONS))
-    assert [tuple(row) for row in sessions] == [(token.sid, alice.id, clock.now, clock.now + tools.lifetimes.session)]
+    rows = await tools.store.read(lambda connection: connection.fetch(SESSIONS))
+    assert [tuple(row) for row in rows] == [(token.sid, alice.id, clock.now, clock.now + tools.lifetimes.session)]
 
 
 async def test_a_token_does_not_outlive_its_session(tools: Tools, clock: FakeClock) -> None:
@@ -141,3 +143,40 @@ async def test_a_full_pool_refuses_at_once(tools: Tools) -> None:
     kinds = {type(outcome) for outcome in outcomes}
     assert kinds == {InvalidCredentials, Overloaded}
     assert all(outcome.retry_after >= 1 for outcome in outcomes if isinstance(outcome, Overloaded))
+
+
+async def test_a_crowd_of_sessions_is_thinned_out(
+    tools: Tools, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 79: with the password nobody makes so many that to end them takes too long, and no end is possible any more.
+
+    Those that were used longest ago end, are refused here at once, and are told of; nobody else's do.
+    """
+    monkeypatch.setattr(sessions, "MOST", 5)
+    monkeypatch.setattr(sessions, "MADE_ROOM_FOR", 2)
+    for name in ("bob", "alice"):
+        await add_user(tools, name)
+    bobs = claims_of(tools, (await log_in(tools, "bob")).token).sid
+    alices = []
+    for _ in range(6):
+        clock.advance(1)
+        alices.append(claims_of(tools, (await log_in(tools)).token).sid)
+    left = [session.id async for session, _ in list_sessions(tools.store, username=None, now=clock.now)]
+    assert sorted(left) == sorted([bobs, *alices[2:]])
+    for ended in alices[:2]:
+        with pytest.raises(InvalidToken):
+            tools.denials.check(ended)
+    told = [entry.session_id for entry in await trail(tools) if entry.detail == "crowded"]
+    assert sorted(told) == sorted(alices[:2])
+
+
+async def test_logins_at_once_end_no_more_than_one_by_one(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All see that there are too many; one ends some, and the others find that there is room."""
+    monkeypatch.setattr(sessions, "MOST", 20)
+    monkeypatch.setattr(sessions, "MADE_ROOM_FOR", 5)
+    await add_user(tools)
+    for _ in range(20):
+        await log_in(tools)
+    await asyncio.gather(*(log_in(tools) for _ in range(4)))
+    left = {session.id async for session, _ in list_sessions(tools.store, username=None, now=tools.clock())}
+    assert 15 <= len(left) <= 20

@@ -8,7 +8,7 @@ from watchword.flows.issue import Issued, issue
 from watchword.flows.outcomes import departure_told, failure_told
 from watchword.flows.proof import counted, proven, refusals_counted
 from watchword.identifiers import new_id, new_salt
-from watchword.model import Session, User
+from watchword.model import Revocation, Session, User
 from watchword.recorder import Asker
 from watchword.store import Story, sessions, users
 from watchword.store.connection import Connection
@@ -36,12 +36,21 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
             now = tools.clock()
             session = _begun(tools, proof.user, now=now, network=asker.network, user_agent=asker.user_agent)
 
-            async def renew_and_open(connection: Connection) -> Session | None:
+            async def renew_and_open(connection: Connection) -> list[Revocation] | None:
                 if proof.new_hash is not None:
                     await users.rehash(connection, proof.user, new_hash=proof.new_hash)
-                return await sessions.open_for(connection, proof.user, session=session)
+                if await sessions.open_for(connection, proof.user, session=session) is None:
+                    return None
+                return await sessions.make_room(connection, session=session, now=now)
 
-            if await proof.conclude(renew_and_open) is None:  # disabled, deleted, or given another password
+            def tell(ended: list[Revocation]) -> None:
+                tools.denials.learn(ended, now=now)
+                for each in ended:
+                    asker.tell(
+                        Event.SESSION_LOGOUT, user_id=proof.user.id, session_id=each.session_id, detail="crowded"
+                    )
+
+            if await proof.conclude(renew_and_open, then=tell) is None:  # disabled, deleted, or given another password
                 raise InvalidCredentials("changed meanwhile", user_id=proof.user.id)
             issued = issue(tools, user=proof.user, session=session, now=now)
             failures = proof.failures_before

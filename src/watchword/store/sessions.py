@@ -1,9 +1,16 @@
 """The table of sessions: one row per login, counted up by each refresh, removed when it ends."""
 
+from typing import Final
+
 from watchword.model import Revocation, Session, User
 from watchword.store import revocations
 from watchword.store.connection import Connection, Statement, first
 from watchword.store.users import COLUMNS as USER_COLUMNS
+
+MOST: Final = 10_000
+"""Sessions of one user: their end must fit into one transaction, or nobody could log the user out any more."""
+MADE_ROOM_FOR: Final = 1000
+"""How many fewer there are each time that there were too many, so that few logins pay for it."""
 
 _COLUMNS = (
     "id, user_id, auth_time, expires_at, salt, counter, refreshed_at, ends_at, token_expires_at, password_version,"
@@ -47,6 +54,11 @@ _PAGE = Statement(
 )
 _END = Statement("DELETE FROM sessions WHERE id = :id AND user_id = :user_id RETURNING id, token_expires_at")
 _END_ALL = Statement("DELETE FROM sessions WHERE user_id = :user_id AND id <> :kept RETURNING id, token_expires_at")
+_COUNT = Statement("SELECT count(*) FROM sessions WHERE user_id = :user_id")
+_END_OLDEST = Statement(
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = :user_id AND id <> :kept"
+    " ORDER BY refreshed_at DESC, id LIMIT :limit OFFSET :others) RETURNING id, token_expires_at"
+)
 _PURGE = Statement(
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends_at <= :before ORDER BY ends_at LIMIT :limit"
     " /* PostgreSQL: FOR UPDATE SKIP LOCKED */) RETURNING id"
@@ -154,6 +166,27 @@ async def end_all(connection: Connection, *, user_id: str, now: int, kept: str =
     """
     await revocations.take_turns(connection)
     ended = await connection.fetch(_END_ALL, user_id=user_id, kept=kept)
+    return await revocations.insert(connection, ended, now=now)
+
+
+async def make_room(connection: Connection, *, session: Session, now: int) -> list[Revocation]:
+    """Where a user has too many sessions beside this one, end those that were used longest ago, and announce it.
+
+    Returns:
+        What was announced.
+    """
+    ((count,),) = await connection.fetch(_COUNT, user_id=session.user_id)
+    if count <= MOST:
+        return []
+    await revocations.take_turns(connection)
+    # Not so many as are too many: of logins at once that all see it, one ends them and the others find none.
+    ended = await connection.fetch(
+        _END_OLDEST,
+        user_id=session.user_id,
+        kept=session.id,
+        others=MOST - MADE_ROOM_FOR,
+        limit=2 * MADE_ROOM_FOR,
+    )
     return await revocations.insert(connection, ended, now=now)
 
 
