@@ -19,6 +19,7 @@ from watchword.store.connection import Connection, Statement
 UNDO_EVERYTHING = Statement("INSERT OR ROLLBACK INTO users SELECT * FROM users LIMIT 1")
 """Ends the transaction as a full disk does."""
 BREAK_AT_THE_COMMIT = Statement("PRAGMA defer_foreign_keys = ON")
+LOSE_THE_SAVEPOINT = Statement("RELEASE story")
 AN_ORPHAN = Statement(
     "INSERT INTO sessions SELECT 'orphan', 'nobody', 0, 0, x'00', 0, 0, 0, 0, 1, '', '' FROM users LIMIT 1"
 )
@@ -141,6 +142,21 @@ async def test_a_commit_that_fails_fails_for_all(store: Store) -> None:
     told = await outcomes(store, add(store, "a"), store.write(orphan), add(store, "b"))
     assert [type(each) for each in told] == [Unavailable] * 3
     assert await names(store) == {"first"}
+    await add(store, "later")
+    assert await names(store) == {"first", "later"}
+
+
+async def test_a_story_that_cannot_be_undone_alone_is_undone_with_all(store: Store) -> None:
+    """As when there is no memory for its savepoint: all are told, nobody waits for ever, and no lock stays behind."""
+
+    async def stuck(connection: Connection) -> None:
+        await adding(connection, "half")
+        await connection.fetch(LOSE_THE_SAVEPOINT)
+        raise Failure
+
+    async with asyncio.timeout(4):
+        told = await outcomes(store, add(store, "a"), store.write(stuck), add(store, "b"))
+    assert [type(each) for each in told] == [Unavailable, Failure, Unavailable]
     await add(store, "later")
     assert await names(store) == {"first", "later"}
 

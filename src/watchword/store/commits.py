@@ -121,15 +121,15 @@ def _commit(connection: TunedConnection, writes: list[_Write]) -> list[_Write]:
     except Unavailable as fault:
         writes[0].fault = fault
         return writes[1:]
-    for number, write in enumerate(writes, start=1):
-        _do(connection, write, savepoint=write.is_whole)
-        if not connection.in_transaction:  # as when the disk is full: SQLite has undone what came before too
-            for undone in writes[: number - 1]:
-                undone.fault = undone.fault or Unavailable(f"the database answers: {write.fault}")
-            return writes[number:]
     try:
+        for number, write in enumerate(writes, start=1):
+            _do(connection, write, savepoint=write.is_whole)
+            if not connection.in_transaction:  # as when the disk is full: SQLite has undone what came before too
+                for undone in writes[: number - 1]:
+                    undone.fault = undone.fault or Unavailable(f"the database answers: {write.fault}")
+                return writes[number:]
         connection.execute("COMMIT")
-    except sqlite3.Error as fault:
+    except sqlite3.Error as fault:  # of the commit, or of undoing a story alone
         connection.rollback()
         for write in writes:
             write.fault = write.fault or Unavailable(f"the database answers: {fault}")
