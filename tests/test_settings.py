@@ -131,9 +131,12 @@ class TestDefaults:
 
     def test_the_greatest_cost_can_be_read_back(self) -> None:
         """No hash can be configured that the service would store and then call unreadable."""
-        greatest = Parameters(memory_kib=MAX_HASH_MEMORY_KIB, passes=MAX_HASH_PASSES)
-        text = str(EncodedHash(greatest, salt=bytes(16), digest=bytes(32)))
-        assert EncodedHash.parse(text).parameters == greatest
+        for memory, passes in ((MAX_HASH_MEMORY_KIB, 4), (MAX_HASH_MEMORY_KIB // 16, MAX_HASH_PASSES)):
+            costly = Settings.read(environ(HASH_MEMORY_KIB=str(memory), HASH_PASSES=str(passes)))
+            greatest = Parameters(memory_kib=costly.hash_memory_kib, passes=costly.hash_passes)
+            text = str(EncodedHash(greatest, salt=bytes(16), digest=bytes(32)))
+            assert EncodedHash.parse(text).parameters == greatest
+        assert refusal_of(HASH_MEMORY_KIB=str(MAX_HASH_MEMORY_KIB), HASH_PASSES="5").name == "HASH_PASSES"
         assert refusal_of(HASH_MEMORY_KIB=str(MAX_HASH_MEMORY_KIB + 1)).name == "HASH_MEMORY_KIB"
         assert refusal_of(HASH_PASSES=str(MAX_HASH_PASSES + 1)).name == "HASH_PASSES"
 

@@ -26,6 +26,7 @@ ALGORITHMS: Final = ("ES256", "RS256", "EdDSA", "HS256")
 # No more than ``passwords.encoded`` reads back, or nobody could log in with a hash that was just stored.
 MAX_HASH_MEMORY_KIB: Final = 1_048_576
 MAX_HASH_PASSES: Final = 64
+MAX_HASH_WORK_KIB: Final = 4 * MAX_HASH_MEMORY_KIB
 
 _EXAMPLE_SECRETS: Final = re.compile(
     r"change[-_ ]?me|256[-_ ]?bit|secret|password|example|your|super|insecure|dev|test|key",
@@ -100,6 +101,8 @@ class Settings:
         source = _Source(environ)
         instance = instance_folder(environ)
         algorithm = source.get("ALGORITHM", _one_of(*ALGORITHMS), "ES256")
+        hash_memory_kib = source.get("HASH_MEMORY_KIB", _integer(8, MAX_HASH_MEMORY_KIB), 19_456)
+        most_passes = min(MAX_HASH_PASSES, MAX_HASH_WORK_KIB // hash_memory_kib)
         default_audience = None if algorithm == "HS256" else "watchword"
         return cls(
             instance=instance,
@@ -113,8 +116,8 @@ class Settings:
             refresh_idle_lifetime=source.get("REFRESH_IDLE_LIFETIME", _integer(60, 31_536_000), 604_800),
             session_lifetime=source.get("SESSION_LIFETIME", _integer(60, 31_536_000), 2_592_000),
             refresh_grace=source.get("REFRESH_GRACE", _integer(0, 300), 10),
-            hash_memory_kib=source.get("HASH_MEMORY_KIB", _integer(8, MAX_HASH_MEMORY_KIB), 19_456),
-            hash_passes=source.get("HASH_PASSES", _integer(1, MAX_HASH_PASSES), 2),
+            hash_memory_kib=hash_memory_kib,
+            hash_passes=source.get("HASH_PASSES", _integer(1, most_passes), 2),
             hash_threads=source.get("HASH_THREADS", _integer(1, 1024), cores()),
             hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
             password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),

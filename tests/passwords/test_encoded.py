@@ -18,7 +18,7 @@ GOOD = f"$argon2id$v=19$m=19456,t=2,p=1${SALT}${DIGEST}"
 
 @settings(deadline=None)
 @given(
-    memory_kib=st.integers(128, 1_048_576),
+    memory_kib=st.integers(128, 65_536),
     passes=st.integers(1, 64),
     lanes=st.integers(1, 16),
     variant=st.sampled_from(VARIANTS),
@@ -72,18 +72,18 @@ def test_what_is_no_argon2_hash_is_unreadable(text: str) -> None:
     "cost",
     [
         "m=4294967295,t=2,p=1", "m=1048577,t=1,p=1", "m=9999999999,t=1,p=1", "m=19456,t=4294967295,p=1",
-        "m=19456,t=65,p=1", "m=19456,t=0,p=1",
+        "m=19456,t=65,p=1", "m=19456,t=0,p=1", "m=1048576,t=5,p=1", "m=65537,t=64,p=1",
         "m=0,t=1,p=1", "m=7,t=1,p=1", "m=15,t=1,p=2", "m=19456,t=2,p=0", "m=19456,t=2,p=17", "m=19456,t=2,p=999",
         "m=99999999999,t=1,p=1",
     ],
 )  # fmt: skip
 def test_what_would_cost_too_much_is_unreadable(cost: str) -> None:
-    """Row 19: a stored row cannot make this machine fill gigabytes, nor ask for what Argon2 cannot do."""
+    """Row 19: a stored row cannot keep this machine at it for minutes, nor ask for what Argon2 cannot do."""
     with pytest.raises(UnreadableHash):
         EncodedHash.parse(GOOD.replace("m=19456,t=2,p=1", cost))
 
 
-@pytest.mark.parametrize("cost", ["m=1048576,t=64,p=1", "m=8,t=1,p=1", "m=128,t=1,p=16"])
+@pytest.mark.parametrize("cost", ["m=1048576,t=4,p=1", "m=65536,t=64,p=1", "m=8,t=1,p=1", "m=128,t=1,p=16"])
 def test_the_bounds_themselves_are_readable(cost: str) -> None:
     """The greatest and the least cost are still read."""
     assert cost in str(EncodedHash.parse(GOOD.replace("m=19456,t=2,p=1", cost)))

@@ -26,6 +26,8 @@ _MAX_LENGTH: Final = 256
 # What a stored hash may ask of this machine: a row that says m=4294967295 must not take it down.
 _MAX_MEMORY_KIB: Final = 1_048_576
 _MAX_PASSES: Final = 64
+_MAX_WORK: Final = 4 * 1_048_576
+"""What libsodium calls sensitive. Anybody who knows the user's name can have it computed, and others then wait."""
 _MAX_LANES: Final = 16
 
 
@@ -94,6 +96,7 @@ def _is_within_bounds(parameters: Parameters) -> bool:
     return (
         8 * parameters.lanes <= parameters.memory_kib <= _MAX_MEMORY_KIB
         and parameters.passes <= _MAX_PASSES
+        and parameters.work <= _MAX_WORK
         and parameters.lanes <= _MAX_LANES
     )
 
