@@ -104,6 +104,17 @@ def test_a_body_of_unclear_length(service: Server, framing: tuple[str, ...]) -> 
         assert is_closed(connected)
 
 
+@pytest.mark.parametrize("line", ["POST /login", "PUT /login", "POST /%6cogin", "POST http:/login", "POST /nowhere"])
+def test_a_body_with_two_ends_is_the_last_of_its_connection(service: Server, line: str) -> None:
+    """Whatever else is wrong with a request that has a length and chunks, nothing behind it is one (row 30)."""
+    framing = ("Content-Length: 5", "Transfer-Encoding: chunked")
+    with connection(service) as connected:
+        lines = [f"{line} HTTP/1.1", "Host: localhost", JSON, *framing, "", ""]
+        connected.sendall("\r\n".join(lines).encode() + b"0\r\n\r\n" + request("GET", "/healthz"))
+        assert answer(connected).refused() == (400, "invalid_request")
+        assert is_closed(connected)
+
+
 def test_a_client_that_leaves_in_the_middle_of_a_body(service: Server) -> None:
     """A connection that ends before its body does is forgotten."""
     for _ in range(20):

@@ -53,15 +53,15 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
             await inside(scope, receive, send)
             return
         exchange = Exchange(scope, send, tools.metrics)
-        if scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
+        if scope["type"] == "http" and _has_two_ends(scope):  # before all else: whatever it asks for, it is the last
+            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
+        elif scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
             exchange.route = door.path
             await at_the_door(door, exchange, scope, receive)
         elif not scope["path"].startswith("/") or (
             _is_spelled_oddly(scope["raw_path"]) and is_ours(f"/{scope['path'].lstrip('/')}")
         ):
             await exchange.refuse(problem_of_status(_NOT_FOUND))
-        elif scope["type"] == "http" and _has_two_ends(scope):
-            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
         else:
             cast("dict[str, object]", scope)[KEY] = exchange
             await enter(exchange, scope, receive)
@@ -72,9 +72,6 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         if scope["method"] not in door.methods:
             allow = ", ".join(door.methods).encode()
             await exchange.refuse(problem_of_status(_METHOD_NOT_ALLOWED), headers=[(b"allow", allow)])
-            return
-        if _has_two_ends(scope):
-            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
             return
         try:
             reply = await door.view(Call(app, scope, receive, request_id=exchange.request_id))
