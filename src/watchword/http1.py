@@ -7,7 +7,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
 2. One request at a time: the next one of a connection begins when the answer to the one before has ended.
 3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
-5. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8).
+5. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
+   request that calls itself another HTTP than 1.x is refused.
 """
 
 import asyncio
@@ -156,6 +157,9 @@ class Http1Protocol:
                 await self._refuse(fault.error_status_hint)
                 return
             if isinstance(event, h11.Request):
+                if not event.http_version.startswith(b"1."):
+                    await self._refuse(_BAD_REQUEST)
+                    return
                 if not valid_server_name(self._config, cast("Request", event)):
                     await self._refuse(_NOT_FOUND)
                     return

@@ -17,6 +17,9 @@ SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 UNREADABLE = {
     "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "no version": b"GET /healthz\r\n\r\n",
+    "another version": b"GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n",
+    "a version before the first": b"GET /healthz HTTP/0.9\r\nHost: a\r\n\r\n",
+    "the beginning of HTTP/2": b"PRI * HTTP/2.0\r\n\r\n",
     "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "a space in a name": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n",
