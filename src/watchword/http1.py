@@ -8,7 +8,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
 3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
 5. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
-   request that calls itself another HTTP than 1.x is refused.
+   request that calls itself another HTTP than 1.x is refused, as is a method in small letters (RFC 9110 §9.1): behind a
+   proxy that counts every POST there is no ``post``.
 """
 
 import asyncio
@@ -157,7 +158,7 @@ class Http1Protocol:
                 await self._refuse(fault.error_status_hint)
                 return
             if isinstance(event, h11.Request):
-                if not event.http_version.startswith(b"1."):
+                if not event.http_version.startswith(b"1.") or event.method != event.method.upper():
                     await self._refuse(_BAD_REQUEST)
                     return
                 if not valid_server_name(self._config, cast("Request", event)):
@@ -184,7 +185,7 @@ class Http1Protocol:
             "type": "http",
             "http_version": asked.http_version.decode(),
             "asgi": {"spec_version": "2.1", "version": "3.0"},
-            "method": asked.method.decode().upper(),
+            "method": asked.method.decode(),
             "scheme": self._scheme,
             "path": unquote(raw_path.decode()),
             "raw_path": raw_path,

@@ -69,6 +69,13 @@ def test_another_method_is_not_allowed(service: Server, bearer: str, method: str
     assert b"canary" not in answer.body
 
 
+@pytest.mark.parametrize("method", ["post", "Post", "pOST"])
+def test_another_spelling_of_a_method_is_none(service: Server, method: str) -> None:
+    """Methods are told apart by case (RFC 9110 §9.1): no ``post`` logs in past a proxy that counts POST (row 35)."""
+    for path in ("/login", "/logout", "/oauth/revoke"):  # before Quart and behind it
+        assert ask(service, request(method, path)).refused() == (400, "invalid_request"), path
+
+
 @pytest.mark.parametrize("host", HOSTS, ids=range(len(HOSTS)))
 def test_a_strange_host_is_no_fault_of_ours(service: Server, bearer: str, host: str) -> None:
     """A Host header that names no host is ignored or 400, never a 500, in a WebSocket handshake too."""
