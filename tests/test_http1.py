@@ -196,6 +196,55 @@ async def test_a_client_that_hangs_up_is_told_to_the_application_and_to_nobody_e
         await asyncio.wait_for(told.wait(), LIMIT)
 
 
+@pytest.mark.parametrize("rest", [b"\r\n", b"G", GET * 99], ids=["line end", "half a request", "requests"])
+async def test_a_client_that_hangs_up_is_missed_although_it_has_said_more(rest: bytes) -> None:
+    """What waits behind a request does not hide that nobody waits for its answer, and is nobody's request then."""
+    begun, told = asyncio.Event(), asyncio.Event()
+    requests = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal requests
+        requests += 1
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    async with served(app) as connect:
+        _, writer = await connect()
+        writer.write(GET + rest)
+        await begun.wait()
+        writer.close()
+        await asyncio.wait_for(told.wait(), LIMIT)
+    assert requests == 1
+
+
+async def test_of_what_follows_a_request_not_all_is_taken() -> None:
+    """A client that sends and sends while its first request is answered is read no further until that is over."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await answering(b"")(scope, receive, send)
+
+    async with served(app) as connect:
+        reader, writer = await connect()
+        writer.write(GET)
+        await begun.wait()
+        sent = 1
+        with suppress(TimeoutError):
+            while sent < 1_000_000:
+                writer.write(GET * 1000)
+                sent += 1000
+                await asyncio.wait_for(writer.drain(), 1)
+        assert sent < 1_000_000
+        writer.write_eof()
+        go_on.set()
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT)
+        writer.close()
+
+
 async def test_an_application_that_has_answered_waits_no_longer() -> None:
     """``receive`` says that it is over, also to who has waited since before the answer."""
     told = asyncio.Event()

@@ -4,7 +4,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
 
 1. Nothing but h11 decides what a request is and where it ends. It reads each with a state of its own and is never told
    of an answer; what it has taken beyond the end of a request is the beginning of the next one.
-2. One request at a time: the next one of a connection begins when the answer to the one before has ended.
+2. One request at a time: the next one of a connection begins when the answer to the one before has ended. Until then a
+   little of what follows is taken, so that who hangs up is missed although there was more to say.
 3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
 5. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
@@ -52,6 +53,8 @@ _BARE: Final = frozenset({204, 304})
 
 _MOST_UNREAD: Final = 8
 """Pieces of a body that may wait for the application; no more is read from the client then."""
+_MOST_AHEAD: Final = 1 << 14
+"""Bytes beyond a request that are taken before its answer has ended; who sends more is missed when that is written."""
 _CLOSE: Final = (b"connection", b"close")
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 
@@ -81,6 +84,7 @@ class Http1Protocol:
         self._server = server
         self._send = send
         self._reading = self._fresh()
+        self._one_reads = asyncio.Lock()
         self._requests = 0
         self._request: _Request | None = None
         self._next_may_begin = asyncio.Event()
@@ -94,7 +98,7 @@ class Http1Protocol:
         if isinstance(event, RawData):
             if self._is_reading():
                 self._reading.receive_data(event.data)
-                await self._read()
+                await self._read_on()
         elif isinstance(event, Closed):
             self._leave()
 
@@ -135,6 +139,7 @@ class Http1Protocol:
         self._reading = self._fresh()
         if beyond:
             self._reading.receive_data(beyond)
+            self._task_group.spawn(self._read_on)
         if is_all:
             self._reading.receive_data(b"")
         self._next_may_begin.set()
@@ -146,6 +151,10 @@ class Http1Protocol:
 
     def _fresh(self) -> h11.Connection:
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._config.h11_max_incomplete_size)
+
+    async def _read_on(self) -> None:
+        async with self._one_reads:
+            await self._read()
 
     async def _read(self) -> None:
         while self._is_reading():
@@ -171,10 +180,10 @@ class Http1Protocol:
             elif isinstance(event, h11.EndOfMessage):
                 if self._request is not None:
                     await self._request.feed(b"", more_body=False)
-            elif event is h11.PAUSED:
+            elif event is h11.PAUSED and len(self._reading.trailing_data[0]) > _MOST_AHEAD:
                 self._next_may_begin.clear()
                 await self._next_may_begin.wait()
-            else:  # more is needed, or nothing more will come
+            else:  # more is needed, or nothing more will come, or not yet
                 return
 
     async def _begin(self, asked: h11.Request) -> None:
