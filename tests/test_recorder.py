@@ -66,6 +66,20 @@ def test_what_a_stranger_causes_for_nothing_is_summed_up(event_lines: Callable[[
     assert not taken.news.is_set()
 
 
+@pytest.mark.parametrize(
+    ("outcome", "detail"), [(Outcome.REFUSED, "invalid_request"), (Outcome.ABORTED, "client_left")]
+)
+def test_logins_that_nobody_judged_are_summed_up(outcome: Outcome, detail: str) -> None:
+    """No throttle slows who sends what is no password, or hangs up: that fills no disk either."""
+    taken = a_recorder()
+    for _ in range(1_000):
+        Asker(taken, actor="user").tell(Event.LOGIN_FAIL, outcome=outcome, detail=detail)
+    taken.sum_up()
+    *first, more = taken.next_batch()
+    assert [entry.detail for entry in first] == [detail] * 10
+    assert (more.event, more.outcome, more.detail) == (Event.LOGIN_FAIL, outcome, f"{detail} 990 more")
+
+
 def test_the_sum_of_a_flood_is_told_when_nothing_follows() -> None:
     """As soon as the second is over, and at the end of the process."""
     now = NOW

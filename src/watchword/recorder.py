@@ -21,7 +21,9 @@ BATCH: Final = 256
 MOST_ALIKE: Final = 10
 """Of the events that a stranger causes for nothing, so many of a kind are told in a second, and the rest as one."""
 
-_FOR_NOTHING: Final = frozenset({Event.RATE_LIMIT_EXCEEDED, Event.LOGIN_FAIL_MAX})
+_BY_STRANGERS: Final = frozenset({Event.RATE_LIMIT_EXCEEDED, Event.LOGIN_FAIL_MAX, Event.LOGIN_FAIL})
+_FOR_NOTHING: Final = frozenset({Outcome.REFUSED, Outcome.ABORTED})
+"""Without a password having been judged, for which there is a throttle."""
 _ITSELF: Final = "service"
 _SECOND: Final = 1000
 
@@ -51,7 +53,7 @@ class Recorder:
         self._digest = b""
         self._lost = 0
         self._second = 0
-        self._alike: Counter[tuple[Event, str]] = Counter()
+        self._alike: Counter[tuple[Event, Outcome, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -70,7 +72,8 @@ class Recorder:
     ) -> None:
         """Take an event; see ``audit.Entry`` for what is what."""
         at = self._milliseconds()
-        if event in _FOR_NOTHING and actor != _ITSELF and self._is_one_of_many(event, detail, at):
+        is_for_nothing = event in _BY_STRANGERS and outcome in _FOR_NOTHING and actor != _ITSELF
+        if is_for_nothing and self._is_one_of_many((event, outcome, detail), at):
             self.news.set()
             return
         seq = self._seq + 1 if len(self._waiting) < MOST else 0
@@ -102,10 +105,10 @@ class Recorder:
     def sum_up(self, *, at: int | None = None) -> None:
         """Tell how many of a kind were not told in a second that is over, or until now."""
         alike, self._alike, self._second = self._alike, Counter(), 0 if at is None else at // _SECOND
-        for (event, detail), number in alike.items():
+        for (event, outcome, detail), number in alike.items():
             if number > MOST_ALIKE:
                 more = f"{detail} {number - MOST_ALIKE} more"
-                self.record(event, outcome=Outcome.REFUSED, actor=_ITSELF, detail=more)
+                self.record(event, outcome=outcome, actor=_ITSELF, detail=more)
 
     def next_batch(self) -> list[Entry]:
         """The oldest that wait."""
@@ -123,11 +126,11 @@ class Recorder:
         if not self._waiting and not self._has_more():
             self.news.clear()
 
-    def _is_one_of_many(self, event: Event, detail: str, at: int) -> bool:
+    def _is_one_of_many(self, kind: tuple[Event, Outcome, str], at: int) -> bool:
         if at // _SECOND != self._second:
             self.sum_up(at=at)
-        self._alike[event, detail] += 1
-        return self._alike[event, detail] > MOST_ALIKE
+        self._alike[kind] += 1
+        return self._alike[kind] > MOST_ALIKE
 
     def _has_more(self) -> bool:
         return any(number > MOST_ALIKE for number in self._alike.values())
