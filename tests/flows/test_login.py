@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -131,6 +132,40 @@ async def test_an_old_hash_is_renewed_by_a_good_login_alone(tools: Tools) -> Non
     await log_in(today, username="alice", password=PASSWORD)
     assert await stored() == after
     stronger.close()
+
+
+async def test_who_hangs_up_has_the_turn_until_the_database_has_answered(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many log in and leave, the database is asked for no more of them at once than have their turn."""
+    asked, may_answer = 0, asyncio.Event()
+    answering = tools.store.write_one
+
+    async def slow(*arguments: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return await answering(*arguments, **options)
+
+    monkeypatch.setattr(tools.store, "write_one", slow)
+    hasher = Hasher(Parameters(memory_kib=8, passes=1), threads=1, max_wait=60.0)
+    hasty = replace(tools, hasher=hasher)
+    for number in range(100):
+        leaving = asyncio.ensure_future(log_in(hasty, username=f"user{number}", password=PASSWORD))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    assert 0 < asked <= 4
+    may_answer.set()
+    async with asyncio.timeout(10):
+        while hasher.pool.depth:
+            await asyncio.sleep(0.01)
+        await tools.throttle.errands_done()
+        monkeypatch.undo()
+        with pytest.raises(InvalidCredentials):
+            await log_in(hasty, username="user0", password=PASSWORD)
+    hasher.close()
 
 
 async def test_a_full_pool_refuses_at_once(tools: Tools) -> None:

@@ -130,7 +130,7 @@ async def charge(
         while True:
             await place.turn()
             try:
-                return await _charge_once(tools, asker=asker, keys=keys, find=find)
+                return await _charge_once(tools, place=place, asker=asker, keys=keys, find=find)
             except InFlight:
                 place.return_turn()
             if loop.time() > deadline:
@@ -176,7 +176,9 @@ async def count_as_failed(tools: Tools, attempt: Attempt) -> None:
     await tools.store.write(partial(attempt.fail, now=tools.clock()), then=tell)
 
 
-async def _charge_once(tools: Tools, *, asker: Asker, keys: Keys, find: Story[User | None] | None) -> Attempt:
+async def _charge_once(
+    tools: Tools, *, place: Place, asker: Asker, keys: Keys, find: Story[User | None] | None
+) -> Attempt:
     story = partial(_charge, asker=asker, keys=keys, find=find, now=tools.clock())
     charging = asyncio.ensure_future(tools.store.write_one(story))
     try:
@@ -188,6 +190,7 @@ async def _charge_once(tools: Tools, *, asker: Asker, keys: Keys, find: Story[Us
                 abandon(tools, charged.result())
 
         charging.add_done_callback(undo)
+        place.outlast(charging)
         raise
 
 

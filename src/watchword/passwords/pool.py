@@ -15,7 +15,8 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
 5. Of a network that is refused again and again nobody is heard for the rest of a second: a flood costs little, or the
    refusals would take from the hashes what they need.
 6. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
-   thread waits for the database. What is done for a job between its turn and its run is therefore bounded too.
+   thread waits for the database. What is done for a job between its turn and its run is therefore bounded too, also
+   where it goes on for nobody.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 from math import ceil
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from watchword.errors import Overloaded
 from watchword.threads import Threads, Times
@@ -284,6 +285,11 @@ class Place:
         self._pool.leave(self)
         if self._is_left:
             self._pool.return_turn(self)
+
+    def outlast(self, work: "asyncio.Future[Any]") -> None:
+        """Keep the place, and its turn, until something is done that goes on when nobody awaits it any more."""
+        self._is_mine = False
+        work.add_done_callback(lambda _: self.end())
 
     async def turn(self) -> None:
         """Wait for the turn, if this place has none yet."""
