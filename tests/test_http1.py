@@ -294,6 +294,33 @@ async def test_no_header_forges_another(headers: tuple[tuple[bytes, bytes], ...]
     assert b"set-cookie" not in answer
 
 
+@pytest.mark.parametrize("pieces", [(b"hell",), (b"hello!",)], ids=["shorter", "longer"])
+async def test_an_answer_that_is_not_as_long_as_it_says_is_not_sent(pieces: tuple[bytes, ...]) -> None:
+    """The next answer would be read from elsewhere than its beginning; the client gets a 500 of ours."""
+    async with served(answering(*pieces, headers=((b"content-length", b"5"),))) as connect:
+        answer = await whole(await connect(), GET + LAST)
+    ((status, *lines),) = heads(answer)
+    assert status.startswith(b"500 ")
+    assert b"connection: close" in lines
+
+
+@pytest.mark.parametrize("pieces", [(b"he", b"ll"), (b"he", b"ll", b"o!")], ids=["shorter", "longer"])
+async def test_an_answer_that_turns_out_otherwise_than_it_says_is_the_last(pieces: tuple[bytes, ...]) -> None:
+    """Once it has begun there is nothing to do but to end the connection, and nothing too much is sent."""
+    async with served(answering(*pieces, headers=((b"content-length", b"5"),))) as connect:
+        answer = await whole(await connect(), GET + LAST)
+    assert len(heads(answer)) == 1
+    assert answer.partition(b"\r\n\r\n")[2] in {b"he", b"hell"}
+
+
+async def test_chunks_are_the_servers_to_make() -> None:
+    """An application that asks for them by name is not taken to have written them."""
+    async with served(answering(b"he", b"llo", headers=((b"transfer-encoding", b"chunked"),))) as connect:
+        answer = await whole(await connect(), LAST)
+    assert heads(answer) == [[b"200 OK", b"transfer-encoding: chunked", b"connection: close"]]
+    assert answer.endswith(b"\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
+
+
 async def test_an_application_that_fails_is_answered_for() -> None:
     """Before its answer has begun by a 500, after that by the end of the connection; the server serves on."""
 

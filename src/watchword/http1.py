@@ -8,7 +8,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
    little of what follows is taken, so that who hangs up is missed although there was more to say.
 3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
-5. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
+5. No answer ends elsewhere than it says: what follows would be taken for a part of it, or it for what follows.
+6. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
    request that calls itself another HTTP than 1.x is refused, as is a method in small letters (RFC 9110 §9.1): behind a
    proxy that counts every POST there is no ``post``.
 """
@@ -267,8 +268,8 @@ class _Request:
     """
 
     __slots__ = (
-        "_announced", "_closes", "_has_left", "_is_chunked", "_news", "_protocol", "_room", "_stage", "_unread",
-        "scope",
+        "_announced", "_closes", "_has_left", "_is_chunked", "_news", "_owed", "_protocol", "_room", "_stage",
+        "_unread", "scope",
     )  # fmt: skip
 
     def __init__(self, protocol: Http1Protocol, scope: HTTPScope) -> None:
@@ -281,6 +282,7 @@ class _Request:
         self._announced: tuple[int, list[RawHeader]] = (0, [])
         self._has_left = False
         self._is_chunked = False
+        self._owed: int | None = None
         self._closes = True
 
     @property
@@ -324,6 +326,7 @@ class _Request:
             body, is_last = event.get("body", b""), not event.get("more_body", False)
             data = self._begun(body, is_whole=is_last) if self._stage is _Stage.ANNOUNCED else b""
             data += self._framed(body, is_last=is_last)
+            self._stage = _Stage.BEGUN
             if data:
                 await self._protocol.write(data)
             if is_last and not self._has_left:
@@ -336,9 +339,13 @@ class _Request:
 
     def _begun(self, body: bytes, *, is_whole: bool) -> bytes:
         status, headers = self._announced
-        names = {name for name, _ in headers}
+        given = dict(headers)
+        if b"transfer-encoding" in given:  # the server's to choose, says ASGI
+            headers = [header for header in headers if header[0] != b"transfer-encoding"]
         self._closes = self._protocol.must_close() or _CLOSE in headers
-        if not (names & {b"content-length", b"transfer-encoding"} or status in _BARE):
+        if (length := given.get(b"content-length")) is not None:
+            self._owed = int(length)
+        elif status not in _BARE:
             if is_whole:
                 headers.append((b"content-length", b"%d" % len(body)))
             elif self.scope["http_version"] == "1.1":
@@ -348,13 +355,15 @@ class _Request:
                 self._closes = True
         if self._closes and _CLOSE not in headers:
             headers.append(_CLOSE)
-        head = self._protocol.head(status, headers)
-        self._stage = _Stage.BEGUN
-        return head
+        return self._protocol.head(status, headers)
 
     def _framed(self, body: bytes, *, is_last: bool) -> bytes:
         if self.scope["method"] == "HEAD" or self._announced[0] in _BARE:
             return b""
+        if self._owed is not None:
+            self._owed -= len(body)
+            if self._owed < 0 or (is_last and self._owed):
+                raise ValueError("the body is not as long as its header says")
         if not self._is_chunked:
             return body
         chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
