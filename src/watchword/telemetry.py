@@ -79,7 +79,7 @@ class LineWriter:
         self._lines.append(line)
 
     def write(self, line: bytes) -> None:
-        """Take a line, and write it and all before it at once: who kills this process then does not take it back.
+        """Take a line, and hand it and all before it over at once: who kills this process then hardly takes it back.
 
         A full disk or a reader who has gone is no reason to refuse a request.
         """
