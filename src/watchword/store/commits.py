@@ -10,16 +10,24 @@ what other processes wait for. Laws of this file:
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Story
 from watchword.store.lanes import Lane, TunedConnection, translated
 
 T = TypeVar("T")
+
+_NAP_SECONDS: Final = 0.001
+"""Between two tries for the lock. SQLite's own handler naps for up to a tenth of a second, and so finds the lock taken
+again and again where another process writes one commit after the other."""
+_NAP: Final = threading.Event()  # never set; a sleep fails where libfaketime plays with the clock
+_CODE: Final = 0xFF
+"""The part of an extended error code that tells the kind."""
 
 
 @dataclass(slots=True)
@@ -80,10 +88,6 @@ class Commits:
         for write in writes:
             if write not in waiting:
                 write.fault = Unavailable("all connections to the database are busy")
-        if len(waiting) == 1 and not waiting[0].is_whole:
-            connection.wait_for_locks(waiting[0].left)
-            _do(connection, waiting[0])
-            return writes
         while waiting:
             waiting = _commit(connection, waiting)
         return writes
@@ -116,8 +120,7 @@ def _commit(connection: TunedConnection, writes: list[_Write]) -> list[_Write]:
     """
     try:
         with translated():
-            connection.wait_for_locks(writes[0].left)
-            connection.execute("BEGIN IMMEDIATE")  # a lock taken later, after a read, fails at once when busy
+            _begin(connection, writes[0])
     except Unavailable as fault:
         writes[0].fault = fault
         return writes[1:]
@@ -134,6 +137,20 @@ def _commit(connection: TunedConnection, writes: list[_Write]) -> list[_Write]:
         for write in writes:
             write.fault = write.fault or Unavailable(f"the database answers: {fault}")
     return []
+
+
+def _begin(connection: TunedConnection, write: _Write) -> None:
+    """Take the lock of all processes; one that is taken later, after a read, fails at once when busy."""
+    connection.wait_for_locks(0)
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode & _CODE != sqlite3.SQLITE_BUSY or not write.left:
+                raise
+            _NAP.wait(_NAP_SECONDS)
+        else:
+            return
 
 
 def _do(connection: TunedConnection, write: _Write, *, savepoint: bool = False) -> None:
