@@ -24,6 +24,8 @@ MOST_ALIKE: Final = 10
 _BY_STRANGERS: Final = frozenset({Event.RATE_LIMIT_EXCEEDED, Event.LOGIN_FAIL_MAX, Event.LOGIN_FAIL})
 _FOR_NOTHING: Final = frozenset({Outcome.REFUSED, Outcome.ABORTED})
 """Without a password having been judged, for which there is a throttle."""
+_LOOK_AGAIN: Final = 0.02
+_MOST_LOOKS: Final = 500
 _ITSELF: Final = "service"
 _SECOND: Final = 1000
 
@@ -109,6 +111,13 @@ class Recorder:
             if number > MOST_ALIKE:
                 more = f"{detail} {number - MOST_ALIKE} more"
                 self.record(event, outcome=outcome, actor=_ITSELF, detail=more)
+
+    async def room(self) -> None:
+        """Wait until half of the queue is free, for who tells of thousands of things; not for ever, as nobody waits."""
+        for _ in range(_MOST_LOOKS):
+            if len(self._waiting) <= MOST // 2:
+                return
+            await asyncio.sleep(_LOOK_AGAIN)
 
     def next_batch(self) -> list[Entry]:
         """The oldest that wait."""

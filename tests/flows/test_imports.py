@@ -11,6 +11,8 @@ import pytest
 from werkzeug.security import generate_password_hash
 
 from tests.builders import PASSWORD, add_user, an_asker, log_in
+from tests.trail import trail
+from watchword.audit import Event
 from watchword.errors import InvalidCredentials, Unavailable
 from watchword.flows import Tools, admin, imports
 from watchword.flows.imports import Outcome, import_users
@@ -271,3 +273,14 @@ async def test_a_larger_file_goes_in_whole(tools: Tools, tmp_path: Path) -> None
     assert {outcome.status for outcome in outcomes} == {"added"}
     assert [outcome.line for outcome in outcomes] == list(range(1, 2101))
     assert [user.username for user in await everybody(tools)] == [f"user{number:05}" for number in range(2100)]
+
+
+async def test_every_user_of_a_large_import_is_in_the_audit_trail(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More users than events can wait are imported no faster than their events are written down."""
+    monkeypatch.setattr("watchword.recorder.MOST", 2 * imports.BATCH)
+    number = 8 * imports.BATCH
+    outcomes = await load(tools, [{"username": f"user{each}", "password_hash": HASH} for each in range(number)])
+    assert {outcome.status for outcome in outcomes} == {"added"}
+    assert [entry.event for entry in await trail(tools)].count(Event.USER_CREATED) == number

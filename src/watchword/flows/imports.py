@@ -106,6 +106,7 @@ async def import_users(
         if not dry_run:
             candidates = await _hash_passwords(hasher, candidates)
         added = await _insert(store, [candidate.user for candidate in candidates], dry_run=dry_run, asker=asker)
+        await asker.recorder.room()  # or a million users would be more events than can wait
         for verdict in judged:
             if isinstance(verdict, Outcome):
                 yield verdict
