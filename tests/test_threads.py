@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -69,6 +70,67 @@ async def test_times_are_told(thread: Threads) -> None:
     assert told[1] is not None
     assert told[0].took >= 0.05
     assert told[1].waited >= 0.05 > told[1].took
+
+
+async def test_outcomes_come_in_bunches_while_enough_jobs_wait(thread: Threads) -> None:
+    """Nothing is told until a bunch is full; when so few jobs wait that the thread might idle, all is told at once."""
+    thread.bunch = 3
+    holds = [threading.Event() for _ in range(7)]
+    jobs = [thread.run(lambda hold=hold: hold.wait(PATIENCE)) for hold in holds]  # type: ignore[misc]
+    begun = [thread.run(threading.Event().set) for _ in range(2)]
+    told = []
+    for hold in holds:
+        hold.set()
+        await asyncio.sleep(0.1)
+        told.append(sum(job.done() for job in jobs))
+    assert told == [0, 0, 3, 3, 3, 6, 7]
+    await asyncio.gather(*begun)
+
+
+async def test_a_bunch_is_told_though_those_that_wait_are_dropped(thread: Threads) -> None:
+    """An outcome that waits for others is told when these turn out to be nobody's any more."""
+    async with held_back(thread) as (first, others):
+        for other in others:
+            other.cancel()
+    assert await asyncio.wait_for(first, PATIENCE) == "first"
+
+
+async def test_closing_tells_what_has_run() -> None:
+    """What ran before the end is no less told for having waited in a bunch."""
+    threads = Threads(1, name="worker")
+    async with held_back(threads) as (first, others):
+        closing = asyncio.create_task(asyncio.to_thread(threads.close))
+        await asyncio.wait(others)
+    await closing
+    assert await first == "first"
+    assert all(other.cancelled() for other in others)
+
+
+@asynccontextmanager
+async def held_back(threads: Threads) -> AsyncIterator[tuple["asyncio.Future[str]", list["asyncio.Future[None]"]]]:
+    """A job that has run and is not told, and jobs that wait behind another, which ends when the block does."""
+    threads.bunch = 10
+    go, begun, end = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> str:
+        go.wait(PATIENCE)
+        return "first"
+
+    def second() -> None:
+        begun.set()
+        end.wait(PATIENCE)
+
+    jobs = threads.run(first), threads.run(second)
+    others = [threads.run(lambda: None) for _ in range(5)]
+    go.set()
+    await asyncio.to_thread(begun.wait, PATIENCE)
+    await asyncio.sleep(0.01)
+    assert not jobs[0].done()
+    try:
+        yield jobs[0], others
+    finally:
+        end.set()
+        await jobs[1]
 
 
 async def test_a_caller_who_leaves_does_not_stop_a_job_that_has_begun(thread: Threads) -> None:

@@ -5,18 +5,25 @@ just when there is something to do. Laws of this file:
 
 1. A job that nobody awaits any more is dropped before it begins; once begun, it runs to its end.
 2. Whether a job ran or was dropped is decided once, by whoever takes its claim first: the thread or the loop.
+3. Outcomes may come in bunches, and do not while fewer jobs wait than keep the threads busy meanwhile. A loop that is
+   woken for one thing pays for the waking and for every page of memory that others have used since; for the second
+   thing it pays neither.
 """
 
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+_BUSY: Final = 2
+"""So many jobs for each thread must wait, or outcomes are told at once."""
 
 
 class Times(NamedTuple):
@@ -25,6 +32,9 @@ class Times(NamedTuple):
     waited: float
     took: float
 
+
+Tell = Callable[[], None]
+"""Hands an outcome to the loop, from any thread."""
 
 Ended = Callable[[Times | None], None]
 """Is told, on the loop, that a job has run, or with None that it was dropped."""
@@ -41,10 +51,15 @@ class Threads:
         count: how many jobs run at once.
         name: of each thread, for whoever looks at the process.
         begin: what each thread does first.
+
+    Attributes:
+        bunch: how many outcomes are told at once.
     """
 
     def __init__(self, count: int, *, name: str, begin: Callable[[], None] = lambda: None) -> None:
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.bunch = 1
+        self._jobs: SimpleQueue[Callable[[], Tell | None] | None] = SimpleQueue()
+        self._untold: deque[Tell] = deque()
         self._count = count
         self._name = name
         self._begin = begin
@@ -87,7 +102,7 @@ class Threads:
         for thread in self._threads:
             thread.join()
 
-    def _put(self, job: Callable[[], None]) -> None:
+    def _put(self, job: Callable[[], Tell | None]) -> None:
         self._jobs.put(job)
         if not self._threads:
             self._threads = [
@@ -99,8 +114,17 @@ class Threads:
     def _work(self) -> None:
         self._begin()
         while (job := self._jobs.get()) is not None:
-            job()
-            del job  # what it holds would live until the next one comes
+            if (tell := job()) is not None:
+                self._untold.append(tell)
+            del job, tell  # what they hold would live until the next one comes
+            if len(self._untold) >= self.bunch or self._jobs.qsize() < self._count * _BUSY:
+                self._tell()
+        self._tell()
+
+    def _tell(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._untold.popleft()()
 
 
 class _Job(Generic[T]):
@@ -115,10 +139,10 @@ class _Job(Generic[T]):
         self.future: asyncio.Future[T] = loop.create_future()
         self.future.add_done_callback(self._drop_if_cancelled)
 
-    def __call__(self) -> None:
-        """Run, in a thread; hand the outcome to the loop."""
+    def __call__(self) -> Tell | None:
+        """Run, in a thread; return what hands the outcome to the loop, or None if the job was dropped."""
         if not self._claim.acquire(blocking=False):
-            return
+            return None
         began = time.perf_counter()
         result, fault = None, None
         try:
@@ -126,13 +150,15 @@ class _Job(Generic[T]):
         except BaseException as raised:
             fault = raised
         times = Times(began - self._asked, time.perf_counter() - began)
-        with suppress(RuntimeError):  # the loop has been closed: nobody waits
-            self._loop.call_soon_threadsafe(partial(self._settle, times, result, fault))
+        return partial(self._on_the_loop, self._settle, times, result, fault)
 
     def drop(self) -> None:
         """Cancel it, from any thread."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.future.cancel)
+        self._on_the_loop(self.future.cancel)
+
+    def _on_the_loop(self, callback: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):  # it has been closed: nobody waits
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _settle(self, times: Times, result: T | None, fault: BaseException | None) -> None:
         self._ended(times)

@@ -416,6 +416,26 @@ async def test_a_turn_may_be_given_back_and_taken_again() -> None:
         assert pool.depth == 5
 
 
+@pytest.mark.parametrize(("takes", "most"), [(0.01, 6), (0.03, 3), (0.5, 1)])
+async def test_short_jobs_are_told_in_bunches_and_long_ones_at_once(takes: float, most: int) -> None:
+    """As many are told together as end within a tenth of a second, and no more than six."""
+    async with pool_of(expected=takes) as pool:
+        jobs = [Blocker() for _ in range(10)]
+        tasks = [await submitted(pool, job) for job in jobs]
+        for job in jobs[: most - 1]:
+            job.released.set()
+        await started(jobs[most - 1])
+        pool.expect(takes)  # not as long as these took
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in tasks)
+        jobs[most - 1].released.set()
+        await asyncio.gather(*tasks[:most])
+        for job in jobs:
+            job.released.set()
+        await asyncio.gather(*tasks)
+        assert pool.depth == 0
+
+
 async def test_closing_drops_who_waits_for_a_turn() -> None:
     """On close nobody is left waiting in a line."""
     pool = HashPool(threads=1, max_wait=100.0, expected=1.0)

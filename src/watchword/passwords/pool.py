@@ -17,6 +17,8 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
 6. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
    thread waits for the database. What is done for a job between its turn and its run is therefore bounded too, also
    where it goes on for nobody.
+7. While others wait, the outcomes of short jobs are told in bunches. A hash sweeps the caches, and what a login costs
+   besides is mostly the way back into them: together six cost half. No outcome waits for longer than a moment.
 """
 
 import asyncio
@@ -45,8 +47,10 @@ _WEIGHT_OF_NEWEST: Final = 0.1
 """In the running mean of the times that jobs take."""
 _NEWCOMERS: Final = 0.7
 """The part of the longest wait that newcomers may fill while somebody is expected back."""
-_TURNS_PER_THREAD: Final = 4
-"""One runs, one is ready, and two get ready: the database may take as long as three hashes before a thread idles."""
+_LARGEST_BUNCH: Final = 6
+"""Outcomes that are told at once: what others ask of the loop waits until it has seen to all of them."""
+_LONGEST_BUNCH: Final = 0.1
+"""Seconds that the first of a bunch may wait for the last: little beside the queue that there is then."""
 _MOST_HEARD: Final = 100
 """How many of one network are refused within a second before no more of them are heard."""
 _LONGEST_RETRY: Final = 30
@@ -70,11 +74,10 @@ class HashPool:
     def __init__(self, *, threads: int, max_wait: float, expected: float, observe: Observer = nobody_looks) -> None:
         self.max_wait = max_wait
         self._threads = threads
-        self._mean = expected
         self._observe = observe
         self._depth = 0
         self._depths: dict[str, int] = {}
-        self._turns_left = _TURNS_PER_THREAD * threads
+        self._turns = 0
         self._lines: OrderedDict[str, deque[Place]] = OrderedDict()
         self._is_closed = False
         self._expected_back: OrderedDict[int, tuple[float, str]] = OrderedDict()
@@ -82,6 +85,7 @@ class HashPool:
         self._refused_in = 0
         self._refused: Counter[str] = Counter()
         self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
+        self.expect(expected)
 
     @property
     def depth(self) -> int:
@@ -100,6 +104,7 @@ class HashPool:
     def expect(self, seconds: float) -> None:
         """Take a better guess of the time that one job takes."""
         self._mean = seconds
+        self._workers.bunch = max(1, min(_LARGEST_BUNCH, int(_LONGEST_BUNCH * self._threads / seconds)))
 
     def turn_away(self, network: str) -> None:
         """Refuse a network that floods before anybody asks who of it claims a place, and that costs much less.
@@ -158,6 +163,11 @@ class HashPool:
         own = self._depths.get(network, 0)
         return sum(min(depth, own + 1) for depth in self._depths.values())
 
+    @property
+    def _has_turns_left(self) -> bool:
+        """One runs and one is ready for each thread; a bunch has run, and as many get ready in its stead."""
+        return self._turns < 2 * (self._threads + self._workers.bunch)
+
     def _wait_behind(self, jobs: int) -> float:
         return max(0, jobs - self._threads + 1) * self._mean / self._threads
 
@@ -188,7 +198,7 @@ class HashPool:
 
     async def take_turn(self, place: "Place") -> None:
         """Wait until it is this place's turn."""
-        if self._turns_left > 0 and not self._lines:
+        if self._has_turns_left and not self._lines:
             self._grant(place)
             return
         self._lines.setdefault(place.network, deque()).append(place)
@@ -198,8 +208,8 @@ class HashPool:
         """End a place's turn, if it has one; the next network's longest waiting place gets one."""
         if place.has_turn:
             place.has_turn = False
-            self._turns_left += 1
-        while self._lines and self._turns_left > 0 and not self._is_closed:
+            self._turns -= 1
+        while self._lines and self._has_turns_left and not self._is_closed:
             network, line = self._lines.popitem(last=False)
             waiting = line.popleft()
             if line:
@@ -221,14 +231,14 @@ class HashPool:
             del self._depths[place.network]
 
     def _grant(self, place: "Place") -> None:
-        self._turns_left -= 1
+        self._turns += 1
         place.has_turn = True
         place.wake()
 
     def _ended(self, place: "Place", times: Times | None) -> None:
         place.end()
         if times is not None:
-            self._mean += (times.took - self._mean) * _WEIGHT_OF_NEWEST
+            self.expect(self._mean + (times.took - self._mean) * _WEIGHT_OF_NEWEST)
             self._observe(place.waited + times.waited, times.took)
 
 
