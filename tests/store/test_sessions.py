@@ -17,8 +17,8 @@ NOW = 1_800_000_000
 async def begin(store: Store, user: User, *rows: Session) -> None:
     """Put a user and sessions into the tables."""
     await store.write(partial(users.insert, user=user))
-    for session in rows:
-        assert await store.write_one(partial(sessions.open_for, user=user, session=session)) == session
+    for others, session in enumerate(rows):
+        assert await store.write_one(partial(sessions.open_for, user=user, session=session)) == others
 
 
 async def find(store: Store, session: Session) -> Session | None:

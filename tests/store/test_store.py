@@ -173,12 +173,13 @@ async def test_disabling_and_enabling(store: Store) -> None:
 
 
 async def test_a_session_is_opened_for_the_user_who_proved_the_password(store: Store) -> None:
-    """A session begins for a user who is as when the password was proven."""
+    """A session begins for a user who is as when the password was proven, and it is told how many others there are."""
     user = a_user()
     await add(store, user)
-    session = a_session(user)
-    assert await store.write(lambda connection: sessions.open_for(connection, user, session=session)) == session
-    assert await count(store, COUNT_SESSIONS) == 1
+    for others in range(3):
+        session = a_session(user)
+        assert await store.write(partial(sessions.open_for, user=user, session=session)) == others
+    assert await count(store, COUNT_SESSIONS) == 3
 
 
 @pytest.mark.parametrize("change", ["disabled", "deleted", "password changed"])

@@ -39,9 +39,10 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
             async def renew_and_open(connection: Connection) -> list[Revocation] | None:
                 if proof.new_hash is not None:
                     await users.rehash(connection, proof.user, new_hash=proof.new_hash)
-                if await sessions.open_for(connection, proof.user, session=session) is None:
+                others = await sessions.open_for(connection, proof.user, session=session)
+                if others is None:
                     return None
-                return await sessions.make_room(connection, session=session, now=now)
+                return await sessions.make_room(connection, session=session, now=now) if others >= sessions.MOST else []
 
             def tell(ended: list[Revocation]) -> None:
                 tools.denials.learn(ended, now=now)

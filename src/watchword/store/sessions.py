@@ -26,7 +26,8 @@ _OPEN = Statement(
     " SELECT :id, id, :auth_time, :expires_at, :salt, :counter, :refreshed_at, :ends_at, :token_expires_at,"
     " password_version, :network, :user_agent FROM users"
     " WHERE id = :user_id AND password_version = :password_version AND disabled_at IS NULL"
-    " /* PostgreSQL: FOR SHARE */ RETURNING id"
+    " /* PostgreSQL: FOR SHARE */"
+    " RETURNING (SELECT count(*) FROM sessions AS others WHERE others.user_id = :user_id AND others.id <> :id)"
 )
 _FIND = Statement(
     f"SELECT {_QUALIFIED}, {_QUALIFIED_USER} FROM sessions JOIN users ON users.id = sessions.user_id"
@@ -54,7 +55,6 @@ _PAGE = Statement(
 )
 _END = Statement("DELETE FROM sessions WHERE id = :id AND user_id = :user_id RETURNING id, token_expires_at")
 _END_ALL = Statement("DELETE FROM sessions WHERE user_id = :user_id AND id <> :kept RETURNING id, token_expires_at")
-_COUNT = Statement("SELECT count(*) FROM sessions WHERE user_id = :user_id")
 _END_OLDEST = Statement(
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = :user_id AND id <> :kept"
     " ORDER BY refreshed_at DESC, id LIMIT :limit OFFSET :others) RETURNING id, token_expires_at"
@@ -65,11 +65,12 @@ _PURGE = Statement(
 )
 
 
-async def open_for(connection: Connection, user: User, *, session: Session) -> Session | None:
+async def open_for(connection: Connection, user: User, *, session: Session) -> int | None:
     """Begin a session for a user whose password was just proven.
 
     Returns:
-        The session; None if since then the user was disabled, deleted or given another password.
+        How many others the user has; None if since then the user was disabled, deleted or given another password, and
+        so no session has begun.
     """
     rows = await connection.fetch(
         _OPEN,
@@ -86,7 +87,7 @@ async def open_for(connection: Connection, user: User, *, session: Session) -> S
         network=session.network,
         user_agent=session.user_agent,
     )
-    return session if rows else None
+    return rows[0][0] if rows else None
 
 
 async def find(connection: Connection, *, session_id: str) -> tuple[Session, User] | None:
@@ -170,14 +171,11 @@ async def end_all(connection: Connection, *, user_id: str, now: int, kept: str =
 
 
 async def make_room(connection: Connection, *, session: Session, now: int) -> list[Revocation]:
-    """Where a user has too many sessions beside this one, end those that were used longest ago, and announce it.
+    """End those sessions of a user, beside this one, that were used longest ago, and announce it.
 
     Returns:
         What was announced.
     """
-    ((count,),) = await connection.fetch(_COUNT, user_id=session.user_id)
-    if count <= MOST:
-        return []
     await revocations.take_turns(connection)
     # Not so many as are too many: of logins at once that all see it, one ends them and the others find none.
     ended = await connection.fetch(
