@@ -24,7 +24,7 @@ from watchword.store.connection import Statement
 from watchword.tokens import verify
 
 HOME, ELSEWHERE, ATTACKER = "192.0.2.1", "198.51.100.7", "203.0.113.9"
-IN_ONE_PROCESS = 16
+IN_ONE_PROCESS = 20
 """So many have their turn at once before two threads; a network's first failures may overlap by as many."""
 COUNT = Statement("SELECT count(*) FROM tallies")
 IN_FLIGHT = Statement("SELECT coalesce(sum(young + old), 0) FROM tallies")

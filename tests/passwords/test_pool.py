@@ -416,11 +416,11 @@ async def test_a_turn_may_be_given_back_and_taken_again() -> None:
         assert pool.depth == 5
 
 
-@pytest.mark.parametrize(("takes", "most"), [(0.01, 6), (0.03, 3), (0.5, 1)])
+@pytest.mark.parametrize(("takes", "most"), [(0.01, 8), (0.03, 3), (0.5, 1)])
 async def test_short_jobs_are_told_in_bunches_and_long_ones_at_once(takes: float, most: int) -> None:
-    """As many are told together as end within a tenth of a second, and no more than six."""
+    """As many are told together as end within a tenth of a second, and no more than eight."""
     async with pool_of(expected=takes) as pool:
-        jobs = [Blocker() for _ in range(10)]
+        jobs = [Blocker() for _ in range(12)]
         tasks = [await submitted(pool, job) for job in jobs]
         for job in jobs[: most - 1]:
             job.released.set()

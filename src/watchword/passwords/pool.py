@@ -18,7 +18,7 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
    thread waits for the database. What is done for a job between its turn and its run is therefore bounded too, also
    where it goes on for nobody.
 7. While others wait, the outcomes of short jobs are told in bunches. A hash sweeps the caches, and what a login costs
-   besides is mostly the way back into them: together six cost half. No outcome waits for longer than a moment.
+   besides is mostly the way back into them: together eight cost half. No outcome waits for longer than a moment.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _WEIGHT_OF_NEWEST: Final = 0.1
 """In the running mean of the times that jobs take."""
 _NEWCOMERS: Final = 0.7
 """The part of the longest wait that newcomers may fill while somebody is expected back."""
-_LARGEST_BUNCH: Final = 6
+_LARGEST_BUNCH: Final = 8
 """Outcomes that are told at once: what others ask of the loop waits until it has seen to all of them."""
 _LONGEST_BUNCH: Final = 0.1
 """Seconds that the first of a bunch may wait for the last: little beside the queue that there is then."""
