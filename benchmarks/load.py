@@ -3,8 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from itertools import cycle
 from multiprocessing import get_context
 from typing import Any, Final, Self, TypeVar
@@ -25,6 +27,7 @@ OTHERS_RATE: Final = 10.0
 
 _FLOODING_CONNECTIONS: Final = 256
 _OTHER_CONNECTIONS: Final = 64
+_LONGEST_BESIDE: Final = 600.0
 _OK: Final = 200
 
 
@@ -68,13 +71,18 @@ class Generator:
         """
         return self._run(_answers, port, list(requests))
 
-    def one_by_one(self, port: int, requests: Iterable[Request]) -> list[tuple[float, Answer]]:
-        """Requests on one connection, each when the last is answered.
+    def one_by_one(
+        self, port: int, requests: Iterable[Request], *, others: Sequence[Request] = (), rate: float = 0.0
+    ) -> list[tuple[float, Answer]]:
+        """Requests on one connection, each when the last is answered, while others are sent at a rate.
 
         Returns:
             The seconds that each took, and its answer.
+
+        Raises:
+            RuntimeError: one of the others was not answered with a 200.
         """
-        return self._run(_one_by_one, port, list(requests))
+        return self._run(_one_by_one, port, list(requests), others, rate)
 
     def refreshes(self, port: int, tokens: Sequence[str], *, seconds: float) -> tuple[list[float], list[str]]:
         """Clients, each of whom exchanges its refresh token for the next one as fast as it is answered.
@@ -109,17 +117,43 @@ async def _both(
     return await asyncio.gather(_crowd(port, crowd, clients, seconds), _steady(port, steady, seconds))
 
 
-async def _one_by_one(port: int, requests: Sequence[Request]) -> list[tuple[float, Answer]]:
+async def _one_by_one(
+    port: int, requests: Sequence[Request], others: Sequence[Request], rate: float
+) -> list[tuple[float, Answer]]:
     line = Line(HOST, port)
     answered = []
-    try:
-        for request in requests:
-            started = time.perf_counter()
-            answer = await line.exchange(request)
-            answered.append((time.perf_counter() - started, answer))
-    finally:
-        line.cut()
+    async with _beside(port, others, rate):
+        try:
+            for request in requests:
+                started = time.perf_counter()
+                answer = await line.exchange(request)
+                answered.append((time.perf_counter() - started, answer))
+        finally:
+            line.cut()
     return answered
+
+
+@asynccontextmanager
+async def _beside(port: int, requests: Sequence[Request], rate: float) -> AsyncIterator[None]:
+    statuses: Counter[int] = Counter()
+    load = asyncio.create_task(
+        open_loop(
+            "others",
+            host=HOST,
+            port=port,
+            requests=cycle(requests),
+            rate=rate,
+            seconds=_LONGEST_BESIDE,
+            watch=lambda sample: statuses.update([sample.status]),
+        )
+    )
+    try:
+        yield
+    finally:
+        load.cancel()
+        await asyncio.wait([load])
+    if set(statuses) - {_OK}:
+        raise RuntimeError(f"the others were answered with {dict(statuses)}")
 
 
 async def _flood(

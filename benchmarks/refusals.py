@@ -3,6 +3,7 @@
 They are sent one at a time on one connection, the reasons in an order of chance, so that a slow minute of the machine
 meets all of them. Each is the first at its account and from its network, so that the throttle has seen as much of one
 as of another. Those that it refuses are measured apart: at accounts that are there, and at names that nobody has.
+Then all but those once more, while others log in at half the rate that the machine can hash at.
 """
 
 import json
@@ -63,12 +64,16 @@ _STATES: Final[Mapping[str, tuple[str, str | None]]] = {
 _OF_THE_THROTTLE: Final = (THROTTLED, THROTTLED_UNKNOWN)
 _OTHERS: Final = (WRONG, *(reason for reason in _STATES if reason not in _OF_THE_THROTTLE))
 
-REASONS: Final = (*_OTHERS, *_OF_THE_THROTTLE)
+_AT_HALF_LOAD: Final = "{}, at half load"
+
+REASONS: Final = (*_OTHERS, *_OF_THE_THROTTLE, *map(_AT_HALF_LOAD.format, _OTHERS))
 """Each reference before those that are held against it."""
 
 _SEED: Final = 1
 _ACCOUNTS_TO_CLOSE: Final = 8
 """For each of the throttle's reasons; few enough that the first is still closed when the last login is answered."""
+_CROWD: Final = 32
+"""Accounts that others log in to meanwhile."""
 _OTHER_PASSWORD: Final = PASSWORD[::-1]
 _FIRST_NETWORK: Final = IPv4Address("10.0.0.0")
 
@@ -88,19 +93,34 @@ class _Account:
 def measure_refusals(bench: Bench) -> Iterator[Figures]:
     """Once, as an area over many samples says more than the middle one of areas over fewer."""
     random = Random(_SEED)  # noqa: S311
-    to_close = [*map(_Account, count(), _in_turns(_OF_THE_THROTTLE, _ACCOUNTS_TO_CLOSE, random))]
+    numbers = count()
+
+    def accounts(reasons: Sequence[str], turns: int) -> list[_Account]:
+        return [_Account(next(numbers), reason) for reason in _in_turns(reasons, turns, random)]
+
+    to_close = accounts(_OF_THE_THROTTLE, _ACCOUNTS_TO_CLOSE)
     # The reference comes twice in a turn, as its samples are in every comparison.
-    others = [*map(_Account, count(len(to_close)), _in_turns((WRONG, *_OTHERS), bench.plan.refusals, random))]
+    idle, busy = (accounts((WRONG, *_OTHERS), bench.plan.refusals) for _ in range(2))
+    refused = [*to_close, *idle, *busy]
     program = ours(bench.work / "refusals", workers=1, TRUSTED_PROXIES=HOST)
-    set_up(program, write_import_file(bench.work / "refused.jsonl", users=len(to_close) + len(others)))
-    _bring_into_states(bench.work / "refusals" / DATABASE_FILE, [*to_close, *others])
+    set_up(program, write_import_file(bench.work / "refused.jsonl", users=len(refused) + _CROWD))
+    _bring_into_states(bench.work / "refusals" / DATABASE_FILE, refused)
+    crowd = [program.login(len(refused) + number) for number in range(_CROWD)]
     with program.started(bench.work) as server:
         seconds = partial(_seconds, bench, server, map(_FIRST_NETWORK.__add__, count()))
         seconds(_in_turns(to_close, STRANGERS.free, random), HTTPStatus.UNAUTHORIZED)  # unused: it warms up, and closes
         turns = ceil(bench.plan.refusals / _ACCOUNTS_TO_CLOSE)
         by_throttle = seconds(_in_turns(to_close, turns, random), HTTPStatus.TOO_MANY_REQUESTS)
-        by_password = seconds(others, HTTPStatus.UNAUTHORIZED)
-    yield compare({WRONG: by_password, THROTTLED: by_throttle})
+        by_password = seconds(idle, HTTPStatus.UNAUTHORIZED)
+        half = bench.probe.limit() / 2
+        at_half_load = seconds(busy, HTTPStatus.UNAUTHORIZED, others=crowd, rate=half)
+    yield compare(
+        {
+            WRONG: by_password,
+            THROTTLED: by_throttle,
+            _AT_HALF_LOAD.format(WRONG): {_AT_HALF_LOAD.format(each): taken for each, taken in at_half_load.items()},
+        }
+    )
 
 
 def compare(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> Figures:
@@ -144,9 +164,16 @@ def _bring_into_states(database: Path, accounts: Iterable[_Account]) -> None:
 
 
 def _seconds(
-    bench: Bench, server: Server, networks: Iterator[IPv4Address], logins: Sequence[_Account], status: HTTPStatus
+    bench: Bench,
+    server: Server,
+    networks: Iterator[IPv4Address],
+    logins: Sequence[_Account],
+    status: HTTPStatus,
+    *,
+    others: Sequence[Request] = (),
+    rate: float = 0.0,
 ) -> Mapping[str, Sequence[float]]:
-    """How long each login took, by its reason.
+    """How long each login took, by its reason, perhaps beside others.
 
     Raises:
         RuntimeError: they were not all refused with this status and in the same words.
@@ -154,7 +181,8 @@ def _seconds(
     requests = [account.login(next(networks)) for account in logins]
     seconds = defaultdict(list)
     said = set()
-    for account, (taken, answer) in zip(logins, bench.generator.one_by_one(server.port, requests), strict=True):
+    answered = bench.generator.one_by_one(server.port, requests, others=others, rate=rate)
+    for account, (taken, answer) in zip(logins, answered, strict=True):
         seconds[account.reason].append(taken)
         said.add((answer.status, answer.body.replace((answer.header("x-request-id") or "?").encode(), b"")))
     if len(said) != 1 or {told for told, _ in said} != {status}:

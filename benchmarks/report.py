@@ -107,6 +107,7 @@ of its own on the same cores, with no priority over the servers; what it used is
 - *Refused logins*: one at a time on one connection to one worker, the reasons in an order of chance, 500 for each and
   twice as many of the first, in one round. Each is the first at its account and from its network. If two of them
   differ in status or body, by more than the request id, there are no figures; so with two that the throttle refuses.
+  At half load others meanwhile log in, all right, at half the rate of the raw limit.
 - *Flood*: one network sends ten times the raw limit of logins, all right, and 500 others ten a second together, each
   from its own; nobody tries again. A proxy on the same machine is said to have sent them.
 - *Start*: from the process's start to its first 200 on a route that does nothing.
