@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Story
-from watchword.store.lanes import Lane, TunedConnection, translated
+from watchword.store.lanes import Lane, WritingConnection, translated
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Commits:
         lane: one thread.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane[WritingConnection]) -> None:
         self._lane = lane
         self._waiting: deque[_Write] = deque()
         self._is_called = False
@@ -80,7 +80,7 @@ class Commits:
                 raise
         return told
 
-    def _write(self, connection: TunedConnection) -> list[_Write]:
+    def _write(self, connection: WritingConnection) -> list[_Write]:
         """Do what waits, in the thread."""
         self._is_called = False  # before anything is taken: who comes after the last of it calls again
         writes = self._taken()
@@ -112,7 +112,7 @@ class Commits:
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
 
-def _commit(connection: TunedConnection, writes: list[_Write]) -> list[_Write]:
+def _commit(connection: WritingConnection, writes: list[_Write]) -> list[_Write]:
     """Do writes in one transaction.
 
     Returns:
@@ -139,9 +139,8 @@ def _commit(connection: TunedConnection, writes: list[_Write]) -> list[_Write]:
     return []
 
 
-def _begin(connection: TunedConnection, write: _Write) -> None:
+def _begin(connection: WritingConnection, write: _Write) -> None:
     """Take the lock of all processes; one that is taken later, after a read, fails at once when busy."""
-    connection.wait_for_locks(0)
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -153,7 +152,7 @@ def _begin(connection: TunedConnection, write: _Write) -> None:
             return
 
 
-def _do(connection: TunedConnection, write: _Write, *, savepoint: bool = False) -> None:
+def _do(connection: WritingConnection, write: _Write, *, savepoint: bool = False) -> None:
     try:
         with translated():
             if savepoint:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Story
@@ -18,6 +18,7 @@ from watchword.store.connection import Row, Statement
 from watchword.threads import Threads
 
 T = TypeVar("T")
+C = TypeVar("C", bound="TunedConnection")
 
 _MEANWHILE: Final = 0.1
 """Seconds in a queue that are worth taking off the wait for a lock."""
@@ -30,19 +31,12 @@ class TunedConnection(sqlite3.Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._waits = PATIENCE
         for pragma in self.pragmas:
             self.execute(f"PRAGMA {pragma}")
 
     async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
         """Run a statement and return its rows."""
         return self.execute(statement.named, values).fetchall()
-
-    def wait_for_locks(self, seconds: float) -> None:
-        """Wait no longer than what the queue has left of PATIENCE."""
-        if abs(seconds - self._waits) > _MEANWHILE:
-            self.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
-            self._waits = seconds
 
     def tell(self, story: Story[T]) -> T:
         """Run a story to its end: as its connection never makes it wait, it needs no event loop.
@@ -65,14 +59,25 @@ class ReadingConnection(TunedConnection):
 
     pragmas = (*TunedConnection.pragmas, "query_only=ON")
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waits = PATIENCE
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """Wait no longer than what the queue has left of PATIENCE."""
+        if abs(seconds - self._waits) > _MEANWHILE:
+            self.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+            self._waits = seconds
+
 
 class WritingConnection(TunedConnection):
-    """One that writes."""
+    """One that writes. It finds a lock taken at once: how to wait for it is for who began the transaction to know."""
 
-    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL")  # under WAL a killed process loses nothing
+    # Under WAL a killed process loses nothing; and the last one last, as the one before it reads the file.
+    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL", "busy_timeout=0")
 
 
-class Lane:
+class Lane(Generic[C]):
     """Threads that have a connection each.
 
     Args:
@@ -81,7 +86,7 @@ class Lane:
         count: how many.
     """
 
-    def __init__(self, path: Path, factory: type[TunedConnection], *, count: int) -> None:
+    def __init__(self, path: Path, factory: type[C], *, count: int) -> None:
         self._path = path
         self._factory = factory
         self._own = threading.local()
@@ -89,7 +94,7 @@ class Lane:
         self._threads = Threads(count, name="sqlite")
         self._is_closed = False
 
-    def run(self, job: Callable[[TunedConnection], T]) -> "asyncio.Future[T]":
+    def run(self, job: Callable[[C], T]) -> "asyncio.Future[T]":
         """Hand a job over."""
         if self._is_closed:  # its threads are gone, and nobody would ever answer
             raise Unavailable("the database was closed")
@@ -102,8 +107,8 @@ class Lane:
         for connection in self._open:
             connection.close()
 
-    def _connection(self) -> TunedConnection:
-        connection: TunedConnection | None = getattr(self._own, "connection", None)
+    def _connection(self) -> C:
+        connection: C | None = getattr(self._own, "connection", None)
         if connection is None:
             with translated():
                 connection = self._own.connection = connect(self._path, self._factory)
@@ -111,7 +116,7 @@ class Lane:
         return connection
 
 
-def connect(path: Path, factory: type[TunedConnection]) -> TunedConnection:
+def connect(path: Path, factory: type[C]) -> C:
     """Open a connection, which one thread uses, and another may close."""
     return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=factory)
 

@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.commits import Commits
-from watchword.store.lanes import Lane, ReadingConnection, TunedConnection, WritingConnection, connect, translated
+from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, connect, translated
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class SqliteStore(Store):
     def _begin_read(self, story: Story[T]) -> "asyncio.Future[T]":
         deadline = time.monotonic() + PATIENCE
 
-        def job(connection: TunedConnection) -> T:
+        def job(connection: ReadingConnection) -> T:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Unavailable("all connections to the database are busy")
