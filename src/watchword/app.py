@@ -185,7 +185,7 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
         backend = await asyncio.to_thread(lambda: tools.hasher.backend)
         tools.metrics.describe_hashing(
-            tools.hasher.pool,
+            tools.hasher.pool.queue,
             backend=backend.name,
             memory_kib=settings.hash_memory_kib,
             passes=settings.hash_passes,

@@ -159,7 +159,7 @@ async def test_who_hangs_up_has_the_turn_until_the_database_has_answered(
     assert 0 < asked <= 4
     may_answer.set()
     async with asyncio.timeout(10):
-        while hasher.pool.depth:
+        while hasher.pool.queue.depth:
             await asyncio.sleep(0.01)
         await tools.throttle.errands_done()
         monkeypatch.undo()

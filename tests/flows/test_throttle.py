@@ -176,7 +176,7 @@ async def test_a_flood_of_names_evicts_nothing(tools: Tools, clock: FakeClock) -
         await asyncio.gather(*flood)
     assert await attempt(tools, network=ELSEWHERE) == "throttled"
     assert (len(tools.throttle._lines), len(tools.throttle._waiting)) == (lines, 0)
-    assert len(tools.hasher.pool._lines) == len(tools.hasher.pool._depths) == 0
+    assert len(tools.hasher.pool._lines) == len(tools.hasher.pool.queue._depths) == 0
     assert await number(tools, COUNT) == 1 + 1 + 2 * 16 * 25
     clock.advance(STRANGERS.forgotten_after + KEPT)
     await tidy_up(tools.store, now=clock.now, seals=tools.recorder.seals, audit_kept=86_400)

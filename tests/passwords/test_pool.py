@@ -98,7 +98,7 @@ async def test_who_would_wait_too_long_is_refused_at_once() -> None:
     async with pool_of(threads=1, max_wait=2.0, expected=1.0) as pool:
         blockers = [Blocker() for _ in range(3)]
         tasks = [await submitted(pool, blocker) for blocker in blockers[:3]]  # waits of 0, 1 and 2 seconds
-        assert pool.expected_wait == 3.0
+        assert pool.queue.expected_wait == 3.0
         ran = threading.Event()
         with pytest.raises(Overloaded) as refusal:
             await pool.run(ran.set)
@@ -106,110 +106,23 @@ async def test_who_would_wait_too_long_is_refused_at_once() -> None:
         for blocker in blockers:
             blocker.released.set()
         await asyncio.gather(*tasks)
-        assert pool.expected_wait == 0
+        assert pool.queue.expected_wait == 0
         assert not ran.is_set()
         assert await pool.run(lambda: "welcome") == "welcome"
-
-
-async def test_the_advice_grows_with_the_backlog() -> None:
-    """Retry-After is the time until the backlog is done, in whole seconds, shared by all threads."""
-    async with pool_of(threads=2, max_wait=60.0, expected=10.0) as pool:
-        blocker = Blocker()
-        waits = []
-        tasks = []
-        for _ in range(6):
-            waits.append(pool.expected_wait)
-            tasks.append(await submitted(pool, blocker))
-        assert waits == [0, 0, 5, 10, 15, 20]
-        blocker.released.set()
-        await asyncio.gather(*tasks)
-
-
-async def test_who_was_sent_away_is_let_in_before_newcomers() -> None:
-    """While somebody is expected back, newcomers fill only a part of the queue, and who comes back takes the rest."""
-    async with pool_of(threads=1, max_wait=9.0, expected=1.0) as pool:
-        inside = [pool.place(f"inside {number}") for number in range(10)]
-        with pytest.raises(Overloaded):
-            pool.place("patient")
-        for place in inside[:2]:
-            place.__exit__()
-        with pytest.raises(Overloaded):  # eight are inside: within nine seconds, beyond the newcomers' part of them
-            pool.place("newcomer")
-        with pool.place("patient"):
-            assert pool.depth == 9
-
-
-async def test_nothing_is_kept_for_nobody() -> None:
-    """When all who were sent away have come back, newcomers may fill the whole queue again."""
-    async with pool_of(threads=1, max_wait=9.0, expected=1.0) as pool:
-        places = [pool.place(f"inside {number}") for number in range(10)]
-        with pytest.raises(Overloaded):
-            pool.place("patient")
-        places.pop().__exit__()
-        places.pop().__exit__()
-        places.append(pool.place("patient"))
-        places.append(pool.place("newcomer"))
-        assert pool.depth == 10
-
-
-async def test_the_advice_counts_those_who_were_told_to_come_back() -> None:
-    """Each who is sent away is told a later time than those before, up to half a minute."""
-    async with pool_of(threads=1, max_wait=2.0, expected=1.0) as pool:
-        places = [pool.place(f"inside {number}") for number in range(3)]
-        advice = []
-        for number in range(40):
-            with pytest.raises(Overloaded) as refusal:
-                pool.place(f"outside {number}")
-            advice.append(refusal.value.retry_after)
-        assert advice == [min(30, 3 + number) for number in range(40)]
-        assert len(places) == pool.depth
 
 
 async def test_a_place_that_is_left_is_free_again() -> None:
     """A place whose holder found no use for it, or failed before it did, is given back, once."""
     async with pool_of() as pool:
         with contextlib.suppress(KeyError), pool.place("somebody"):
-            assert pool.depth == 1
+            assert pool.queue.depth == 1
             raise KeyError
-        assert pool.depth == 0
+        assert pool.queue.depth == 0
         with pool.place("somebody") as place:
             await place.run(lambda: None)
             with pytest.raises(RuntimeError):
                 await place.run(lambda: None)
-        assert pool.depth == 0
-
-
-async def test_a_flood_of_names_fills_no_memory() -> None:
-    """However many are sent away, only so many are remembered."""
-    async with pool_of(threads=1, max_wait=0.5, expected=1.0) as pool:
-        place = pool.place("inside")
-        for number in range(20_000):
-            with pytest.raises(Overloaded):
-                pool.place(f"outside {number}")
-        assert len(pool._expected_back) <= 10_000
-        place.__exit__()
-
-
-async def test_of_a_network_that_floods_nobody_is_heard_for_a_while() -> None:
-    """Row 91: refused a hundred times within a second, it is turned away unasked while it is full, and no other is."""
-    async with pool_of(threads=1, max_wait=0.5, expected=1.0) as pool:
-
-        def is_turned_away(network: str) -> bool:
-            try:
-                pool.turn_away(network)
-            except Overloaded as refusal:
-                return refusal.retry_after >= 1
-            return False
-
-        with pool.place("inside", "flood"):
-            refused = 0
-            while not is_turned_away("flood"):
-                with pytest.raises(Overloaded):
-                    pool.place(f"outside {refused}", "flood")
-                refused += 1
-            assert refused >= 100
-            assert not is_turned_away("elsewhere")
-        assert not is_turned_away("flood")
+        assert pool.queue.depth == 0
 
 
 async def test_every_job_is_observed() -> None:
@@ -230,11 +143,11 @@ async def test_a_waiting_job_that_nobody_awaits_is_dropped() -> None:
         running, waiting = Blocker(), Blocker()
         first, second = await submitted(pool, running), await submitted(pool, waiting)
         await started(running)
-        assert pool.expected_wait == 2.0
+        assert pool.queue.expected_wait == 2.0
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
-        assert pool.expected_wait == 1.0
+        assert pool.queue.expected_wait == 1.0
         running.released.set()
         await first
         assert await pool.run(lambda: "next") == "next"
@@ -250,10 +163,10 @@ async def test_a_running_job_keeps_its_place_until_it_ends() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert pool.expected_wait == 1.0
+        assert pool.queue.expected_wait == 1.0
         blocker.released.set()
         await pool.run(lambda: None)
-        assert pool.expected_wait == 0
+        assert pool.queue.expected_wait == 0
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["right passwords", "wrong passwords"])
@@ -276,7 +189,7 @@ async def test_the_pool_learns_how_long_a_job_takes(fails: bool) -> None:
                 await pool.run(job)
         blocker = Blocker()
         task = await submitted(pool, blocker)
-        assert pool.expected_wait < 50.0
+        assert pool.queue.expected_wait < 50.0
         blocker.released.set()
         await task
 
@@ -359,23 +272,7 @@ async def test_who_comes_from_elsewhere_waits_for_one_and_not_for_all() -> None:
         await asyncio.gather(running, *tasks)
         others_behind = [place for place, network in enumerate(ran) if network != "flood"]
         assert others_behind == [4, 5, 7, 8, 10, 11]  # three of the flood had their turn before the others came
-        assert pool.depth == 0
-
-
-async def test_nothing_is_kept_from_newcomers_for_another_network() -> None:
-    """Row 91: however many of a flood were told to come back, who comes from elsewhere is not kept out for them."""
-    async with pool_of(threads=1, max_wait=1.0, expected=1.0) as pool:
-        places = [pool.place(str(number), "flood") for number in range(2)]
-        for number in range(100):
-            with pytest.raises(Overloaded):
-                pool.place(f"more {number}", "flood")
-        places.append(pool.place("somebody", "elsewhere"))
-        with pytest.raises(Overloaded) as refusal:
-            pool.place("somebody else", "elsewhere")
-        assert refusal.value.retry_after == 3
-        for place in places:
-            place.__exit__()
-        assert pool.depth == 0
+        assert pool.queue.depth == 0
 
 
 async def test_who_leaves_while_waiting_for_a_turn_is_passed_over() -> None:
@@ -395,7 +292,7 @@ async def test_who_leaves_while_waiting_for_a_turn_is_passed_over() -> None:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(outcomes[5], asyncio.CancelledError)
         assert ran == [0, 1, 2, 3, 5, 6, 7]
-        assert (pool.depth, pool.expected_wait) == (0, 0)
+        assert (pool.queue.depth, pool.queue.expected_wait) == (0, 0)
 
 
 async def test_a_turn_may_be_given_back_and_taken_again() -> None:
@@ -408,12 +305,12 @@ async def test_a_turn_may_be_given_back_and_taken_again() -> None:
         assert not waiting.done()
         places[0].return_turn()
         await waiting
-        assert (places[0].has_turn, places[4].has_turn, pool.depth) == (False, True, 6)
+        assert (places[0].has_turn, places[4].has_turn, pool.queue.depth) == (False, True, 6)
         again = asyncio.create_task(places[0].turn())
         await asyncio.sleep(0)
         places[1].__exit__()
         await again
-        assert pool.depth == 5
+        assert pool.queue.depth == 5
 
 
 @pytest.mark.parametrize(("takes", "most"), [(0.01, 8), (0.03, 3), (0.5, 1)])
@@ -433,7 +330,7 @@ async def test_short_jobs_are_told_in_bunches_and_long_ones_at_once(takes: float
         for job in jobs:
             job.released.set()
         await asyncio.gather(*tasks)
-        assert pool.depth == 0
+        assert pool.queue.depth == 0
 
 
 async def test_closing_drops_who_waits_for_a_turn() -> None:

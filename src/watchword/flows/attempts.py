@@ -123,7 +123,7 @@ async def charge(
         Unavailable: the database is away, slow or locked.
     """
     keys = tools.throttle.keys(username, asker.network)
-    patience = _PATIENCE * tools.hasher.pool.max_wait
+    patience = _PATIENCE * tools.hasher.pool.queue.max_wait
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
     async with tools.throttle.line(keys.pair, patience=patience):

@@ -1,23 +1,15 @@
-"""The bounded pool of threads that hashes are computed in, off the event loop, and the rule for who may wait for them.
+"""The pool of threads that hashes are computed in, off the event loop; who may wait for them, ``queue`` decides.
 
-A queue without a bound only turns every answer into a late one. So the pool knows how long a hash takes and how many
-wait, and sends away at once whoever would wait too long. Laws of this file:
+Laws of this file:
 
 1. A place belongs to its job, not to its request: a client that hangs up while the hash is computed frees nothing
    early, and a job that nobody awaits any more is dropped before it starts. The turn lasts longer, until whoever has
    the place has left it too: so what is written after a job is bounded as what is read before it.
-2. Whoever was sent away and comes back is let in before newcomers from the same network: part of the queue is kept for
-   them. Otherwise those inside, who ask again the moment they are answered, would take every place that falls free, and
-   some outside would never get one.
-3. ``retry_after`` is the time to work off all who wait before one and all from there who were told to come back.
-4. Networks take turns, and each is judged by the wait that this leaves it: one that floods fills a queue of its own,
-   and who comes from elsewhere waits for one of its jobs and not for all.
-5. Of a network that is refused again and again nobody is heard for the rest of a second: a flood costs little, or the
-   refusals would take from the hashes what they need.
-6. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
+2. Networks take turns, one job of each.
+3. A few jobs for each thread have their turn at once: those that run, and those that get ready meanwhile, so that no
    thread waits for the database. What is done for a job between its turn and its run is therefore bounded too, also
    where it goes on for nobody.
-7. While others wait, the outcomes of short jobs are told in bunches. A hash sweeps the caches, and what a login costs
+4. While others wait, the outcomes of short jobs are told in bunches. A hash sweeps the caches, and what a login costs
    besides is mostly the way back into them: together eight cost half. No outcome waits for longer than a moment.
 """
 
@@ -27,13 +19,12 @@ import os
 import sys
 import threading
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from math import ceil
 from typing import Any, Final, Self, TypeVar
 
-from watchword.errors import Overloaded
+from watchword.passwords.queue import Queue
 from watchword.threads import Threads, Times
 
 T = TypeVar("T")
@@ -45,16 +36,10 @@ _NICENESS: Final = 10
 """So that the event loop always wins a core against a hash."""
 _WEIGHT_OF_NEWEST: Final = 0.1
 """In the running mean of the times that jobs take."""
-_NEWCOMERS: Final = 0.7
-"""The part of the longest wait that newcomers may fill while somebody is expected back."""
 _LARGEST_BUNCH: Final = 8
 """Outcomes that are told at once: what others ask of the loop waits until it has seen to all of them."""
 _LONGEST_BUNCH: Final = 0.1
 """Seconds that the first of a bunch may wait for the last: little beside the queue that there is then."""
-_MOST_HEARD: Final = 100
-"""How many of one network are refused within a second before no more of them are heard."""
-_LONGEST_RETRY: Final = 30
-_MOST_EXPECTED: Final = 10_000
 
 
 def nobody_looks(_waited: float, _took: float) -> None:
@@ -69,33 +54,20 @@ class HashPool:
         max_wait: seconds that a job may have to wait for its turn.
         expected: seconds that one job takes, as a first guess.
         observe: is told the times of each job.
+
+    Attributes:
+        queue: who has a place.
     """
 
     def __init__(self, *, threads: int, max_wait: float, expected: float, observe: Observer = nobody_looks) -> None:
-        self.max_wait = max_wait
+        self.queue = Queue(threads=threads, max_wait=max_wait, job_seconds=expected)
         self._threads = threads
         self._observe = observe
-        self._depth = 0
-        self._depths: dict[str, int] = {}
         self._turns = 0
         self._lines: OrderedDict[str, deque[Place]] = OrderedDict()
         self._is_closed = False
-        self._expected_back: OrderedDict[int, tuple[float, str]] = OrderedDict()
-        self._expected_from: Counter[str] = Counter()
-        self._refused_in = 0
-        self._refused: Counter[str] = Counter()
         self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
         self.expect(expected)
-
-    @property
-    def depth(self) -> int:
-        """Jobs that wait or run, and places that were taken for one."""
-        return self._depth
-
-    @property
-    def expected_wait(self) -> float:
-        """Seconds until everything that is admitted now has begun, and one more would."""
-        return self._wait_behind(self._depth)
 
     def prepare(self, job: Callable[[], T]) -> Callable[[], T]:
         """Begin a job before the pool serves anybody; call what is returned to wait for its outcome, once."""
@@ -103,43 +75,25 @@ class HashPool:
 
     def expect(self, seconds: float) -> None:
         """Take a better guess of the time that one job takes."""
-        self._mean = seconds
-        self._workers.bunch = max(1, min(_LARGEST_BUNCH, int(_LONGEST_BUNCH * self._threads / seconds)))
+        self.queue.job_seconds = seconds
+        long = _LONGEST_BUNCH * self._threads
+        self._workers.bunch = _LARGEST_BUNCH if _LARGEST_BUNCH * seconds <= long else max(1, int(long / seconds))
 
     def turn_away(self, network: str) -> None:
-        """Refuse a network that floods before anybody asks who of it claims a place, and that costs much less.
+        """Refuse a network that floods, before anybody asks who of it claims a place; see ``Queue.turn_away``.
 
         Raises:
-            Overloaded: many of it were refused within this second, and nobody of it would get a place now.
+            Overloaded: nobody of it would get one now.
         """
-        if (
-            self._refused[network] >= _MOST_HEARD
-            and self._refused_in == int(time.monotonic())
-            and self._wait_behind(self._before(network)) > self.max_wait
-        ):
-            raise Overloaded("the hash pool is full", retry_after=self._advice(network))
+        self.queue.turn_away(network, now=time.monotonic())
 
     def place(self, claimant: str, network: str = "") -> "Place":
-        """Take a place in the queue, to be used or left.
-
-        Args:
-            claimant: by what a caller who was sent away is known again.
-            network: with whom the caller shares the turns.
+        """Take a place, to be used or left; see ``Queue.enter``.
 
         Raises:
-            Overloaded: the turn would not come in time.
+            Overloaded: its turn would not come in time.
         """
-        known = hash((claimant, network))
-        now = time.monotonic()
-        self._forget_those_who_stay_away(now)
-        was_sent_away = known in self._expected_back
-        if was_sent_away:
-            self._expect_no_more(self._expected_back.pop(known))
-        share = 1.0 if was_sent_away or network not in self._expected_from else _NEWCOMERS
-        if self._wait_behind(self._before(network)) > share * self.max_wait:
-            raise Overloaded("the hash pool is full", retry_after=self._send_away(known, network, now))
-        self._depth += 1
-        self._depths[network] = self._depths.get(network, 0) + 1
+        self.queue.enter(claimant, network, now=time.monotonic())
         return Place(self, network)
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -157,44 +111,6 @@ class HashPool:
         for place in [place for line in self._lines.values() for place in line]:
             place.drop()
         self._workers.close()
-
-    def _before(self, network: str) -> int:
-        """How many jobs come before a new one of this network: as many of each other as of its own, and one."""
-        own = self._depths.get(network, 0)
-        return sum(min(depth, own + 1) for depth in self._depths.values())
-
-    @property
-    def _has_turns_left(self) -> bool:
-        """One runs and one is ready for each thread; a bunch has run, and as many get ready in its stead."""
-        return self._turns < 2 * (self._threads + self._workers.bunch)
-
-    def _wait_behind(self, jobs: int) -> float:
-        return max(0, jobs - self._threads + 1) * self._mean / self._threads
-
-    def _send_away(self, known: int, network: str, now: float) -> int:
-        if self._refused_in != int(now):
-            self._refused_in = int(now)
-            self._refused.clear()
-        self._refused[network] += 1
-        seconds = self._advice(network)
-        if len(self._expected_back) < _MOST_EXPECTED:
-            self._expected_back[known] = now + 2 * max(1, seconds), network
-            self._expected_from[network] += 1
-        return seconds
-
-    def _advice(self, network: str) -> int:
-        ahead = self._before(network) + self._expected_from[network]
-        return min(_LONGEST_RETRY, ceil(ahead * self._mean / self._threads))
-
-    def _forget_those_who_stay_away(self, now: float) -> None:
-        while self._expected_back and next(iter(self._expected_back.values()))[0] < now:
-            self._expect_no_more(self._expected_back.popitem(last=False)[1])
-
-    def _expect_no_more(self, expected: tuple[float, str]) -> None:
-        _, network = expected
-        self._expected_from[network] -= 1
-        if not self._expected_from[network]:
-            del self._expected_from[network]
 
     async def take_turn(self, place: "Place") -> None:
         """Wait until it is this place's turn."""
@@ -221,14 +137,10 @@ class HashPool:
         """Queue a job in a place that has its turn; the place is left when the job ends or is dropped."""
         return self._workers.run(job, ended=partial(self._ended, place))
 
-    def leave(self, place: "Place") -> None:
-        """Give a place back."""
-        self._depth -= 1
-        left = self._depths[place.network] - 1
-        if left:
-            self._depths[place.network] = left
-        else:
-            del self._depths[place.network]
+    @property
+    def _has_turns_left(self) -> bool:
+        """One runs and one is ready for each thread; a bunch has run, and as many get ready in its stead."""
+        return self._turns < 2 * (self._threads + self._workers.bunch)
 
     def _grant(self, place: "Place") -> None:
         self._turns += 1
@@ -238,7 +150,8 @@ class HashPool:
     def _ended(self, place: "Place", times: Times | None) -> None:
         place.end()
         if times is not None:
-            self.expect(self._mean + (times.took - self._mean) * _WEIGHT_OF_NEWEST)
+            mean = self.queue.job_seconds
+            self.expect(mean + (times.took - mean) * _WEIGHT_OF_NEWEST)
             self._observe(place.waited + times.waited, times.took)
 
 
@@ -292,7 +205,7 @@ class Place:
         self._has_ended = True
         if self._over is not None:
             self._over.set_result(None)
-        self._pool.leave(self)
+        self._pool.queue.leave(self.network)
         if self._is_left:
             self._pool.return_turn(self)
 
