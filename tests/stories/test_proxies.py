@@ -1,0 +1,203 @@
+"""The example for nginx is true: a real nginx runs it before a real login service and an application."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.builders import PASSWORD
+from tests.servers import Server, environment, free_port, running, watchword, watchword_server
+from watchword.endpoints import DOORS, ROUTES, Route
+
+DOCS = Path(__file__).parents[2] / "docs"
+LOGIN, APPLICATION = "login.example.com", "app.example.com"
+CLIENT = "127.0.0.2"  # another loopback address than the proxies', which the login service trusts
+NAMES = ("X-Auth-User", "X-Auth-Subject", "X-Auth-Scope")
+
+# An application for WSGI, where X-Auth-User and X_Auth_User are one; it tells what it was given.
+TOLD = """
+from flask import Flask, request
+app = Flask(__name__)
+
+@app.route("/<path:_>", methods=["GET", "POST", "DELETE"])
+def told(_):
+    return {name: value for name, value in request.headers if "auth" in name.lower() and name != "Authorization"}
+"""
+
+# A login service that does not know, as Watchword when its database is away.
+UNKNOWING = """
+from quart import Quart
+app = Quart(__name__)
+
+@app.get("/<path:_>")
+async def unknowing(_):
+    return "", 503, {"Retry-After": "7"}
+"""
+
+Proxy = Callable[[str, Path, int], tuple[list[str], dict[str, str]]]
+"""Given an example, a folder and a port, the command that runs it there and its environment."""
+
+
+def nginx(example: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """How nginx runs an example."""
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;"
+        f"events {{}} http {{ access_log off; {temporary} {example.replace('127.0.0.1:8080', f'127.0.0.1:{port}')} }}"
+    )
+    command = [installed("nginx", package="nginx-light"), "-c", str(folder / "nginx.conf"), "-p", str(folder)]
+    return [*command, "-e", str(folder / "error.log")], dict(os.environ)
+
+
+EXAMPLES: dict[str, Proxy] = {"nginx.conf": nginx}
+
+
+def installed(program: str, *, package: str) -> str:
+    """Where a proxy is; CI installs it."""
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        pytest.skip(f"there is no {program} on this machine: apt-get install {package}")
+    return found
+
+
+@contextmanager
+def served(name: str, program: str, folder: Path) -> Iterator[Server]:
+    """A program of a few lines, as a server."""
+    (folder / f"{name}.py").write_text(program)
+    port = free_port()
+    environ = {**environment(folder), "PYTHONPATH": str(folder)}
+    serve = [sys.executable, "-m", "hypercorn", f"{name}:app", "--bind", f"127.0.0.1:{port}"]
+    with running(serve, environ=environ, port=port, log=folder / f"{name}.log") as server:
+        yield server
+
+
+@contextmanager
+def in_front(proxy: Proxy, example: str, folder: Path, *, login: Server, application: Server) -> Iterator[Server]:
+    """A proxy that runs an example, before these servers in place of those that it names."""
+    for written, server in ((8000, login), (9000, application)):
+        example = example.replace(f"127.0.0.1:{written}", f"127.0.0.1:{server.address[1]}")
+    port = free_port()
+    command, environ = proxy(example, folder, port)
+    with running(command, environ=environ, port=port, log=folder / "proxy.log") as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A login service that trusts the proxies, with one user."""
+    with watchword_server(tmp_path_factory.mktemp("login") / "instance", TRUSTED_PROXIES="127.0.0.1") as server:
+        arguments = ("users", "add", "Zoë", "--scope", "reports:read", "--password-stdin")
+        watchword(*arguments, environ=server.environ, stdin=PASSWORD).check_returncode()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The application that trusts the headers."""
+    with served("told", TOLD, tmp_path_factory.mktemp("application")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=EXAMPLES)
+def example(request: pytest.FixtureRequest) -> tuple[Proxy, str]:
+    """A proxy and the example for it."""
+    return EXAMPLES[request.param], (DOCS / "proxies" / request.param).read_text()
+
+
+@pytest.fixture(scope="module")
+def front(
+    example: tuple[Proxy, str], login: Server, application: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A proxy before the login service and the application."""
+    with in_front(*example, tmp_path_factory.mktemp("proxy"), login=login, application=application) as server:
+        yield server
+
+
+def at(server: Server, host: str) -> httpx.Client:
+    """A client, from an address of its own, of a name that a proxy serves."""
+    return httpx.Client(
+        base_url=server.url, headers={"Host": host}, transport=httpx.HTTPTransport(local_address=CLIENT)
+    )
+
+
+def logged_in(client: httpx.Client, prefix: str = "", **headers: str) -> dict[str, str]:
+    """What the user sends with each request after a login."""
+    credentials = {"username": "zoë", "password": PASSWORD}
+    answer = client.post(f"{prefix}/login", json=credentials, headers=headers).raise_for_status()
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+def networks(client: httpx.Client, bearer: dict[str, str], prefix: str = "") -> set[str]:
+    """The networks that the user's sessions were opened from."""
+    return {session["network"] for session in client.get(f"{prefix}/sessions", headers=bearer).json()["sessions"]}
+
+
+def test_the_application_learns_whose_the_token_is(front: Server) -> None:
+    """With a token the application is told whose it is; without one nobody gets in, whatever else is sent."""
+    with at(front, LOGIN) as service, at(front, APPLICATION) as client:
+        bearer = logged_in(service)
+        subject = service.get("/me", headers=bearer).json()["sub"]
+        told = dict(zip(NAMES, ("Zo%C3%AB", subject, "reports:read"), strict=True))
+        assert client.get("/reports", headers=bearer).json() == told
+
+        forged = {"Authorization": f"{bearer['Authorization']}x"}
+        for headers in ({}, dict.fromkeys(NAMES, "admin"), forged, {"Authorization": "Basic YTpi"}):
+            refused = client.get("/reports", headers=headers)
+            assert refused.status_code == 401
+            assert refused.headers["WWW-Authenticate"].startswith('Bearer realm="watchword"')
+            assert "X-Auth" not in refused.text
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", ", ".join(NAMES), "X_Auth_User, X.Auth.User"])
+@pytest.mark.parametrize("mark", ["-", "_", ".", "+"])
+def test_no_client_says_who_it_is(front: Server, mark: str, connection: str) -> None:
+    """Made-up headers neither replace nor join the true ones, also such as WSGI, PHP or CGI take for them.
+
+    Nor does a client remove the true ones, by naming them in its Connection header.
+    """
+    with at(front, LOGIN) as service, at(front, APPLICATION) as client:
+        bearer = logged_in(service)
+        made_up = {name.replace("-", mark): "admin" for name in NAMES}
+        for names in (made_up, {name.lower(): value for name, value in made_up.items()}):
+            told = client.get("/reports", headers={**bearer, **names, "Connection": connection}).json()
+            assert (set(told), told["X-Auth-User"]) == (set(NAMES), "Zo%C3%AB")
+            assert "admin" not in str(told)
+
+
+@pytest.mark.parametrize("route", [*DOORS, *ROUTES], ids=lambda route: f"{route.method} {route.path}")
+def test_every_route_of_the_login_service_is_there(front: Server, route: Route) -> None:
+    """A password, a refresh token or a logout that is meant for the login service never reaches the application."""
+    with at(front, LOGIN) as client:
+        answer = client.request(route.method, route.path.replace("<session_id>", "x"))
+    assert "X-Request-Id" in answer.headers
+    assert answer.status_code not in {404, 405}
+
+
+def test_no_client_chooses_its_network(front: Server) -> None:
+    """The login service is told the client's address, whatever the client has written in front of it."""
+    with at(front, LOGIN) as client:
+        bearer = logged_in(client, **{"X-Forwarded-For": "198.51.100.7"})
+        assert networks(client, bearer) == {CLIENT}
+
+
+def test_who_cannot_be_judged_now_is_told_to_try_again(
+    example: tuple[Proxy, str], application: Server, tmp_path: Path
+) -> None:
+    """While the login service does not know, the answer is its 503 with the time to wait; while it is away, no 500."""
+    with (
+        served("unknowing", UNKNOWING, tmp_path) as unknowing,
+        in_front(*example, tmp_path, login=unknowing, application=application) as front,
+        at(front, APPLICATION) as client,
+    ):
+        answer = client.get("/reports")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+        unknowing.process.terminate()
+        unknowing.process.wait()
+        assert client.get("/reports").status_code in {502, 503}
