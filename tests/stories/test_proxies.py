@@ -1,6 +1,7 @@
-"""The example for nginx is true: a real nginx runs it before a real login service and an application."""
+"""The examples for proxies are true: nginx and Caddy run them before a real login service and an application."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -56,7 +57,16 @@ def nginx(example: str, folder: Path, port: int) -> tuple[list[str], dict[str, s
     return [*command, "-e", str(folder / "error.log")], dict(os.environ)
 
 
-EXAMPLES: dict[str, Proxy] = {"nginx.conf": nginx}
+def caddy(example: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """How Caddy runs an example, without its certificates."""
+    sites = re.sub(r"^(\S+\.example\.com) ", rf"http://\1:{port} ", example, flags=re.MULTILINE)
+    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}}\n{sites}")
+    command = [installed("caddy", package="caddy"), "run", "--config", str(folder / "Caddyfile")]
+    homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
+    return command, {**os.environ, **homes}
+
+
+EXAMPLES: dict[str, Proxy] = {"nginx.conf": nginx, "Caddyfile": caddy}
 
 
 def installed(program: str, *, package: str) -> str:
