@@ -211,3 +211,14 @@ def test_who_cannot_be_judged_now_is_told_to_try_again(
         unknowing.process.terminate()
         unknowing.process.wait()
         assert client.get("/reports").status_code in {502, 503}
+
+
+@pytest.mark.parametrize("mark", ["-", "_", ".", "+"])
+def test_the_pattern_for_traefik_takes_away_what_is_made_up(mark: str) -> None:
+    """It matches the three names with any mark between the words, in any case; there is no Traefik here to ask."""
+    example = (DOCS / "proxies" / "traefik.yml").read_text()
+    [pattern] = re.findall(r"authResponseHeadersRegex: '(.+)'", example)
+    for name in NAMES:
+        for spelling in (name, name.lower(), name.capitalize()):
+            assert re.search(pattern, spelling.replace("-", mark))
+    assert not re.search(pattern, "Authorization")
