@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.attacks.raw import ask, request
 from tests.builders import PASSWORD
 from tests.servers import Server, environment, free_port, running, watchword, watchword_server
 from watchword.endpoints import DOORS, ROUTES, Route
@@ -211,6 +212,33 @@ def test_who_cannot_be_judged_now_is_told_to_try_again(
         unknowing.process.terminate()
         unknowing.process.wait()
         assert client.get("/reports").status_code in {502, 503}
+
+
+@pytest.fixture(scope="module")
+def below_a_path(login: Server, application: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """nginx with the lines that the page on HTTP has for an issuer with a path."""
+    [lines] = re.findall(r"^```nginx\n(.+?)^```", (DOCS / "http.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    example = f"server {{ listen 127.0.0.1:8080; {lines} }}"
+    with in_front(nginx, example, tmp_path_factory.mktemp("path"), login=login, application=application) as server:
+        yield server
+
+
+def test_no_client_chooses_its_network_below_a_path(below_a_path: Server) -> None:
+    """The login service is told the client's address there as well."""
+    with at(below_a_path, LOGIN) as client:
+        bearer = logged_in(client, "/auth", **{"X-Forwarded-For": "198.51.100.7"})
+        assert networks(client, bearer, "/auth") == {CLIENT}
+
+
+def test_a_path_keeps_its_one_spelling_below_a_path(below_a_path: Server) -> None:
+    """What the login service would not answer to is not made right by the proxy (row 35)."""
+    with at(below_a_path, LOGIN) as client:
+        bearer = "Authorization: " + logged_in(client, "/auth")["Authorization"]
+        assert client.get("/.well-known/oauth-authorization-server/auth").status_code == 200
+    for path in ("/auth/me", "/auth/me?x=%ff"):
+        assert ask(below_a_path, request("GET", path, bearer)).status == 200
+    for path in ("/auth/%6de", "/auth//me", "/auth/./me", "/auth/x/../me", "/%61uth/me", "//auth/me", "/x/../auth/me"):
+        assert ask(below_a_path, request("GET", path, bearer)).status == 404, path
 
 
 @pytest.mark.parametrize("mark", ["-", "_", ".", "+"])
