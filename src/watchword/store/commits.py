@@ -30,7 +30,7 @@ _CODE: Final = 0xFF
 """The part of an extended error code that tells the kind."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Write:
     """A story that writes, and in the end what it returned or raised.
 
@@ -83,10 +83,11 @@ class Commits:
     def _write(self, connection: WritingConnection) -> list[_Write]:
         """Do what waits, in the thread."""
         self._is_called = False  # before anything is taken: who comes after the last of it calls again
-        writes = self._taken()
-        waiting = [write for write in writes if write.left]
+        writes, waiting = self._taken(), []
         for write in writes:
-            if write not in waiting:
+            if write.left:
+                waiting.append(write)
+            else:
                 write.fault = Unavailable("all connections to the database are busy")
         while waiting:
             waiting = _commit(connection, waiting)
