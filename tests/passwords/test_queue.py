@@ -81,12 +81,30 @@ def test_the_advice_counts_those_who_were_told_to_come_back() -> None:
     assert full.depth == 3
 
 
+def test_who_was_told_a_short_time_is_not_waited_for_longer_than_others() -> None:
+    """Whoever stays away is forgotten when its own time is over, whatever those were told who came before."""
+    full = queue(max_wait=9.0)
+    for number in range(10):
+        full.enter(f"inside {number}", "flood", now=NOW)
+    assert max(refused(full, f"outside {number}", "flood") for number in range(50)) == 30
+    for number in range(5):
+        full.enter(f"inside {number}", "office", now=NOW)
+    told = refused(full, "impatient", "office")
+    assert told < 30
+    full.leave("office")
+    refused(full, "newcomer", "office", now=NOW + 2 * told)
+    full.enter("another", "office", now=NOW + 4 * told + 3)
+
+
 def test_a_flood_of_names_fills_no_memory() -> None:
-    """However many are sent away, only so many are remembered."""
+    """However many are sent away, only so many are remembered, and of one network a tenth of them."""
     full = queue(max_wait=0.5, inside=1)
-    for number in range(20_000):
+    for number in range(2_000):
         refused(full, f"outside {number}")
-    assert len(full._expected_back) <= 10_000
+    assert len(full._expected_back) == 1_000
+    for number in range(20_000):
+        refused(full, f"outside {number}", str(number % 40))
+    assert len(full._expected_back) == 10_000
 
 
 def test_of_a_network_that_floods_nobody_is_heard_for_a_while() -> None:

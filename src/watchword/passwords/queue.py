@@ -15,7 +15,7 @@ wait, and sends away at once whoever would wait too long. Laws of this file:
 Times are seconds of a clock that never goes back.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter, defaultdict
 from math import ceil
 from typing import Final
 
@@ -27,6 +27,8 @@ _MOST_HEARD: Final = 100
 """How many of one network are refused within a second before no more of them are heard."""
 _LONGEST_RETRY: Final = 30
 _MOST_EXPECTED: Final = 10_000
+_MOST_EXPECTED_FROM_ONE: Final = 1_000
+"""So that one network's flood does not keep those of others from being remembered."""
 
 
 class Queue:
@@ -49,7 +51,8 @@ class Queue:
         self.depth = 0
         self._threads = threads
         self._depths: dict[str, int] = {}
-        self._expected_back: OrderedDict[int, tuple[float, str]] = OrderedDict()
+        self._expected_back: dict[int, tuple[int, str]] = {}
+        self._expected_until: defaultdict[int, set[int]] = defaultdict(set)
         self._expected_from: Counter[str] = Counter()
         self._refused_in = 0
         self._refused: Counter[str] = Counter()
@@ -87,7 +90,7 @@ class Queue:
         self._forget_those_who_stay_away(now)
         was_sent_away = known in self._expected_back
         if was_sent_away:
-            self._expect_no_more(self._expected_back.pop(known))
+            self._expect_no_more(known)
         share = 1.0 if was_sent_away or network not in self._expected_from else _NEWCOMERS
         if self._wait_behind(self._before(network)) > share * self.max_wait:
             raise Overloaded("the hash pool is full", retry_after=self._send_away(known, network, now))
@@ -117,8 +120,10 @@ class Queue:
             self._refused.clear()
         self._refused[network] += 1
         seconds = self._advice(network)
-        if len(self._expected_back) < _MOST_EXPECTED:
-            self._expected_back[known] = now + 2 * max(1, seconds), network
+        if len(self._expected_back) < _MOST_EXPECTED and self._expected_from[network] < _MOST_EXPECTED_FROM_ONE:
+            until = int(now) + 2 * max(1, seconds)
+            self._expected_back[known] = until, network
+            self._expected_until[until].add(known)
             self._expected_from[network] += 1
         return seconds
 
@@ -127,11 +132,15 @@ class Queue:
         return min(_LONGEST_RETRY, ceil(ahead * self.job_seconds / self._threads))
 
     def _forget_those_who_stay_away(self, now: float) -> None:
-        while self._expected_back and next(iter(self._expected_back.values()))[0] < now:
-            self._expect_no_more(self._expected_back.popitem(last=False)[1])
+        for second in [second for second in self._expected_until if second < now]:
+            for known in tuple(self._expected_until[second]):
+                self._expect_no_more(known)
 
-    def _expect_no_more(self, expected: tuple[float, str]) -> None:
-        _, network = expected
+    def _expect_no_more(self, known: int) -> None:
+        until, network = self._expected_back.pop(known)
+        self._expected_until[until].discard(known)
+        if not self._expected_until[until]:
+            del self._expected_until[until]
         self._expected_from[network] -= 1
         if not self._expected_from[network]:
             del self._expected_from[network]
