@@ -118,10 +118,11 @@ class Threads:
                 self._untold.append(tell)
             del job, tell  # what they hold would live until the next one comes
             if len(self._untold) >= self.bunch or self._jobs.qsize() < self._count * _BUSY:
-                self._tell()
-        self._tell()
+                self.tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell what has run and is not told yet; from any thread."""
         with suppress(IndexError):
             while True:
                 self._untold.popleft()()

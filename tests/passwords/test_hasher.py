@@ -1,5 +1,7 @@
 """Claims about hashing and verifying: right passwords only, and the same work for everybody."""
 
+import asyncio
+import threading
 import unicodedata
 from collections.abc import AsyncIterator, Callable
 
@@ -113,6 +115,25 @@ class TestVerifying:
         hasher = Hasher(Parameters(memory_kib=19_456, passes=2), threads=1, max_wait=60.0)
         try:
             assert (await hasher.hash(PASSWORD)).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+        finally:
+            hasher.close()
+
+    async def test_a_slow_hash_of_another_system_holds_up_no_outcome_of_others(self) -> None:
+        """Logins that are proven are told before a thread begins a hash that may take seconds."""
+        hasher = Hasher(TINY, threads=1, max_wait=60.0)
+        try:
+            stored = await hasher.hash(PASSWORD)
+            slow = f"pbkdf2:sha256:1000000$salt${'c' * 64}"
+            all_are_there = threading.Event()
+            first = asyncio.create_task(hasher.pool.run(all_are_there.wait))
+            claims = [stored] * 4 + [slow] + [stored] * 4
+            tasks = [asyncio.create_task(verify(hasher, PASSWORD, each)) for each in claims]
+            await asyncio.sleep(0)
+            all_are_there.set()
+            await asyncio.gather(first, *tasks[:4])
+            assert not tasks[4].done()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [Verified] * 4 + [InvalidCredentials] + [Verified] * 4
         finally:
             hasher.close()
 

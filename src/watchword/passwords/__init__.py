@@ -140,11 +140,13 @@ class Hasher:
             raise InvalidCredentials("nothing to compare with")
         try:
             known = read_stored(stored)
+            is_current = isinstance(known, EncodedHash) and known.parameters == self.parameters
+            if not is_current:
+                self.pool.tell()  # it may take seconds, and what others wait for is there
             is_right = self._fits([data, *other_spellings], known)
         except UnreadableHash:
             self._hash(data)
             raise
-        is_current = isinstance(known, EncodedHash) and known.parameters == self.parameters
         if is_current:
             self._recent.append(self.stopwatch() - started)
         else:

@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -64,7 +64,7 @@ class HashPool:
         self._threads = threads
         self._observe = observe
         self._turns = 0
-        self._lines: OrderedDict[str, deque[Place]] = OrderedDict()
+        self._lines: OrderedDict[str, OrderedDict[Place, None]] = OrderedDict()
         self._is_closed = False
         self._workers = Threads(threads, name="hash", begin=_yield_to_the_loop)
         self.expect(expected)
@@ -78,6 +78,10 @@ class HashPool:
         self.queue.job_seconds = seconds
         long = _LONGEST_BUNCH * self._threads
         self._workers.bunch = _LARGEST_BUNCH if _LARGEST_BUNCH * seconds <= long else max(1, int(long / seconds))
+
+    def tell(self) -> None:
+        """Tell the outcomes that wait for others, from a thread whose job is going to take long."""
+        self._workers.tell()
 
     def turn_away(self, network: str) -> None:
         """Refuse a network that floods, before anybody asks who of it claims a place; see ``Queue.turn_away``.
@@ -117,8 +121,12 @@ class HashPool:
         if self._has_turns_left and not self._lines:
             self._grant(place)
             return
-        self._lines.setdefault(place.network, deque()).append(place)
-        await place.wait()
+        self._lines.setdefault(place.network, OrderedDict())[place] = None
+        try:
+            await place.wait()
+        except asyncio.CancelledError:  # those who stay must not stand behind those who have left
+            self._leave_line(place)
+            raise
 
     def return_turn(self, place: "Place") -> None:
         """End a place's turn, if it has one; the next network's longest waiting place gets one."""
@@ -126,11 +134,11 @@ class HashPool:
             place.has_turn = False
             self._turns -= 1
         while self._lines and self._has_turns_left and not self._is_closed:
-            network, line = self._lines.popitem(last=False)
-            waiting = line.popleft()
-            if line:
-                self._lines[network] = line  # behind all others
-            if waiting.is_waiting:
+            waiting = next(iter(next(iter(self._lines.values()))))
+            self._leave_line(waiting)
+            if waiting.is_waiting:  # else it is just about to leave the line
+                if waiting.network in self._lines:
+                    self._lines.move_to_end(waiting.network)
                 self._grant(waiting)
 
     def submit(self, place: "Place", job: Callable[[], T]) -> "asyncio.Future[T]":
@@ -141,6 +149,12 @@ class HashPool:
     def _has_turns_left(self) -> bool:
         """One runs and one is ready for each thread; a bunch has run, and as many get ready in its stead."""
         return self._turns < 2 * (self._threads + self._workers.bunch)
+
+    def _leave_line(self, place: "Place") -> None:
+        line = self._lines.get(place.network, OrderedDict())
+        line.pop(place, None)
+        if not line:
+            self._lines.pop(place.network, None)
 
     def _grant(self, place: "Place") -> None:
         self._turns += 1
