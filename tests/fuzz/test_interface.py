@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parents[2]
 USERS: Final = ("alice", "fuzzer", "changer")
 """Alice has the password of the description's example; as the others Schemathesis is logged in (``callers``)."""
 SERVICE: Final = "service"
-REQUESTS: Final = 100_000 if IS_FULL else 300
+REQUESTS: Final = 20_000 if IS_FULL else 300
 EXAMPLES: Final = REQUESTS // len((*DOORS, *ROUTES)) if IS_FULL else 6
 """Cases per operation and phase; there are fewer where fewer different ones can be thought of."""
 CONFIGURATION: Final = """
