@@ -25,7 +25,14 @@ from tests.client.service import (
     refresh_token,
     token_refused,
 )
-from watchword.client import LoginRefused, NotAuthenticated, ServiceUnavailable, SessionOver, WatchwordAuth
+from watchword.client import (
+    LoginRefused,
+    NotAuthenticated,
+    ServiceUnavailable,
+    SessionOver,
+    UnexpectedAnswer,
+    WatchwordAuth,
+)
 
 ALICE: dict[str, Any] = {"username": USERNAME, "password": PASSWORD}
 
@@ -254,12 +261,24 @@ def test_threads_refresh_once(service: LoginService, make_auth: AuthMaker, sync_
 def test_a_thread_whose_request_fails_lets_the_next_one_in(
     service: LoginService, make_auth: AuthMaker, sync_caller: httpx.Client
 ) -> None:
-    """The turn is passed on with an error, and the wrong password tried once for each who asks."""
+    """The turn is passed on with an error, and the next one asks anew."""
+    auth = make_auth(**ALICE)
+    service.plan("/login", httpx.Response(500))
+    with pytest.raises(UnexpectedAnswer):
+        sync_caller.get(REPORTS, auth=auth)
+    assert sync_caller.get(REPORTS, auth=auth).status_code == 200
+    assert service.count("/login") == 2
+
+
+def test_a_thread_sends_no_refused_password_again(
+    service: LoginService, make_auth: AuthMaker, sync_caller: httpx.Client
+) -> None:
+    """It holds for threads, too."""
     auth = make_auth(username=USERNAME, password="wrong")
-    for _ in range(2):
+    for _ in range(50):
         with pytest.raises(LoginRefused):
             sync_caller.get(REPORTS, auth=auth)
-    assert service.count("/login") == 2
+    assert service.count("/login") == 1
 
 
 async def _save(_: str) -> None: ...

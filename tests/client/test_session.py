@@ -272,10 +272,43 @@ async def test_wrong_credentials_are_refused_once_for_all_who_waited(
     outcomes = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(100)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {LoginRefused}
     assert service.count("/login") == 1
-    with pytest.raises(LoginRefused):  # the user may have been enabled again
-        await caller.get(REPORTS, auth=auth)
-    assert service.count("/login") == 2
     assert service.count("/reports") == 0
+
+
+async def test_a_refused_password_rests_twice_as_long_each_time(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """A poller whose password was changed does not use up the ten failures that its account has within the hour."""
+    auth = make_auth(username=USERNAME, password="changed since")
+    began = stopwatch()
+    tried_at: list[float] = []
+
+    async def note() -> None:
+        tried_at.append(stopwatch() - began)
+
+    service.afterwards["/login"] = note
+    while stopwatch() < began + 3600:
+        with pytest.raises(LoginRefused) as caught:
+            await caller.get(REPORTS, auth=auth)
+        assert str(caught.value.request.url) == REPORTS
+        stopwatch.advance(1)
+    assert tried_at == [0, 30, 90, 210, 450, 930, 1890]
+    assert stopwatch.slept == []
+
+
+async def test_a_password_that_was_taken_has_a_clean_slate(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """A user who was disabled and enabled again is logged in when the rest is over, and a later refusal rests short."""
+    for _ in range(2):
+        service.plan("/login", *(httpx.Response(401) for _ in range(2)))
+        for rest in (30, 60):
+            with pytest.raises(LoginRefused):
+                await caller.get(REPORTS, auth=auth)
+            stopwatch.advance(rest)
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        service.logins.clear()
+        stopwatch.advance(LIFETIME)
 
 
 async def test_a_refused_refresh_token_falls_back_on_the_password(

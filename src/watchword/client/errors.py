@@ -19,7 +19,10 @@ class NotAuthenticated(httpx.RequestError):
 
 
 class LoginRefused(NotAuthenticated):
-    """The user name or the password is wrong, or the user is disabled: the service does not say which."""
+    """The user name or the password is wrong, or the user is disabled: the service does not say which.
+
+    It holds for half a minute, and after each refusal twice as long: until then the password is not sent again.
+    """
 
 
 class SessionOver(NotAuthenticated):

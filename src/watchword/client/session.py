@@ -7,12 +7,14 @@ Laws of this file:
 3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
 4. A token is renewed before it expires, but as long as it lives nobody waits for that.
+5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
+   changed would else use up the failures that an account has, and close it to its owner on a new network.
 """
 
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, inf
 from typing import Any, Final, Protocol, TypeVar
 
 import httpx
@@ -26,6 +28,8 @@ MARGIN_SHARE: Final = 0.1
 
 SHORTEST_WAIT: Final = 1
 """Seconds until a busy service is asked again, if it does not name more."""
+FIRST_REST: Final = 30.0
+"""Seconds for which a password rests that was refused once: ten are sent in four hours, twenty in half a year."""
 MOST_WAITS: Final = 10
 """Waits of one request. httpx counts every answer to an authentication as a redirect, and gives up after twenty."""
 
@@ -122,10 +126,21 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The service's word that there is no token for us; it holds for those who waited for it."""
+    """The service's word that there is no token for us; it holds for those who waited for it, and for a while.
+
+    Attributes:
+        reason: what it is to the caller.
+        message: the same in words.
+        until: by our clock, when the service may be asked again.
+    """
 
     reason: type[LoginRefused | SessionOver]
     message: str
+    until: float
+
+    def error(self, request: httpx.Request) -> LoginRefused | SessionOver:
+        """What to raise for a request."""
+        return self.reason(self.message, request=request)
 
 
 class Session:
@@ -152,6 +167,7 @@ class Session:
         self._clock = clock
         self._standing: Access | Refused | None = None
         self._not_before = clock()  # when the service may be asked again
+        self._rest = FIRST_REST  # how long the password rests, if it is refused
 
     def story(self, errand: Errand) -> Story[None]:
         """Send the caller's request with a token; if the token is refused, once more with its successor.
@@ -173,6 +189,8 @@ class Session:
         """The token in force, or its successor if it is over or about to be."""
         standing = self._standing
         now = self._clock()
+        if isinstance(standing, Refused) and now < standing.until:
+            raise standing.error(errand.request)
         if not isinstance(standing, Access) or now >= standing.expires_at:
             return (yield from self._successor(errand, of=standing))
         if now < standing.renew_at:
@@ -210,7 +228,7 @@ class Session:
         finally:
             errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
         if isinstance(standing, Refused):
-            raise standing.reason(standing.message, request=errand.request)
+            raise standing.error(errand.request)
         return standing
 
     def _renew(self, errand: Errand) -> Story[Access | Refused]:
@@ -223,10 +241,15 @@ class Session:
             self._refresh_token = None
             _log.debug("the refresh token is refused")
         if self._credentials is None:
-            return self._refuse(SessionOver, "the refresh token is refused, and there is no password to log in with")
+            message = "the refresh token is refused, and there is no password to log in with"
+            self._standing = over = Refused(SessionOver, message, until=inf)
+            return over
         asked_at, response = yield from self._ask(errand, "/login", self._credentials)
         if response.status_code == wire.UNAUTHORIZED:
-            return self._refuse(LoginRefused, "the user name or the password is refused")
+            message = "the user name or the password is refused"
+            self._standing = refused = Refused(LoginRefused, message, until=self._clock() + self._rest)
+            self._rest *= 2
+            return refused
         return (yield from self._accept(errand, response, asked_at))
 
     def _ask(self, errand: Errand, path: str, secrets: wire.Secrets) -> Story[tuple[float, httpx.Response]]:
@@ -262,6 +285,7 @@ class Session:
         expires_at = asked_at + answer.expires_in
         margin = min(MARGIN_SECONDS, MARGIN_SHARE * answer.expires_in)
         access = Access(f"Bearer {answer.token}", renew_at=expires_at - margin, expires_at=expires_at)
+        self._rest = FIRST_REST
         _log.debug("%s gave a token for %d s", response.url.path, answer.expires_in)
         try:
             if answer.refresh_token is not None and answer.refresh_token != self._refresh_token:
@@ -270,7 +294,3 @@ class Session:
         finally:
             self._standing = access
         return access
-
-    def _refuse(self, reason: type[LoginRefused | SessionOver], message: str) -> Refused:
-        self._standing = refused = Refused(reason, message)
-        return refused
