@@ -511,6 +511,16 @@ async def test_a_busy_endpoint_is_asked_again_by_what_can_be_repeated(
     assert stopwatch.slept == [3, 4]
 
 
+async def test_a_busy_endpoint_that_says_at_once_is_asked_again_after_a_second(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """``Retry-After: 0`` does not turn one GET into eleven within a moment."""
+    service.plan("/reports", *(busy(0) for _ in range(20)))
+    answer = await caller.get(REPORTS, auth=auth)
+    assert (answer.status_code, service.count("/reports")) == (503, 11)
+    assert stopwatch.slept == [1] * 10
+
+
 async def test_what_might_be_done_twice_is_not_repeated(
     service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
 ) -> None:

@@ -27,7 +27,7 @@ MARGIN_SHARE: Final = 0.1
 """How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime."""
 
 SHORTEST_WAIT: Final = 1
-"""Seconds until a busy service is asked again, if it does not name more."""
+"""Seconds until one that is busy is asked again, if it does not name more."""
 FIRST_REST: Final = 30.0
 """Seconds for which a password rests that was refused once: ten are sent in four hours, twenty in half a year."""
 MOST_WAITS: Final = 10
@@ -206,9 +206,10 @@ class Session:
         request.headers["Authorization"] = access.authorization
         while True:
             response: httpx.Response = yield request
-            seconds = wire.retry_after(response)
-            if response.status_code != wire.SERVICE_UNAVAILABLE or seconds is None:
+            told = wire.retry_after(response)
+            if response.status_code != wire.SERVICE_UNAVAILABLE or told is None:
                 return response
+            seconds = max(SHORTEST_WAIT, told)
             if not wire.is_safe_to_repeat(request) or not errand.patience.bears(seconds):
                 return response
             yield from errand.patience.wait(seconds)
