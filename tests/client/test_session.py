@@ -135,6 +135,39 @@ async def test_a_request_is_repeated_once(
     assert (service.count("/reports"), service.count("/refresh")) == (2, 1)
 
 
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["in memory", "streamed"])
+async def test_an_endpoint_that_refuses_every_token_causes_a_refresh_in_ten_seconds(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient, is_streamed: bool
+) -> None:
+    """Its clock or its audience is wrong: what came in place of a refused token and is refused too is left alone."""
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield b"a long report"
+
+    service.plan("/reports", *(token_refused() for _ in range(200)))
+    for _ in range(20):
+        answer = await caller.post(REPORTS, content=upload() if is_streamed else b"a report", auth=auth)
+        assert answer.status_code == 401
+    assert service.count("/refresh") == 1
+    for _ in range(60):
+        stopwatch.advance(1)
+        await caller.post(REPORTS, content=upload() if is_streamed else b"a report", auth=auth)
+    assert 6 <= service.count("/refresh") <= 7
+    assert service.count("/login") == 1
+
+
+async def test_a_token_that_is_refused_later_on_is_refreshed_though_it_came_for_a_refused_one(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Sessions may be ended more than once, and a refresh that an endpoint has caused is not held against the next."""
+    await caller.get(REPORTS, auth=auth)
+    for _ in range(3):
+        service.revoke_tokens()
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        stopwatch.advance(10)
+    assert service.count("/refresh") == 3
+
+
 @pytest.mark.parametrize(
     ("status", "challenge"),
     [

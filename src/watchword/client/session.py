@@ -26,6 +26,9 @@ MARGIN_SECONDS: Final = 30.0
 MARGIN_SHARE: Final = 0.1
 """How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime."""
 
+LAST_WORD: Final = 10.0
+"""Seconds for which a refusal is the last word about a token that was got because its predecessor was refused."""
+
 SHORTEST_WAIT: Final = 1
 """Seconds until one that is busy is asked again, if it does not name more."""
 FIRST_REST: Final = 30.0
@@ -117,11 +120,13 @@ class Access:
         authorization: the header's value.
         renew_at: by our clock, when a successor is sought.
         expires_at: by our clock, when the token is over.
+        renewable_from: by our clock, when a refusal is first a reason to seek a successor.
     """
 
     authorization: str = field(repr=False)
     renew_at: float
     expires_at: float
+    renewable_from: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,7 @@ class Session:
         self._standing: Access | Refused | None = None
         self._not_before = clock()  # when the service may be asked again
         self._rest = FIRST_REST  # how long the password rests, if it is refused
+        self._was_refused = False  # whether an endpoint has refused the token in force
 
     def story(self, errand: Errand) -> Story[None]:
         """Send the caller's request with a token; if the token is refused, once more with its successor.
@@ -177,8 +183,9 @@ class Session:
         """
         access = yield from self._access(errand)
         response = yield from self._send(errand, access)
-        if not wire.refuses(response, access.authorization):
+        if not wire.refuses(response, access.authorization) or self._clock() < access.renewable_from:
             return
+        self._was_refused |= self._standing is access
         if wire.can_be_replayed(errand.request):
             access = yield from self._successor(errand, of=access)
             yield from self._send(errand, access)
@@ -285,7 +292,16 @@ class Session:
             raise UnexpectedAnswer(message, request=errand.request) from None
         expires_at = asked_at + answer.expires_in
         margin = min(MARGIN_SECONDS, MARGIN_SHARE * answer.expires_in)
-        access = Access(f"Bearer {answer.token}", renew_at=expires_at - margin, expires_at=expires_at)
+        # An endpoint that takes no token of ours, for its clock or its audience is wrong, would cause a refresh with
+        # every request.
+        renewable_from = self._clock() + LAST_WORD if self._was_refused else asked_at
+        access = Access(
+            f"Bearer {answer.token}",
+            renew_at=expires_at - margin,
+            expires_at=expires_at,
+            renewable_from=renewable_from,
+        )
+        self._was_refused = False
         self._rest = FIRST_REST
         _log.debug("%s gave a token for %d s", response.url.path, answer.expires_in)
         try:
