@@ -453,6 +453,23 @@ async def test_a_busy_service_is_left_alone_by_those_who_cannot_wait(
     assert service.count("/login") == 1
 
 
+@pytest.mark.parametrize("path", ["/login", "/refresh"])
+async def test_a_busy_service_is_asked_again_after_five_minutes_whatever_it_says(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient, path: str
+) -> None:
+    """One ``Retry-After`` of thirty years does not stop the client for good."""
+    auth = make_auth(**ALICE) if path == "/login" else make_auth(refresh_token=service.open())
+    service.plan(path, busy(999_999_999))
+    for passed in (0, 269):
+        stopwatch.advance(passed)
+        with pytest.raises(ServiceUnavailable) as caught:
+            await caller.get(REPORTS, auth=auth)
+        assert caught.value.retry_after == 300 - passed
+    assert service.count(path) == 1
+    stopwatch.advance(31)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
 async def test_nobody_waits_for_its_turn_beyond_patience(
     service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
 ) -> None:

@@ -31,6 +31,8 @@ LAST_WORD: Final = 10.0
 
 SHORTEST_WAIT: Final = 1
 """Seconds until one that is busy is asked again, if it does not name more."""
+LONGEST_WAIT: Final = 300
+"""Seconds until a busy login service is asked again, if it names more: one wrong answer must not stop us for good."""
 FIRST_REST: Final = 30.0
 """Seconds for which a password rests that was refused once: ten are sent in four hours, twenty in half a year."""
 MOST_WAITS: Final = 10
@@ -281,7 +283,8 @@ class Session:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:
                 return asked_at, response
-            self._not_before = self._clock() + max(SHORTEST_WAIT, wire.retry_after(response) or 0)
+            seconds = min(max(SHORTEST_WAIT, wire.retry_after(response) or 0), LONGEST_WAIT)
+            self._not_before = self._clock() + seconds
 
     def _accept(self, errand: Errand, response: httpx.Response, asked_at: float) -> Story[Access]:
         """Keep what a token answer holds; others see its access token once the refresh token has been announced."""
