@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-URL = "http://login.test"
+URL = "https://login.test"
 REPORTS = "http://reports.test/reports"
 USERNAME = "alice"
 PASSWORD = "correct horse battery staple"

@@ -90,6 +90,30 @@ def test_addresses_that_are_none(base_url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://login.example.com",
+        "HTTP://login.example.com:8000/auth",
+        "http://10.0.0.1",
+        "http://127.1.evil.example",
+        "http://localhost.evil.example",
+        "http://[2001:db8::1]:8000",
+        httpx.URL("http://login.example.com"),
+    ],
+)
+def test_a_password_is_not_sent_in_clear(base_url: str | httpx.URL) -> None:
+    """Over http whoever is on the way reads it; the guard refuses the same addresses."""
+    with pytest.raises(ValueError, match="https"):
+        WatchwordAuth(base_url, **ALICE)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST", "login.localhost", "[::1]:8000"])
+def test_http_is_for_this_machine(host: str) -> None:
+    """Nobody is on the way there."""
+    assert repr(WatchwordAuth(f"http://{host}", **ALICE)).endswith(f"http://{host.lower()}>")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [{"username": "alice", "password": b"secret"}, {"username": 7, "password": "secret"}, {"refresh_token": b"secret"}],
 )

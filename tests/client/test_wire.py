@@ -74,7 +74,7 @@ async def test_a_redirect_within_an_origin_keeps_the_token(
 
 @pytest.mark.parametrize("path", ["/login", "/refresh"])
 @pytest.mark.parametrize("status", REDIRECTS)
-@pytest.mark.parametrize("target", [ELSEWHERE, "https://login.test/trap", f"{URL}/trap"])
+@pytest.mark.parametrize("target", [ELSEWHERE, "http://login.test/trap", f"{URL}/trap"])
 async def test_secrets_follow_no_redirect(
     service: LoginService, make_auth: AuthMaker, follower: httpx.AsyncClient, path: str, status: int, target: str
 ) -> None:
@@ -115,7 +115,7 @@ async def test_a_redirect_that_is_not_followed_is_no_answer(
     service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
 ) -> None:
     """A client does not follow by itself, and says what it got."""
-    service.plan("/login", redirect(308, "https://login.test/login"))
+    service.plan("/login", redirect(308, f"{URL}/auth/login"))
     with pytest.raises(UnexpectedAnswer, match="status 308"):
         await caller.get(REPORTS, auth=auth)
 
@@ -123,8 +123,8 @@ async def test_a_redirect_that_is_not_followed_is_no_answer(
 @pytest.mark.parametrize(
     ("base_url", "address"),
     [
-        (URL, "http://login.test/login"),
-        (f"{URL}/", "http://login.test/login"),
+        (URL, "https://login.test/login"),
+        (f"{URL}/", "https://login.test/login"),
         ("https://example.test:8443/auth/v1/", "https://example.test:8443/auth/v1/login"),
         (httpx.URL("http://[::1]:8000"), "http://[::1]:8000/login"),
     ],

@@ -34,7 +34,8 @@ class WatchwordAuth(httpx.Auth):
     that presents a token which the other has used ends the session.
 
     Args:
-        base_url: the login service's URL, such as ``https://login.example.com``; it may have a path.
+        base_url: the login service's URL, such as ``https://login.example.com``; it may have a path. http is for this
+            machine alone, such as ``http://127.0.0.1:8000``.
         username: whom to log in, together with ``password``.
         password: for the first login, and for another whenever a refresh token is refused.
         refresh_token: one that was kept; it is presented first.

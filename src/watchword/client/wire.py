@@ -10,6 +10,7 @@ import httpx
 
 from watchword import strictjson
 from watchword.client.errors import UnexpectedAnswer
+from watchword.loopback import is_loopback
 
 OK: Final = 200
 UNAUTHORIZED: Final = 401
@@ -69,7 +70,8 @@ def service_url(base_url: str | httpx.URL) -> httpx.URL:
     """Read the address of a login service.
 
     Raises:
-        ValueError: it is not the plain URL of one; the message holds nothing of it.
+        ValueError: it is not the plain https URL of one, nor an http URL of this machine, for whoever is on the way
+            would read the password; the message holds nothing of it.
     """
     try:
         url = httpx.URL(base_url)
@@ -79,6 +81,8 @@ def service_url(base_url: str | httpx.URL) -> httpx.URL:
         raise ValueError("base_url must be a URL like https://login.example.com")
     if url.userinfo or url.query or url.fragment:
         raise ValueError("base_url must have no user, query or fragment")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ValueError("base_url must be an https URL; http is for this machine alone, such as 127.0.0.1")
     return url
 
 

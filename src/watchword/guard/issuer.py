@@ -9,10 +9,10 @@ Pure. Laws of this file:
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final, Self
 
 from watchword import strictjson
+from watchword.loopback import is_loopback
 from watchword.model import Revocation
 
 MIN_LIFETIME: Final = 60
@@ -65,7 +65,7 @@ class Issuer:
         parts = _URL.fullmatch(url)
         if parts is None or int(parts["port"] or 0) > _MAX_PORT:
             raise ValueError("the issuer must be a URL like https://login.example.com, without user, query or fragment")
-        if parts["scheme"] == "http" and not _is_loopback(parts["host"]):
+        if parts["scheme"] == "http" and not is_loopback(parts["host"]):
             raise ValueError("the issuer must be an https URL; http is for this machine alone, such as 127.0.0.1")
         return cls(url=url, origin=parts["origin"], path=parts["path"].rstrip("/"))
 
@@ -165,12 +165,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
         raise Trouble("the feed has an id that is none")
     return value
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 §6.3
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
