@@ -48,6 +48,7 @@ def test_what_cannot_be_done_is_one_line(environ: dict[str, str]) -> None:
             "scope: must be one or more of tokens:introspect, tokens:revoke, revocations:read, metrics:read",
         ),
         ("revoke nobody", "there is no client nobody"),
+        ("revoke n\udcffbody", r"there is no client n\udcffbody"),  # bytes that are no UTF-8
     ):
         assert line in refusal(watchword("clients", *arguments.split(), environ=environ))
     names = [line.split("\t")[0] for line in watchword("clients", "list", environ=environ).stdout.splitlines()]

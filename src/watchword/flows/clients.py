@@ -7,7 +7,7 @@ from typing import Final
 
 from watchword import client_secrets
 from watchword.audit import Event
-from watchword.errors import InvalidRequest
+from watchword.errors import InvalidRequest, UnknownClient
 from watchword.identifiers import new_id
 from watchword.model import Client, ClientScope, scope_from
 from watchword.recorder import Asker
@@ -68,6 +68,8 @@ async def revoke_client(store: Store, *, name: str, asker: Asker) -> None:
     Raises:
         UnknownClient: no client has the name.
     """
+    if not _NAME.fullmatch(name):  # a command's argument may be no UTF-8, and then no database takes it
+        raise UnknownClient(name)
     await store.write_one(
         partial(clients.delete, name=name),
         then=lambda client_id: asker.tell(Event.CLIENT_REVOKED, detail=client_id),

@@ -68,6 +68,8 @@ async def end_session(store: Store, *, session_id: str, now: int, asker: Asker) 
     Raises:
         UnknownSession: there is none of this id.
     """
+    if not session_id.isascii():  # a command's argument may be no UTF-8, and then no database takes it
+        raise UnknownSession(session_id)
 
     async def end(connection: Connection) -> tuple[list[Revocation], str]:
         found = await sessions.find(connection, session_id=session_id)
