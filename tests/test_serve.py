@@ -1,6 +1,8 @@
 """How the service is handed to Hypercorn: by one file, after a look at everything."""
 
 import asyncio
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -50,3 +52,22 @@ def test_the_door_refuses_in_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(SystemExit) as end:
         asgi.create_app()
     assert str(end.value).startswith("watchword: WATCHWORD_DATABASE_URL: the database answers: [Errno 111] Connect")
+
+
+def test_a_supervisor_that_fails_ends_the_service(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody foresaw in it would leave a place empty for ever: it is told with its traceback, the status is 1."""
+
+    async def fill(_: object) -> None:
+        asyncio.get_running_loop().call_later(1, os.kill, os.getpid(), signal.SIGTERM)  # it should be over by then
+
+    async def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("watchword.serve._Slot.fill", fill)
+    monkeypatch.setattr("watchword.serve._Slot.keep", fail)
+    assert serve.run(bind="127.0.0.1:0", workers=1, environ={}) == 1
+    (told,) = (record for record in caplog.records if record.exc_info)
+    assert told.exc_info is not None
+    assert told.exc_info[0] is ZeroDivisionError

@@ -6,7 +6,8 @@ with status 0 when a worker crashes, and cuts what is in flight when it is told 
 1. The parent binds one SO_REUSEPORT socket per worker, over which the kernel spreads connections, and keeps it for as
    long as it lives: what waits in its queue outlives the worker that would have taken it.
 2. A worker is ``hypercorn -w 0`` on its socket. It says when it serves, and drains by itself when the parent is gone.
-3. A worker that dies is replaced on its socket, after a pause if it died young.
+3. A worker that dies is replaced on its socket, after a pause if it died young; one that cannot be started is tried
+   again. If what sees to it fails itself, the service ends, for a place left empty would go unnoticed.
 4. SIGTERM and SIGINT drain all. SIGHUP replaces one worker after the other, each serving before its predecessor drains.
 """
 
@@ -17,6 +18,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,14 +43,14 @@ _log = logging.getLogger(__name__)
 
 
 class WorkerFailed(StartRefused):
-    """A worker ended before it served.
+    """A worker ended before it served, or could not be started at all.
 
     Attributes:
         status: its exit status; above 0 it has said why on standard error.
     """
 
-    def __init__(self, number: int, status: int) -> None:
-        super().__init__(f"worker {number} did not start (status {status})")
+    def __init__(self, number: int, why: str, *, status: int = 0) -> None:
+        super().__init__(f"worker {number} did not start ({why})")
         self.status = status
 
 
@@ -71,7 +73,7 @@ def run(*, bind: str | None, workers: int, environ: Mapping[str, str]) -> int:
         The exit status: 0 if every worker drained and ended well, above 0 also if the first one refused to start.
 
     Raises:
-        StartRefused: the address is taken, or the first worker died or hung where it should have started.
+        StartRefused: the address is taken, or the first worker died, hung or could not be started.
     """
     config = Config.from_toml(hypercorn_toml())
     if bind is not None:
@@ -99,14 +101,17 @@ async def _supervise(slots: Sequence["_Slot"], *, listening: Sequence[str]) -> i
     _log.info("serving on %s with %d worker(s)", ", ".join(f"http://{each}" for each in listening), len(slots))
     keepers = [asyncio.create_task(slot.keep()) for slot in slots]
     keepers.append(asyncio.create_task(_replace_when(reload, slots)))
-    await stop.wait()
+    await asyncio.wait([asyncio.create_task(stop.wait()), *keepers], return_when=asyncio.FIRST_COMPLETED)
     for keeper in keepers:
         keeper.cancel()
-    await asyncio.wait(keepers)
+    ends = await asyncio.gather(*keepers, return_exceptions=True)
+    faults = [end for end in ends if isinstance(end, Exception)]
+    for fault in faults:
+        _log.critical("the workers cannot be looked after any more and are drained", exc_info=fault)
     for slot in slots:
         slot.let_go()
     statuses = await asyncio.gather(*(slot.empty() for slot in slots))
-    return 1 if any(statuses) else 0
+    return 1 if faults or any(statuses) else 0
 
 
 async def _replace_when(reload: asyncio.Event, slots: Sequence["_Slot"]) -> None:
@@ -135,9 +140,12 @@ class _Slot:
         """Start a worker and wait until it serves; then it is the one who does.
 
         Raises:
-            WorkerFailed: it ended, or took too long.
+            WorkerFailed: it ended, took too long, or could not be started.
         """
-        worker = await self._start()
+        try:
+            worker = await self._start()
+        except (OSError, RuntimeError) as fault:  # no descriptor, process or memory; no thread, which asyncio waits in
+            raise WorkerFailed(self._number, str(fault)) from fault
         self._living.add(worker)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -147,7 +155,8 @@ class _Slot:
         except TimeoutError:
             said = b""
         if said != READY:
-            raise WorkerFailed(self._number, await self._dismiss(worker))
+            status = await self._dismiss(worker)
+            raise WorkerFailed(self._number, f"status {status}", status=status)
         self._serving = worker
 
     async def keep(self) -> None:
@@ -202,7 +211,8 @@ class _Slot:
     async def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with theirs:
+        with ExitStack() as failing, theirs:
+            failing.enter_context(ours)
             process = await create_subprocess_exec(
                 *(sys.executable, "-m", "hypercorn", "-c", str(hypercorn_toml()), "-w", "0"),
                 *(part for each in self._sockets for part in ("-b", f"fd://{each.fileno()}")),
@@ -212,6 +222,7 @@ class _Slot:
                 pass_fds=[theirs.fileno(), *(each.fileno() for each in self._sockets)],
                 process_group=0,  # a terminal's Ctrl-C and hang-up are ours to pass on
             )
+            failing.pop_all()
         return _Worker(process, ours, born=asyncio.get_running_loop().time())
 
     async def _dismiss(self, worker: _Worker) -> int:

@@ -1,6 +1,7 @@
 """The supervisor keeps its workers serving: through a crash, a replacement of all, and its own end."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -52,6 +53,17 @@ def children(server: Server) -> set[int]:
     return {int(each) for each in found.stdout.split()}
 
 
+@contextmanager
+def no_more_descriptors(server: Server) -> Iterator[None]:
+    """The supervisor can open nothing and so start nobody; EAGAIN and ENOMEM would reach it in the same way."""
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+
+
 def lives(process_id: int) -> bool:
     """Whether there is such a process, and it is not just a dead child that nobody has waited for."""
     try:
@@ -94,6 +106,32 @@ def test_a_worker_that_dies_is_replaced(server: Server) -> None:
     until(lambda: server.log.read_text().count("Running on") == 4)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(SECONDS) == 0
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(server: Server) -> None:
+    """One dies while the supervisor can start nobody: that is said, and when it can again there are two."""
+    before = children(server)
+    with no_more_descriptors(server):
+        os.kill(max(before), signal.SIGKILL)
+        until(lambda: "worker 1 did not start ([Errno 24] Too many open files)" in server.log.read_text())
+    until(lambda: server.log.read_text().count("Running on") == 3)
+    assert children(server) & before == {min(before)}
+    with visitors(server) as statuses:
+        until(lambda: len(statuses) > 30)
+    assert set(statuses) == {200}
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(SECONDS) == 0
+
+
+def test_a_replacement_that_fails_leaves_the_next_one_possible(server: Server) -> None:
+    """SIGHUP while the supervisor can start nobody: all stay who they are, and the next SIGHUP is heeded."""
+    before = children(server)
+    with no_more_descriptors(server):
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: server.log.read_text().count("its predecessor stays") == 2)
+    assert children(server) == before
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: len(children(server)) == 2 and children(server).isdisjoint(before))
 
 
 def test_all_are_replaced_without_a_failed_request(server: Server) -> None:
