@@ -178,16 +178,17 @@ class _Slot:
             await asyncio.sleep(pause)
             try:
                 async with self._filling:
-                    await self.fill()
+                    if self._serving is None:  # else SIGHUP came during the pause
+                        await self.fill()
             except WorkerFailed as failure:
                 _log.error("%s; trying again", failure)
                 pause = _longer(pause)
 
     async def replace(self) -> None:
         """Let a new worker serve, then let its predecessor drain; if the new one fails, the old one stays."""
-        predecessor = self._serving
         try:
             async with self._filling:
+                predecessor = self._serving  # after the wait: it may have been started during it
                 await self.fill()
         except WorkerFailed as failure:
             _log.error("%s; its predecessor stays", failure)
