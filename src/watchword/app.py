@@ -213,6 +213,7 @@ async def _load_keys(keys: KeyHolder, *, store: Store, clock: Clock) -> None:
         with _naming_the_database():
             await migrations.check(store)
             await keyring.load(keys, store=store, clock=clock)
+        keys.ring.signer.rehearse()
     except KeyRefused as fault:
         raise SettingRefused("SECRET_KEY", str(fault)) from fault
 

@@ -184,6 +184,18 @@ class SigningKey:
         """The signature over a message, in the form that JWS wants (RFC 7518 §3)."""
         return _ALGORITHMS[self.algorithm].sign(message, self.private)
 
+    def rehearse(self) -> None:
+        """Sign and verify once, so that nothing is left to be loaded when somebody waits for a signature.
+
+        ``cryptography`` imports parts of itself at its first ES256 signature. Without a file descriptor that fails, and
+        by then the session of the login is stored.
+
+        Raises:
+            InvalidToken: what it signs it does not verify.
+        """
+        message = b"watchword"
+        self.verification.verify(message, self.sign(message))
+
 
 class KeyRing:
     """Keys from oldest to newest. The newest that can sign does; all verify.

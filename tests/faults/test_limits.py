@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from tests.attacks.raw import ask, log_in, request
+from tests.attacks.raw import answer, ask, connection, log_in, request
 from tests.builders import PASSWORD
 from tests.faults.load import Load, all_work, check_refusals, counts, statuses, tell, told
 from tests.races.clients import add_users
@@ -78,6 +78,20 @@ def test_more_connections_than_descriptors(server: Server) -> None:
     assert share < 0.8
     assert workers_of(server) == [worker]
     assert log_in(server, "alice", PASSWORD).status == 200
+
+
+def test_the_first_login_needs_no_descriptor(tmp_path: Path) -> None:
+    """Row F14: a worker that can open nothing more gives who is connected the first token of its life."""
+    login = json.dumps({"username": "alice", "password": PASSWORD})
+    with watchword_server(tmp_path / "instance") as server, connection(server) as connected:
+        add_users(server, "alice")
+        (worker,) = workers_of(server)
+        for number in range(10):  # each thread of the database opens its connection when it is first asked
+            assert log_in(server, f"nobody{number}", PASSWORD).status == 401
+        limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))
+        connected.sendall(request("POST", "/login", "Content-Type: application/json", body=login.encode()))
+        assert answer(connected).status == 200
 
 
 async def test_no_memory_for_a_hash(server: Server) -> None:
