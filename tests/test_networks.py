@@ -28,6 +28,27 @@ def test_the_network_of_an_address(address: str | None, network: str) -> None:
     assert network_of(address) == network
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("::ffff:10.0.0.0/104", ["10.0.0.0/8"]),
+        ("::ffff:10.0.0.1", ["10.0.0.1/32"]),
+        ("::ffff:0:0/96", ["0.0.0.0/0"]),
+        ("10.0.0.0/24, 2001:db8::/32 ::/0", ["10.0.0.0/24", "2001:db8::/32", "::/0"]),
+    ],
+)
+def test_a_network_is_spelt_as_the_addresses_in_it(text: str, read: list[str]) -> None:
+    """IPv4 inside IPv6 is IPv4, as the peers from there are: a proxy that is named like this is trusted (row 87)."""
+    assert [str(each) for each in networks(text)] == read
+
+
+def test_a_proxy_named_by_ipv4_inside_ipv6_is_trusted() -> None:
+    """However its own address arrives."""
+    proxies = TrustedProxies(networks("::ffff:10.0.0.0/104"))
+    for peer in ("10.0.0.1", "::ffff:10.0.0.1"):
+        assert proxies.network(peer, forwarded=["203.0.113.9"], is_claimed=True) == "203.0.113.9"
+
+
 OURS = TrustedProxies(networks("10.0.0.0/24, 2001:db8:ffff::/48"))
 
 

@@ -24,13 +24,13 @@ def network_of(address: str | None) -> str:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Read networks in CIDR notation, or addresses, separated by commas.
+    """Read networks in CIDR notation, or addresses, separated by commas; IPv4 is IPv4 also inside IPv6.
 
     Raises:
         ValueError: one of them is none.
     """
     try:
-        return tuple(ip_network(part) for part in text.replace(",", " ").split())
+        return tuple(_unmapped(ip_network(part)) for part in text.replace(",", " ").split())
     except ValueError:
         raise ValueError("must be networks such as 10.1.2.0/24 or addresses, separated by commas") from None
 
@@ -86,6 +86,12 @@ class TrustedProxies:
                 " all its clients count as one: name it in WATCHWORD_TRUSTED_PROXIES",
                 peer or "a peer without an address",
             )
+
+
+def _unmapped(network: Network) -> Network:
+    """As ``_parsed`` reads the addresses in it, which would else never match."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None else IPv4Network((int(mapped), network.prefixlen - 96))
 
 
 def _parsed(address: str | None) -> IPv4Address | IPv6Address | None:
