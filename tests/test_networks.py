@@ -24,7 +24,7 @@ from watchword.networks import TrustedProxies, network_of, networks
     ],
 )
 def test_the_network_of_an_address(address: str | None, network: str) -> None:
-    """IPv4 as it is, also inside IPv6; of IPv6 the part that a subscriber does not choose; else nothing."""
+    """IPv4 as it is, also inside IPv6; of IPv6 the part that no host chooses; else nothing."""
     assert network_of(address) == network
 
 

@@ -1,4 +1,4 @@
-"""Networks: what part of an address tells one subscriber from another, in one spelling; whose word for it counts."""
+"""Networks: by what part of their addresses callers are told apart, in one spelling; whose word for it counts."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,12 @@ from typing import Final
 
 Network = IPv4Network | IPv6Network
 
-_SUBSCRIBER_BITS: Final = 64
-"""Of an IPv6 address: behind them a subscriber chooses freely (RFC 6177 §2)."""
+_PREFIX_BITS: Final = 64
+"""Of an IPv6 address: behind them every host chooses freely (RFC 7421).
+
+It is the least that a subscriber has. Sites are to have more (RFC 6177), and are as many networks here, for no address
+tells how much; by a shorter prefix those who have a /64 would be stopped for what their neighbours do.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +23,7 @@ def network_of(address: str | None) -> str:
     if parsed is None:  # a Unix socket has none
         return ""
     if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((int(parsed), _SUBSCRIBER_BITS), strict=False))
+        return str(IPv6Network((int(parsed), _PREFIX_BITS), strict=False))
     return str(parsed)
 
 
