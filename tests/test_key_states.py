@@ -110,6 +110,19 @@ def test_the_key_that_signs_is_not_retired() -> None:
         retired(SECOND, kid="three", algorithm="ES256", now=NOW)
 
 
+def test_the_key_that_signs_for_another_algorithm_is_not_retired() -> None:
+    """A shell without the service's ALGORITHM takes nobody's only key; once a service has left it, it can go."""
+    for algorithm in ("RS256", "HS256"):
+        for keys in (FIRST, SECOND):  # the successor that waits has given the second one an end
+            with pytest.raises(RotationRefused, match="WATCHWORD_ALGORITHM=ES256 watchword keys rotate --now"):
+                retired(keys, kid="one", algorithm=algorithm, now=NOW)
+        followed = retired(SECOND, kid="one", algorithm=algorithm, now=NOW + PUBLISH_AHEAD)
+        assert [key.kid for key in followed] == ["two"]
+        assert retired(SECOND, kid="two", algorithm=algorithm, now=NOW) == FIRST
+        left = started(SECOND, algorithm=algorithm, now=NOW)
+        assert [key.kid for key in retired(left, kid="one", algorithm=algorithm, now=NOW)] == ["two"]
+
+
 def test_a_retired_key_is_gone() -> None:
     """Row 93: one that verified, by whatever clock; and one that waited, whose predecessor goes on without an end."""
     assert [key.kid for key in retired(SECOND, kid="one", algorithm="ES256", now=NOW + PUBLISH_AHEAD)] == ["two"]

@@ -131,21 +131,34 @@ def rotated(keys: Sequence[SealedKey], *, new: SealedKey, now: int, at_once: boo
 def retired(keys: Sequence[SealedKey], *, kid: str, algorithm: str, now: int) -> list[SealedKey]:
     """The keys without one that is to be refused from now on.
 
+    Args:
+        keys: all that are stored.
+        kid: which.
+        algorithm: what is to sign, as far as whoever retires it knows.
+        now: the time.
+
     Raises:
         UnknownSigningKey: there is no such key.
-        RotationRefused: it signs.
+        RotationRefused: it signs, here or for a service with another algorithm.
     """
-    found = states(keys, algorithm=algorithm, now=now)
-    if kid not in found:
+    key = next((key for key in keys if key.kid == kid), None)
+    if key is None:
         raise UnknownSigningKey(kid)
-    if found[kid] is KeyState.SIGNING:
-        raise RotationRefused(f"the key {kid} signs; let another sign first, with `watchword keys rotate --now`")
-    left = [key for key in keys if key.kid != kid]
-    signing = _signing(left, algorithm=algorithm, now=now)
-    if signing is None or found[kid] is not KeyState.PUBLISHED or _published_after(signing, left, now=now):
+    siblings = [each for each in keys if each.algorithm == key.algorithm]
+    # A shell without the service's ALGORITHM must not take the service its only key. What tells that an algorithm is
+    # left is that all its keys have been given an end.
+    is_in_use = key.algorithm == algorithm or any(each.verifies_until is None for each in siblings)
+    if is_in_use and _signing(siblings, algorithm=key.algorithm, now=now) is key:
+        command = f"WATCHWORD_ALGORITHM={key.algorithm} watchword keys rotate --now"
+        raise RotationRefused(f"the key {kid} signs; let another sign first, with `{command}`")
+    left = [each for each in keys if each is not key]
+    signing = _signing(left, algorithm=key.algorithm, now=now)
+    if signing is None or not is_in_use or _by_its_times(key, now=now) is not KeyState.PUBLISHED:
+        return left
+    if _published_after(signing, left, now=now):
         return left
     # What was to follow the signing key is gone, so it goes on without an end.
-    return [replace(key, verifies_until=None) if key is signing else key for key in left]
+    return [replace(each, verifies_until=None) if each is signing else each for each in left]
 
 
 def _by_its_times(key: SealedKey, *, now: int) -> KeyState:

@@ -77,7 +77,7 @@ async def retire(store: Store, *, kid: str, algorithm: str, now: int, asker: Ask
 
     Raises:
         UnknownSigningKey: there is no such key.
-        RotationRefused: it is the one that signs.
+        RotationRefused: it is the one that signs, here or for a service with another algorithm.
         Unavailable: the database is away, slow or locked.
     """
     decide = partial(key_states.retired, kid=kid, algorithm=algorithm, now=now)
