@@ -11,7 +11,7 @@ from tests.builders import PASSWORD, FakeClock, add_user, an_asker, log_in, refr
 from tests.trail import trail
 from watchword import tokens
 from watchword.audit import Event
-from watchword.errors import InvalidCredentials, InvalidRefreshToken, InvalidToken
+from watchword.errors import InvalidCredentials, InvalidRefreshToken, InvalidToken, Unavailable
 from watchword.flows import Tools, admin
 from watchword.flows.logout import Scope, log_out
 from watchword.model import AccessToken, Revocation, Session
@@ -57,6 +57,20 @@ async def test_a_refresh_gives_new_tokens_of_the_same_session(tools: Tools, cloc
     session = await session_of(tools, second.refresh_token)
     assert session is not None
     assert (session.counter, session.refreshed_at, session.token_expires_at) == (1, clock.now, after.exp)
+
+
+async def test_without_a_key_that_signs_one_is_told_to_come_again(tools: Tools) -> None:
+    """A login and a refresh are 503 until there is a key, and the refresh token is still good then."""
+    await add_user(tools)
+    first = await log_in(tools)
+    key = tools.ring.signer
+    tools.ring.replace([key.verification])
+    with pytest.raises(Unavailable, match="no key to sign with"):
+        await log_in(tools)
+    with pytest.raises(Unavailable, match="no key to sign with"):
+        await refresh(tools, refresh_token=first.refresh_token)
+    tools.ring.replace([key])
+    await refresh(tools, refresh_token=first.refresh_token)
 
 
 async def test_a_lost_answer_is_given_again(tools: Tools, clock: FakeClock) -> None:

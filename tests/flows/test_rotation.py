@@ -9,7 +9,7 @@ from tests.builders import FakeClock
 from tests.trail import an_operator, told_by
 from watchword.errors import RotationRefused, UnknownSigningKey
 from watchword.flows import rotation
-from watchword.flows.keyring import load
+from watchword.flows.keyring import catch_up, load
 from watchword.flows.rotation import keep_rotating, list_keys, retire, rotate, rotate_if_due
 from watchword.key_states import HEAD_START, OUTLIVES, PUBLISH_AHEAD, ROTATE_AFTER, KeyState
 from watchword.keyholder import KeyHolder
@@ -104,6 +104,27 @@ async def test_it_goes_on_after_a_fault(store: Store, clock: FakeClock, monkeypa
     async with asyncio.timeout(10):
         while len(await listed(store, clock.now)) != 2:
             await asyncio.sleep(0.01)
+    rotating.cancel()
+    await asyncio.wait([rotating])
+
+
+async def test_a_ring_without_a_key_gets_one_at_once(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has removed the keys from the table: that is not noticed by the minute, as nobody can log in."""
+    monkeypatch.setattr(rotation, "NOTICED", 0.001)
+    keys = holder()
+    await load(keys, store=store, clock=clock)
+    rotating = asyncio.create_task(keep_rotating(keys, store=store, clock=clock, asker=an_operator()))
+    await asyncio.sleep(0.05)
+    assert len(await listed(store, clock.now)) == 1
+    await store.write(lambda connection: connection.fetch(Statement("DELETE FROM signing_keys")))
+    await catch_up(keys, store=store, clock=clock)
+    assert not keys.ring.can_sign
+    async with asyncio.timeout(10):
+        while not keys.ring.can_sign:
+            await asyncio.sleep(0.01)
+            await catch_up(keys, store=store, clock=clock)
     rotating.cancel()
     await asyncio.wait([rotating])
 

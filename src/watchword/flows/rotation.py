@@ -20,6 +20,8 @@ from watchword.store import Store, signing_keys
 
 INTERVAL: Final = 60.0
 """Seconds between two looks whether the next key is due."""
+NOTICED: Final = 1.0
+"""Seconds after which it is noticed that no key signs, as when somebody has removed it from the table."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,10 +116,20 @@ async def rotate_if_due(keys: KeyHolder, *, store: Store, now: int, asker: Asker
 async def keep_rotating(keys: KeyHolder, *, store: Store, clock: Clock, asker: Asker) -> NoReturn:
     """Rotate for ever, each time that it is due; what goes wrong is told and tried again."""
     while True:
-        await asyncio.sleep(INTERVAL)
+        await _next_look(keys)
         try:
             await rotate_if_due(keys, store=store, now=clock(), asker=asker)
         except (Unavailable, KeyRefused) as fault:
             _log.warning("the next signing key could not be made: %s", fault)
         except Exception:
             _log.exception("the next signing key could not be made")
+
+
+async def _next_look(keys: KeyHolder) -> None:
+    """Wait for the next look, which comes sooner while no key signs: nobody can log in then."""
+    left = INTERVAL
+    while left > 0:
+        await asyncio.sleep(min(left, NOTICED))
+        left -= NOTICED
+        if not keys.ring.can_sign:
+            return
