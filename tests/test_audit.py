@@ -139,6 +139,16 @@ def test_an_anchor_that_nobody_of_us_made_holds_nothing(seq: int, field: str, da
         check(entries[seq:], anchor=anchor_at(seq, seals=Seals(OTHER)))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("seq", "5"), ("seq", 5.0), ("digest", "x"), ("digest", None), ("mac", "x")]
+)
+def test_an_anchor_of_another_kind_holds_nothing(field: str, value: object) -> None:
+    """SQLite gives back what was stored, whatever the column is for; that is a broken chain and no other error."""
+    changes: dict[str, Any] = {field: value}
+    with pytest.raises(ChainBroken, match="event 1 of writer w is missing"):
+        check(chained()[5:], anchor=anchor_at(5)._replace(**changes))
+
+
 def test_events_of_a_former_secret_verify_while_it_is_a_fallback() -> None:
     """Also behind an anchor; one writer has one secret, so that a chain cannot change over in the midst."""
     former, both = Seals(OTHER), Seals(SECRET, [OTHER])

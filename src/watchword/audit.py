@@ -150,7 +150,8 @@ class Chain:
         self.writer = writer
         self.seq, self.digest = 0, b""
         self._keys = keys
-        if anchor is not None:
+        # SQLite stores any kind of value in any column, and of the wrong one no MAC can be made.
+        if anchor is not None and isinstance(anchor.seq, int) and isinstance(anchor.digest, bytes):
             fitting = [key for key in keys if _is_equal(anchor.mac, key.mac(writer, anchor.seq, anchor.digest))]
             if fitting:  # an anchor that none of us made holds nothing: what follows is then found loose
                 self.seq, self.digest, self._keys = anchor.seq, anchor.digest, fitting

@@ -134,6 +134,7 @@ TAMPERING = {
         " request_id, digest) SELECT writer, 0, at, event, outcome, detail, actor, user_id, session_id, network,"
         " request_id, digest FROM audit_events WHERE seq = 15"
     ),
+    "moved before all": "UPDATE audit_events SET seq = -9223372036854775808 WHERE seq = 25",
     "inserted behind all": (
         "INSERT INTO audit_events (writer, seq, at, event, outcome, detail, actor, user_id, session_id, network,"
         " request_id, digest) SELECT writer, 26, at, event, outcome, detail, actor, user_id, session_id, network,"

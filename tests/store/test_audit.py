@@ -8,7 +8,7 @@ import pytest
 from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.errors import ChainBroken
 from watchword.recorder import Recorder
-from watchword.store import Store, audit
+from watchword.store import Store, audit, store_at
 from watchword.store.connection import Statement
 
 SEALS = Seals(b"a root secret of thirty-two bytes or more")
@@ -170,6 +170,29 @@ async def test_what_was_dated_back_to_be_removed_leaves_no_anchor(store: Store) 
     assert await store.read(lambda connection: connection.fetch(ANCHORS)) == []
     with pytest.raises(ChainBroken, match=r"event 1 of writer .* is missing"):
         await check(store, writer.writer)
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "INSERT INTO audit_anchors SELECT min(writer), 1, 1, 'x', x'00' FROM audit_events",
+        "UPDATE audit_events SET at = 'x' WHERE seq = 2",
+        "UPDATE audit_events SET writer = x'00' WHERE id = 2",
+        "UPDATE audit_events SET seq = 'x' WHERE seq = 2",
+    ],
+)
+async def test_values_of_another_kind_do_not_stop_the_removal(sqlite_url: str, forgery: str) -> None:
+    """SQLite stores any value in any column: who writes one must not have everybody's events kept for ever."""
+    store = await store_at(sqlite_url).open()
+    writers = [Days(), Days()]
+    for writer in writers:
+        await writer.write(store, 5)
+    await store.write(lambda connection: connection.fetch(Statement(forgery)))
+    async with asyncio.timeout(20):
+        while await purge(store, days=99):
+            pass
+    assert await store.read(audit.count) == 0
+    await store.close()
 
 
 async def test_two_who_remove_at_once_do_not_hinder_each_other(store: Store) -> None:

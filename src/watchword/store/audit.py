@@ -13,8 +13,6 @@ _COLUMNS = Entry._fields
 _LISTED = ", ".join(_COLUMNS)
 _QUALIFIED = ", ".join(f"audit_events.{name}" for name in _COLUMNS)
 _SIZE = len(_COLUMNS)
-_BEFORE_ALL = -(2**63)
-"""Below every place: somebody else may have inserted an event 0."""
 _CHUNKS = (16, 4, 1)
 """Rows per statement. With many more, SQLite takes longer for each: it looks every name up among all."""
 
@@ -28,11 +26,14 @@ _AFTER = Statement(
 )
 _FIRST_WRITER = Statement("SELECT min(writer) FROM audit_events")
 _NEXT_WRITER = Statement("SELECT min(writer) FROM audit_events WHERE writer > :after")
-_CHAIN = Statement(
+_HUNG = (
     f"SELECT {_QUALIFIED}, audit_anchors.seq, audit_anchors.at, audit_anchors.digest, audit_anchors.mac"
     " FROM audit_events LEFT JOIN audit_anchors ON audit_anchors.writer = audit_events.writer"
-    " WHERE audit_events.writer = :writer AND audit_events.seq > :after ORDER BY audit_events.seq LIMIT :limit"
+    " WHERE audit_events.writer = :writer"
 )
+# From the beginning without a bound: somebody else may have inserted an event at the least place that there is.
+_CHAIN = Statement(f"{_HUNG} ORDER BY audit_events.seq LIMIT :limit")
+_CHAIN_AFTER = Statement(f"{_HUNG} AND audit_events.seq > :after ORDER BY audit_events.seq LIMIT :limit")
 _COUNT = Statement("SELECT count(*) FROM audit_events")
 _OLD = Statement(
     "SELECT writer FROM audit_events AS old WHERE at < :before AND NOT EXISTS"
@@ -81,10 +82,13 @@ async def next_writer(connection: Connection, *, after: str | None) -> str | Non
 
 
 async def chain(
-    connection: Connection, *, writer: str, after: int = _BEFORE_ALL, limit: int
+    connection: Connection, *, writer: str, after: int | None = None, limit: int
 ) -> tuple[list[Entry], Anchor | None]:
     """Up to ``limit`` events of a writer behind a place, and where the first of all hangs, both of one moment."""
-    rows = await connection.fetch(_CHAIN, writer=writer, after=after, limit=limit)
+    if after is None:
+        rows = await connection.fetch(_CHAIN, writer=writer, limit=limit)
+    else:
+        rows = await connection.fetch(_CHAIN_AFTER, writer=writer, after=after, limit=limit)
     entries = [Entry(*row[:_SIZE]) for row in rows]
     anchored = next((row[_SIZE:] for row in rows if row[_SIZE] is not None), None)
     return entries, None if anchored is None else Anchor(writer, *anchored)
@@ -117,7 +121,8 @@ async def purge(connection: Connection, *, seals: Seals, before: int, limit: int
         return 0
     (writer,) = found
     entries, anchor = await chain(connection, writer=writer, limit=limit)
-    old = list(takewhile(lambda entry: entry.at < before, entries))
+    # What has no time goes with the old: nobody of us wrote it, and it must not hold up what is behind it.
+    old = list(takewhile(lambda entry: not isinstance(entry.at, int) or entry.at < before, entries))
     await connection.fetch(_REMOVE, writer=writer, seq=old[-1].seq)
     followed = seals.follow(writer, anchor=anchor)
     with suppress(ChainBroken):  # the rest then hangs on nothing, and whoever verifies is told
