@@ -10,8 +10,9 @@ from tests.builders import FakeClock, an_asker
 from tests.trail import a_recorder_like, events, trail
 from watchword.audit import Entry, Event, Seals
 from watchword.flows import Tools, audit
-from watchword.flows.audit import Verdict, export, keeping, tail, verify
-from watchword.recorder import Asker
+from watchword.flows.audit import Verdict, export, keeping, tail, verify, write_down
+from watchword.recorder import Asker, Recorder
+from watchword.store import store_at
 from watchword.store.connection import Statement
 
 RENAME = "ALTER TABLE {} RENAME TO {}"
@@ -160,6 +161,23 @@ async def test_what_is_done_to_the_table_is_found(tools: Tools, kind: str, monke
     broken = [each for each in await judged(tools) if each.state == "broken"]
     assert broken
     assert all(f"of writer {each.writer} " in each.reason for each in broken)
+
+
+async def test_a_writer_that_is_no_text_is_broken_and_the_last(sqlite_url: str) -> None:
+    """SQLite stores bytes where text belongs: they are named as it writes them, and nobody looks for ever."""
+    seals, store = Seals(b"s" * 32), await store_at(sqlite_url).open()
+    recorder = Recorder(seals, milliseconds=lambda: 1, lose=lambda: None)
+    for _ in range(3):
+        Asker(recorder, actor="user").tell(Event.LOGIN_SUCCESS)
+    await write_down(recorder, store)
+    for number, forged in ((2, "x''"), (3, "x'00ff'")):
+        statement = Statement(f"UPDATE audit_events SET writer = {forged} WHERE seq = {number}")
+        await store.write(lambda connection, statement=statement: connection.fetch(statement))  # type: ignore[misc]
+    async with asyncio.timeout(20):
+        first, *forgeries = [each async for each in verify(store, seals=seals, looked_at=lambda _: None)]
+    assert (first.writer, first.state) == (recorder.writer, "open")
+    assert [(each.writer, each.state) for each in forgeries] == [("x''", "broken"), ("x'00ff'", "broken")]
+    await store.close()
 
 
 async def test_two_rows_that_change_places_are_found(tools: Tools) -> None:

@@ -108,7 +108,7 @@ async def test_writers_are_found_one_after_the_other(store: Store) -> None:
         await writer.write(store, 3)
     forge = Statement("UPDATE audit_events SET writer = '' WHERE writer = :writer AND seq = 2")
     await store.write(lambda connection: connection.fetch(forge, writer=writers[0].writer))
-    found: list[str] = []
+    found: list[str | bytes] = []
     found_next = await store.read(partial(audit.next_writer, after=None))
     while found_next is not None:
         found.append(found_next)

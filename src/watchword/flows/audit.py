@@ -133,9 +133,13 @@ async def verify(store: Store, *, seals: Seals, looked_at: Callable[[int], None]
         seals: check the events.
         looked_at: is told after each page how many more were looked at.
     """
-    writer: str | None = None
+    writer: str | bytes | None = None
     while (writer := await store.read(partial(audit.next_writer, after=writer))) is not None:
-        yield await _judge(store, writer, seals=seals, looked_at=looked_at)
+        if isinstance(writer, bytes):
+            shown = f"x'{writer.hex()}'"
+            yield Verdict(shown, 0, "broken", f"the events of writer {shown} are not ours, as its id is no text")
+        else:
+            yield await _judge(store, writer, seals=seals, looked_at=looked_at)
 
 
 async def _judge(store: Store, writer: str, *, seals: Seals, looked_at: Callable[[int], None]) -> Verdict:

@@ -74,11 +74,16 @@ async def after(connection: Connection, *, number: int, since: int, until: int, 
     return [_numbered(row) for row in rows]
 
 
-async def next_writer(connection: Connection, *, after: str | None) -> str | None:
-    """The writer whose id follows another's, or the first one; None where there is none."""
+async def next_writer(connection: Connection, *, after: str | bytes | None) -> str | bytes | None:
+    """The writer whose id follows another's, or the first one; None where there is none.
+
+    It is what is stored, for the next one is looked for behind it: SQLite has bytes behind all texts, and nobody of us
+    has written any.
+    """
     asked = connection.fetch(_FIRST_WRITER) if after is None else connection.fetch(_NEXT_WRITER, after=after)
+    writer: str | bytes | None
     ((writer,),) = await asked
-    return None if writer is None else str(writer)
+    return writer
 
 
 async def chain(
