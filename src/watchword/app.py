@@ -66,7 +66,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
         await start_tools(tools, settings, running)
         service = Asker(tools.recorder, actor="service")
         service.tell(Event.STARTUP)
-        running.push_async_callback(_tell_the_end, tools, service)
         _run_beside(revocations.follow(tools.denials, store=tools.store, clock=clock), running)
         _run_beside(keyring.follow(tools.keys, store=tools.store, clock=clock), running)
         _run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock, asker=service), running)
@@ -167,10 +166,16 @@ def build_password_rules(settings: Settings) -> PasswordRules:
     return PasswordRules(settings.password_min_length, service_names=(urlsplit(settings.issuer).hostname or "",))
 
 
-async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:
+async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack, *, actor: str = "service") -> None:
     """Open the database, load the keys and which sessions have ended, choose what computes hashes, keep an audit trail.
 
     What was opened is on the stack, or closed again if the start fails.
+
+    Args:
+        tools: what to start.
+        settings: what the operator decided.
+        running: ends what was started.
+        actor: whose process it is, for the audit trail: the service's, or a command's.
 
     Raises:
         StartRefused: the database cannot be reached or is not ours, or its keys do not open.
@@ -180,7 +185,7 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         with _naming_the_database():
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
-        await starting.enter_async_context(keeping(tools.recorder, tools.store))
+        await starting.enter_async_context(keeping(Asker(tools.recorder, actor=actor), tools.store))
         starting.push_async_callback(tools.throttle.errands_done)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
         backend = await asyncio.to_thread(lambda: tools.hasher.backend)
@@ -237,13 +242,6 @@ def _run_beside(work: Coroutine[Any, Any, None], running: AsyncExitStack) -> Non
         await asyncio.wait([task])
 
     running.push_async_callback(end)
-
-
-async def _tell_the_end(tools: Tools, service: Asker) -> None:
-    """Tell last of all that the service ends: what is still being done for those who have gone is told before."""
-    await tools.throttle.errands_done()
-    await tools.store.settle()
-    service.tell(Event.SHUTDOWN)
 
 
 def _leave_sigterm_to_the_master() -> None:

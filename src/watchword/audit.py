@@ -44,11 +44,16 @@ class Event(StrEnum):
     SIGNING_KEY_RETIRED = "signing_key_retired"
     STARTUP = "sys_startup"
     SHUTDOWN = "sys_shutdown"
+    COMMAND_ENDED = "sys_command_ended"
     AUDIT_LOST = "sys_audit_lost"
 
 
 ALARMING: Final = frozenset({Event.TOKEN_REUSE, Event.LOGIN_FAIL_MAX, Event.LOGIN_LOCK, Event.AUDIT_LOST})
 """What the log tells as a warning."""
+
+
+LAST: Final = frozenset({Event.SHUTDOWN, Event.COMMAND_ENDED})
+"""What a process tells behind all else, so that its last events cannot be removed unnoticed."""
 
 
 class Outcome(StrEnum):

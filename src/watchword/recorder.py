@@ -112,6 +112,13 @@ class Recorder:
                 more = f"{detail} {number - MOST_ALIKE} more"
                 self.record(event, outcome=outcome, actor=_ITSELF, detail=more)
 
+    def close(self, last: Event, *, actor: str) -> None:
+        """Tell a process's last event, behind all that is still to be told; none if it has told nothing."""
+        self.sum_up()
+        if self._seq:
+            self._tell_losses()
+            self.record(last, outcome=Outcome.SUCCESS, actor=actor)
+
     async def room(self) -> None:
         """Wait until half of the queue is free, for who tells of thousands of things; not for ever, as nobody waits."""
         for _ in range(_MOST_LOOKS):
@@ -129,11 +136,14 @@ class Recorder:
         """Forget a batch that is in the database now; if others were lost meanwhile, that is an event too."""
         while self._waiting and self._waiting[0].seq <= batch[-1].seq:
             self._waiting.popleft()
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor=_ITSELF, detail=str(lost))
+        self._tell_losses()
         if not self._waiting and not self._has_more():
             self.news.clear()
+
+    def _tell_losses(self) -> None:
+        if self._lost and len(self._waiting) < MOST:
+            lost, self._lost = self._lost, 0
+            self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor=_ITSELF, detail=str(lost))
 
     def _is_one_of_many(self, kind: tuple[Event, Outcome, str], at: int) -> bool:
         if at // _SECOND != self._second:

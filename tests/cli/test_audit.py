@@ -39,8 +39,12 @@ def exported(instance: Path, *arguments: str) -> list[dict[str, object]]:
 
 
 def test_what_commands_do_is_in_the_trail(instance: Path) -> None:
-    """Each its event, by the command line, about whom, when; each command a writer of its own."""
-    lines = exported(instance)
+    """Each its event, by the command line, about whom, when; each command a writer of its own, which tells its end."""
+    everything = exported(instance)
+    assert [(line["event"], line["actor"], line["seq"]) for line in everything[1::2]] == [
+        ("sys_command_ended", "cli", 2)
+    ] * 4
+    lines = everything[::2]
     assert [(line["event"], line["detail"], line["actor"], line["seq"]) for line in lines] == [
         ("user_created", "admin", "cli", 1),
         ("user_created", "reports:read", "cli", 1),
@@ -56,7 +60,7 @@ def test_what_commands_do_is_in_the_trail(instance: Path) -> None:
 def test_an_export_of_a_span(instance: Path) -> None:
     """From a moment or a day on, and up to one; what is no time is a usage error."""
     everything = exported(instance)
-    third = str(everything[2]["at"])
+    third = str(everything[4]["at"])
     assert exported(instance, "--since", third) == [line for line in everything if str(line["at"]) >= third]
     span = ("--since", "2020-01-01", "--until", third)
     assert exported(instance, *span) == [line for line in everything if str(line["at"]) < third]
@@ -70,8 +74,8 @@ def test_a_tail_is_short_and_readable(instance: Path) -> None:
     done = watchword("audit", "tail", "-n", "2", environ=environment(instance))
     first, second = (line.split("\t") for line in done.stdout.splitlines())
     assert (first[1:5], second[1:5]) == (
-        ["user_updated", "success", "disabled", "cli"],
         ["user_updated", "success", "enabled", "cli"],
+        ["sys_command_ended", "success", "", "cli"],
     )
     assert first[5].startswith("user=")
     done = watchword("audit", "tail", "--json", environ=environment(instance))
@@ -84,7 +88,7 @@ def test_a_tail_is_followed(instance: Path) -> None:
     # A job in the background of a shell ignores interrupts, and so would what it starts.
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     following = subprocess.Popen(
-        [*COMMAND, "audit", "tail", "-n", "1", "--follow"],
+        [*COMMAND, "audit", "tail", "-n", "2", "--follow"],
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -95,8 +99,10 @@ def test_a_tail_is_followed(instance: Path) -> None:
     try:
         assert following.stdout
         assert "\tenabled\t" in following.stdout.readline()
+        assert "\tsys_command_ended\t" in following.stdout.readline()
         watchword("users", "disable", "alice", environ=environ).check_returncode()
         assert "\tdisabled\t" in following.stdout.readline()
+        assert "\tsys_command_ended\t" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
         assert following.communicate(timeout=30) == ("", "")
         assert following.returncode == 0
@@ -118,13 +124,13 @@ def test_verify_tells_what_is_wrong(instance: Path, tmp_path: Path) -> None:
     """All is well; after a change by hand one line says where, for programs too, and the status is 1."""
     environ = environment(Path(shutil.copytree(instance, tmp_path / "instance")))
     database = tmp_path / "instance" / "watchword.db"
-    change(database, "DELETE FROM audit_events WHERE id > 2")  # whole writers, and so no chain
+    change(database, "DELETE FROM audit_events WHERE id > 4")  # whole writers, and so no chain
     done = watchword("audit", "verify", environ=environ)
-    assert (done.returncode, done.stdout) == (0, "2 events of 2 writers: 2 ended, 0 open, 0 broken.\n")
-    ((writer,),) = rows(database, "SELECT writer FROM audit_events WHERE id = 2")
-    change(database, "UPDATE audit_events SET user_id = 'mallory' WHERE id = 2")
+    assert (done.returncode, done.stdout) == (0, "4 events of 2 writers: 2 ended, 0 open, 0 broken.\n")
+    ((writer,),) = rows(database, "SELECT writer FROM audit_events WHERE id = 3")
+    change(database, "UPDATE audit_events SET user_id = 'mallory' WHERE id = 3")
     done = watchword("audit", "verify", environ=environ)
-    assert (done.returncode, done.stdout) == (1, "2 events of 2 writers: 1 ended, 0 open, 1 broken.\n")
+    assert (done.returncode, done.stdout) == (1, "3 events of 2 writers: 1 ended, 0 open, 1 broken.\n")
     assert done.stderr.startswith(f"broken: event 1 of writer {writer} is not as it was written")
     done = watchword("audit", "verify", "--json", environ=environ)
     states = {line["writer"]: line["state"] for line in map(json.loads, done.stdout.splitlines())}

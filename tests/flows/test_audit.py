@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import FakeClock, an_asker
 from tests.trail import a_recorder_like, events, trail
-from watchword.audit import Entry, Event, Seals
+from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.flows import Tools, audit
 from watchword.flows.audit import Verdict, export, keeping, tail, verify, write_down
 from watchword.recorder import Asker, Recorder
@@ -78,9 +78,9 @@ async def test_while_the_database_is_away_events_wait(tools: Tools, caplog: pyte
 
 
 async def test_at_the_end_everything_is_written(tools: Tools) -> None:
-    """The last event of all, and that of a write whose caller has gone."""
-    recorder = a_recorder_like(tools)
-    asker = Asker(recorder, actor="service")
+    """Also that of a write whose caller has gone, and the sum of a flood in the last second; the end behind all."""
+    asker = Asker(a_recorder_like(tools), actor="service")
+    stranger = Asker(asker.recorder, actor="user")
     begun = asyncio.Event()
 
     async def leave() -> None:
@@ -88,37 +88,49 @@ async def test_at_the_end_everything_is_written(tools: Tools) -> None:
         nothing = Statement("SELECT 1")
         await tools.store.write(lambda connection: connection.fetch(nothing), then=lambda _: asker.tell(Event.STARTUP))
 
-    async with keeping(recorder, tools.store):
+    async with keeping(asker, tools.store):
+        for _ in range(12):
+            stranger.tell(Event.RATE_LIMIT_EXCEEDED, outcome=Outcome.REFUSED, detail="overloaded")
         leaving = asyncio.create_task(leave())
         await begun.wait()
         leaving.cancel()
-    asker.tell(Event.SHUTDOWN)
-    async with keeping(recorder, tools.store):
+    written = [(entry.event, entry.detail) for entry in await events(tools.store)]
+    assert written[-3:] == [
+        (Event.STARTUP, ""),
+        (Event.RATE_LIMIT_EXCEEDED, "overloaded 2 more"),
+        (Event.SHUTDOWN, ""),
+    ]
+    assert [each.state for each in await judged(tools)] == ["ended"]
+
+
+async def test_what_tells_nothing_has_no_end(tools: Tools) -> None:
+    """A command that was refused, or a start that failed, leaves no trace."""
+    asker = Asker(a_recorder_like(tools), actor="cli")
+    async with keeping(asker, tools.store):
         pass
-    assert [entry.event for entry in await events(tools.store)] == [Event.STARTUP, Event.SHUTDOWN]
+    assert await events(tools.store) == []
 
 
 async def test_an_end_without_a_database_is_told(tools: Tools, caplog: pytest.LogCaptureFixture) -> None:
     """How many events are in the log alone, and the service ends all the same."""
-    recorder = a_recorder_like(tools)
+    asker = Asker(a_recorder_like(tools), actor="service")
     await happen(tools, AWAY)
-    async with keeping(recorder, tools.store):
-        Asker(recorder, actor="service").tell(Event.SHUTDOWN)
-    assert "1 audit events are only in the log" in caplog.text
+    async with keeping(asker, tools.store):
+        asker.tell(Event.STARTUP)
+    assert "2 audit events are only in the log" in caplog.text
     await happen(tools, BACK)
 
 
 async def test_each_writers_chain_is_judged(tools: Tools) -> None:
     """One that was shut down and a command's have ended, one that runs or was killed is open; none is broken."""
-    for actor, told in (("service", (Event.STARTUP, Event.SHUTDOWN)), ("cli", (Event.USER_CREATED,))):
-        recorder = a_recorder_like(tools)
-        async with keeping(recorder, tools.store):
-            for event in told:
-                Asker(recorder, actor=actor).tell(event)
+    for actor, event in (("service", Event.STARTUP), ("cli", Event.USER_CREATED)):
+        asker = Asker(a_recorder_like(tools), actor=actor)
+        async with keeping(asker, tools.store):
+            asker.tell(event)
     an_asker(tools).tell(Event.STARTUP)
     await trail(tools)
     verdicts = await judged(tools)
-    assert sorted((each.state, each.events) for each in verdicts) == [("ended", 1), ("ended", 2), ("open", 1)]
+    assert sorted((each.state, each.events) for each in verdicts) == [("ended", 2), ("ended", 2), ("open", 1)]
     assert next(each.writer for each in verdicts if each.state == "open") == tools.recorder.writer
 
 
@@ -191,15 +203,19 @@ async def test_two_rows_that_change_places_are_found(tools: Tools) -> None:
     assert verdict.reason.startswith("event 3 of writer")
 
 
-async def test_missing_newest_events_leave_a_chain_open(tools: Tools) -> None:
-    """Of a process that was shut down in order the last event is known; without it nobody calls the chain whole."""
-    recorder = a_recorder_like(tools)
-    async with keeping(recorder, tools.store):
-        for event in (Event.STARTUP, Event.LOGIN_SUCCESS, Event.SHUTDOWN):
-            Asker(recorder, actor="service").tell(event)
+@pytest.mark.parametrize("actor", ["service", "cli"])
+async def test_missing_newest_events_leave_a_chain_open(tools: Tools, actor: str) -> None:
+    """Of a process or a command that has ended in order the last event is known; without it nobody calls the chain
+    whole.
+    """
+    asker = Asker(a_recorder_like(tools), actor=actor)
+    async with keeping(asker, tools.store):
+        for _ in range(2):
+            asker.tell(Event.USER_CREATED)
     assert [each.state for each in await judged(tools)] == ["ended"]
-    await happen(tools, Statement("DELETE FROM audit_events WHERE seq = 3"))
-    assert [each.state for each in await judged(tools)] == ["open"]
+    for seq in (3, 2):
+        await happen(tools, Statement(f"DELETE FROM audit_events WHERE seq = {seq}"))
+        assert [each.state for each in await judged(tools)] == ["open"]
 
 
 async def test_without_the_secret_nothing_verifies(tools: Tools) -> None:

@@ -37,8 +37,8 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
     """
 
     async def run(store: Store) -> T:
-        recorder = app.build_recorder(settings, clock=system_clock)
-        async with keeping(recorder, store):
-            return await story(store, Asker(recorder, actor="cli"))
+        asker = Asker(app.build_recorder(settings, clock=system_clock), actor="cli")
+        async with keeping(asker, store):
+            return await story(store, asker)
 
     return with_store(settings, run)

@@ -117,7 +117,7 @@ async def _first_user(settings: Settings) -> str | None:
     """Make the first key and, in an empty database, the first user; return the password."""
     tools = app.build_tools(settings, clock=system_clock)
     async with AsyncExitStack() as running:
-        await app.start_tools(tools, settings, running)
+        await app.start_tools(tools, settings, running, actor="cli")
         if await has_users(tools.store):
             return None
         length = max(24, settings.password_min_length)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, NoReturn
 
-from watchword.audit import Entry, Event, Seals
+from watchword.audit import LAST, Entry, Event, Seals
 from watchword.errors import ChainBroken, Unavailable
-from watchword.recorder import Recorder
+from watchword.recorder import Asker, Recorder
 from watchword.store import Store, audit
 
 DELAY: Final = 0.1
@@ -26,8 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def keeping(recorder: Recorder, store: Store) -> AsyncIterator[None]:
-    """Write down what is recorded inside, meanwhile and to the last."""
+async def keeping(asker: Asker, store: Store) -> AsyncIterator[None]:
+    """Write down what is recorded inside, meanwhile and to the last; and behind it that the process has ended.
+
+    Args:
+        asker: whose process it is, a ``service`` or a command's, ``cli``.
+        store: where to.
+    """
+    recorder = asker.recorder
     writing = asyncio.create_task(_keep(recorder, store))
     try:
         yield
@@ -35,7 +41,7 @@ async def keeping(recorder: Recorder, store: Store) -> AsyncIterator[None]:
         writing.cancel()
         await asyncio.wait([writing])
         await store.settle()  # what is still being done is told when it is done
-        recorder.sum_up()
+        recorder.close(Event.COMMAND_ENDED if asker.actor == "cli" else Event.SHUTDOWN, actor=asker.actor)
         try:
             await write_down(recorder, store)
         except Unavailable as fault:
@@ -114,8 +120,8 @@ class Verdict:
     Attributes:
         writer: whose.
         events: how many were looked at.
-        state: ``ended`` by a shutdown, or by the command's end; ``open``: it still runs or was killed, so that nobody
-            can say whether the last ones are missing; ``broken``.
+        state: ``ended`` by what a process tells last; ``open``: it still runs or was killed, so that nobody can say
+            whether the last ones are missing; ``broken``.
         reason: what is wrong in a broken one.
     """
 
@@ -155,6 +161,4 @@ async def _judge(store: Store, writer: str, *, seals: Seals, looked_at: Callable
             page, _ = await store.read(partial(audit.chain, writer=writer, after=chain.seq, limit=_PAGE))
     except ChainBroken as broken:
         return Verdict(writer, events, "broken", str(broken))
-    # A command's few events have no shutdown behind them; its process is long gone.
-    is_over = last is not None and (last.event == Event.SHUTDOWN or last.actor == "cli")
-    return Verdict(writer, events, "ended" if is_over else "open")
+    return Verdict(writer, events, "ended" if last is not None and last.event in LAST else "open")
