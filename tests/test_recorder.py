@@ -80,6 +80,55 @@ def test_logins_that_nobody_judged_are_summed_up(outcome: Outcome, detail: str) 
     assert (more.event, more.outcome, more.detail) == (Event.LOGIN_FAIL, outcome, f"{detail} 990 more")
 
 
+@pytest.mark.parametrize(
+    ("event", "outcome", "detail", "more"),
+    [
+        (Event.TOKEN_CREATED, Outcome.SUCCESS, "", "990 more"),
+        (Event.AUTHZ_FAIL, Outcome.REFUSED, "reports:read", "reports:read 990 more"),
+        (Event.PASSWORD_CHANGE_FAIL, Outcome.REFUSED, "invalid_request", "invalid_request 990 more"),
+        (Event.PASSWORD_CHANGE_FAIL, Outcome.ABORTED, "client_left", "client_left 990 more"),
+    ],
+)
+def test_what_ones_own_cause_for_nothing_is_summed_up_for_each(
+    event: Event, outcome: Outcome, detail: str, more: str
+) -> None:
+    """Whoever has a session or a service's token fills no disk, in many sessions neither; the sum says who it was, and
+    hides nobody else.
+    """
+    taken = a_recorder()
+    for number in range(1_000):
+        Asker(taken, actor="user").tell(event, outcome=outcome, detail=detail, user_id="a", session_id=f"s{number}")
+    Asker(taken, actor="user").tell(event, outcome=outcome, detail=detail, user_id="b", session_id="t")
+    for _ in range(1_000):
+        Asker(taken, actor="client:c").tell(event, outcome=outcome, detail=detail)
+    taken.sum_up()
+    told = [(entry.actor, entry.user_id, entry.detail) for entry in taken.next_batch()]
+    assert told == [
+        *[("user", "a", detail)] * 10,
+        ("user", "b", detail),
+        *[("client:c", "", detail)] * 10,
+        ("user", "a", more),
+        ("client:c", "", more),
+    ]
+
+
+def test_what_counts_by_itself_is_never_summed_up() -> None:
+    """Every login, every reuse, every end of a session and every wrong password has its event."""
+    each = [
+        (Event.LOGIN_SUCCESS, Outcome.SUCCESS),
+        (Event.TOKEN_REUSE, Outcome.REFUSED),
+        (Event.TOKEN_REVOKED, Outcome.SUCCESS),
+        (Event.SESSION_LOGOUT, Outcome.SUCCESS),
+        (Event.PASSWORD_CHANGE, Outcome.SUCCESS),
+        (Event.LOGIN_FAIL, Outcome.FAILURE),
+        (Event.PASSWORD_CHANGE_FAIL, Outcome.FAILURE),
+    ]
+    taken = a_recorder()
+    for event, outcome in each * 100:
+        Asker(taken, actor="user").tell(event, outcome=outcome, user_id="a", session_id="s")
+    assert len(taken) == 100 * len(each)
+
+
 def test_the_sum_of_a_flood_is_told_when_nothing_follows() -> None:
     """As soon as the second is over, and at the end of the process."""
     now = NOW

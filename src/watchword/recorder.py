@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from watchword import telemetry
 from watchword.audit import ALARMING, Entry, Event, Outcome, Seals
@@ -19,15 +19,27 @@ MOST: Final = 10_000
 """Events that may wait for a database that is away: some 10 MB. What comes then is only in the log."""
 BATCH: Final = 256
 MOST_ALIKE: Final = 10
-"""Of the events that a stranger causes for nothing, so many of a kind are told in a second, and the rest as one."""
+"""Of the events that somebody causes for nothing, so many of a kind are told in a second, and the rest as one."""
 
 _BY_STRANGERS: Final = frozenset({Event.RATE_LIMIT_EXCEEDED, Event.LOGIN_FAIL_MAX, Event.LOGIN_FAIL})
+_BY_OUR_OWN: Final = frozenset({Event.TOKEN_CREATED, Event.AUTHZ_FAIL, Event.PASSWORD_CHANGE_FAIL})
+"""By an account or a client of ours. Whatever ends a session, or needs a login for each, is not for nothing."""
 _FOR_NOTHING: Final = frozenset({Outcome.REFUSED, Outcome.ABORTED})
 """Without a password having been judged, for which there is a throttle."""
 _LOOK_AGAIN: Final = 0.02
 _MOST_LOOKS: Final = 500
 _ITSELF: Final = "service"
 _SECOND: Final = 1000
+
+
+class _What(NamedTuple):
+    """What events that are summed up have in common."""
+
+    event: Event
+    outcome: Outcome
+    detail: str
+    actor: str
+    user_id: str
 
 
 class Recorder:
@@ -55,7 +67,7 @@ class Recorder:
         self._digest = b""
         self._lost = 0
         self._second = 0
-        self._alike: Counter[tuple[Event, Outcome, str]] = Counter()
+        self._alike: Counter[_What] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -74,10 +86,15 @@ class Recorder:
     ) -> None:
         """Take an event; see ``audit.Entry`` for what is what."""
         at = self._milliseconds()
-        is_for_nothing = event in _BY_STRANGERS and outcome in _FOR_NOTHING and actor != _ITSELF
-        if is_for_nothing and self._is_one_of_many((event, outcome, detail), at):
+        what = _What(event, outcome, detail, actor, user_id)
+        alike = _summed_up_as(what)
+        if alike is not None and self._is_one_of_many(alike, at):
             self.news.set()
             return
+        self._take(what, at, session_id=session_id, network=network, request_id=request_id)
+
+    def _take(self, what: _What, at: int, *, session_id: str = "", network: str = "", request_id: str = "") -> None:
+        event, outcome, detail, actor, user_id = what
         seq = self._seq + 1 if len(self._waiting) < MOST else 0
         fields = (self.writer, seq, at, event, outcome, detail, actor, user_id, session_id, network, request_id)
         if seq:
@@ -107,10 +124,10 @@ class Recorder:
     def sum_up(self, *, at: int | None = None) -> None:
         """Tell how many of a kind were not told in a second that is over, or until now."""
         alike, self._alike, self._second = self._alike, Counter(), 0 if at is None else at // _SECOND
-        for (event, outcome, detail), number in alike.items():
+        for what, number in alike.items():
             if number > MOST_ALIKE:
-                more = f"{detail} {number - MOST_ALIKE} more"
-                self.record(event, outcome=outcome, actor=_ITSELF, detail=more)
+                more = f"{what.detail} {number - MOST_ALIKE} more".lstrip()
+                self._take(what._replace(detail=more), self._milliseconds())
 
     def close(self, last: Event, *, actor: str) -> None:
         """Tell a process's last event, behind all that is still to be told; none if it has told nothing."""
@@ -145,14 +162,27 @@ class Recorder:
             lost, self._lost = self._lost, 0
             self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor=_ITSELF, detail=str(lost))
 
-    def _is_one_of_many(self, kind: tuple[Event, Outcome, str], at: int) -> bool:
+    def _is_one_of_many(self, what: _What, at: int) -> bool:
         if at // _SECOND != self._second:
             self.sum_up(at=at)
-        self._alike[kind] += 1
-        return self._alike[kind] > MOST_ALIKE
+        self._alike[what] += 1
+        return self._alike[what] > MOST_ALIKE
 
     def _has_more(self) -> bool:
         return any(number > MOST_ALIKE for number in self._alike.values())
+
+
+def _summed_up_as(what: _What) -> _What | None:
+    """What tells a flood of such events; None where each is told.
+
+    Strangers share one sum, for they could claim to be anybody, and each name would have a sum of its own. An account
+    or a client answers for its own.
+    """
+    if what.event is not Event.TOKEN_CREATED and what.outcome not in _FOR_NOTHING:
+        return None
+    if what.event in _BY_STRANGERS:
+        return what._replace(actor=_ITSELF, user_id="")
+    return what if what.event in _BY_OUR_OWN else None
 
 
 @dataclass(frozen=True, slots=True)
