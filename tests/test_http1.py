@@ -339,6 +339,69 @@ async def test_an_application_that_fails_is_answered_for() -> None:
     assert late.endswith(b"half")
 
 
+def with_fields(count: int) -> bytes:
+    """The last request, with so many fields in all."""
+    return LAST[:-2] + b"a:\r\n" * (count - 2) + b"\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", GET], ids=["the first", "behind another"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        with_fields(101),
+        with_fields(15_000),
+        with_fields(102)[:-2],
+        LAST[:-2] + b"a: b\r\n" + b" c\r\n" * 98 + b"\r\n",
+        LAST[:-2].replace(b"\r\n", b"\n") + b"a:\n" * 99 + b"\n",
+        LAST[:-2] + b"a: " + b"b" * 20_000 + b"\r\n\r\n",
+        b"GET /" + b"b" * 20_000 + LAST[5:],
+    ],
+    ids=["fields", "many fields", "no end", "folded", "line feeds alone", "a long field", "a long target"],
+)
+async def test_a_head_of_too_much_is_refused_also_if_it_comes_whole(before: bytes, head: bytes) -> None:
+    """Row 28: h11 would take 50 ms for 15,000 fields that come at once, and nobody else be answered meanwhile."""
+    async with served(answering(b"x")) as connect:
+        answers = heads(await whole(await connect(), before + head))
+    assert len(answers) == (2 if before else 1)
+    status, *lines = answers[-1]
+    assert status.startswith(b"431 ")
+    assert b"connection: close" in lines
+
+
+async def test_a_head_of_no_more_than_may_be_is_read() -> None:
+    """A hundred fields, whatever number of lines the body behind them has; 15 KiB."""
+    body = b"[\n" + b"1,\n" * 5000 + b"1]"
+    hundred = with_fields(99)[:-2] + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    async with served(answering(b"x")) as connect:
+        for request in (with_fields(100), hundred, LAST[:-2] + b"a: " + b"b" * 15_000 + b"\r\n\r\n"):
+            ((status, *_),) = heads(await whole(await connect(), request))
+            assert status == b"200 OK"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"0\r\n" + b"a:\r\n" * 15_000 + b"\r\n", b"0\r\n" + b"a:\r\n" * 15_000, b"1;" + b"a" * 20_000 + b"\r\nb\r\n"],
+    ids=["fields behind it", "no end", "an extension"],
+)
+async def test_what_is_said_beside_a_body_is_little(rest: bytes) -> None:
+    """Fields behind a body in chunks are read as those of a head are, and take as long."""
+    async with served(answering(b"x")) as connect:
+        answer = await whole(
+            await connect(), b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n" + rest
+        )
+    ((status, *lines),) = heads(answer)
+    assert status.startswith(b"431 ")
+    assert b"connection: close" in lines
+
+
+async def test_fields_behind_a_body_are_passed_over() -> None:
+    """RFC 9110 §6.5.1: who knows none of them may."""
+    chunked = LAST[:-2] + b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nab\r\n0\r\nX: y\r\n\r\n"
+    async with served(answering(b"x")) as connect:
+        ((status, *_),) = heads(await whole(await connect(), chunked))
+    assert status == b"200 OK"
+
+
 async def test_only_so_many_requests_come_on_one_connection() -> None:
     """The last one is told."""
     async with served(answering(b"x"), keep_alive_max_requests=3) as connect:

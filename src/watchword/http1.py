@@ -12,9 +12,11 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
 6. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
    request that calls itself another HTTP than 1.x is refused, as is a method in small letters (RFC 9110 §9.1): behind a
    proxy that counts every POST there is no ``post``.
+7. No request makes the others wait by its form: h11 gets little at a time, and no head of a thousand fields.
 """
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -46,11 +48,21 @@ from watchword.problems import problem_of_status
 
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
+_FIELDS_TOO_LARGE: Final = 431
 _INTERNAL_ERROR: Final = 500
 _NOT_IMPLEMENTED: Final = 501
 """What h11 makes of a transfer coding that it does not know."""
 _BARE: Final = frozenset({204, 304})
 """Statuses whose answers have no body (RFC 9110 §6.4.1)."""
+
+_PIECE: Final = 1 << 11
+"""Bytes that h11 gets at once: it asks how long a head is only while that has no end, so that one which comes whole
+would be of any length."""
+_MOST_LINES: Final = 102
+"""The request line, a hundred fields and the empty line: h11 takes microseconds for a field of two bytes too."""
+_MOST_BETWEEN: Final = 1 << 10
+"""Bytes of the fields behind a body, or between two chunks of it, where no client of ours has anything to say."""
+_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 
 _MOST_UNREAD: Final = 8
 """Pieces of a body that may wait for the application; no more is read from the client then."""
@@ -85,6 +97,8 @@ class Http1Protocol:
         self._server = server
         self._send = send
         self._reading = self._fresh()
+        self._ahead = bytearray()
+        self._is_all = False
         self._one_reads = asyncio.Lock()
         self._requests = 0
         self._request: _Request | None = None
@@ -98,7 +112,9 @@ class Http1Protocol:
         """Take bytes from the client, or that it has gone."""
         if isinstance(event, RawData):
             if self._is_reading():
-                self._reading.receive_data(event.data)
+                self._ahead += event.data
+                self._is_all = not event.data
+                self._give()
                 await self._read_on()
         elif isinstance(event, Closed):
             self._leave()
@@ -137,12 +153,11 @@ class Http1Protocol:
             return
         self._request = None
         beyond, is_all = self._reading.trailing_data
+        self._ahead[:0] = beyond
+        self._is_all |= is_all
         self._reading = self._fresh()
-        if beyond:
-            self._reading.receive_data(beyond)
+        if self._give():
             self._task_group.spawn(self._read_on)
-        if is_all:
-            self._reading.receive_data(b"")
         self._next_may_begin.set()
         await self._send(Updated(idle=True))
 
@@ -153,6 +168,36 @@ class Http1Protocol:
     def _fresh(self) -> h11.Connection:
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._config.h11_max_incomplete_size)
 
+    def _give(self) -> bool:
+        """Let h11 have the next piece of what has come, and after the last one that this is all.
+
+        Returns:
+            Whether there was anything.
+        """
+        if self._ahead:
+            self._reading.receive_data(bytes(self._ahead[:_PIECE]))
+            del self._ahead[:_PIECE]
+            return True
+        if self._is_all:
+            self._reading.receive_data(b"")
+            self._is_all = False
+            return True
+        return False
+
+    def _has_too_many_lines(self) -> bool:
+        """Whether h11 is about to read a head, or what is there of one, of more lines than it may have."""
+        if self._reading.their_state is not h11.IDLE:
+            return False
+        ahead, _ = self._reading.trailing_data
+        if ahead.count(b"\n") <= _MOST_LINES:
+            return False
+        end = _END_OF_HEAD.search(ahead)
+        return end is None or ahead.count(b"\n", 0, end.end()) > _MOST_LINES
+
+    def _has_too_much_between(self) -> bool:
+        """Whether what h11 cannot make a piece of a body of, as its end is not there, is too long already."""
+        return self._reading.their_state is h11.SEND_BODY and len(self._reading.trailing_data[0]) > _MOST_BETWEEN
+
     async def _read_on(self) -> None:
         async with self._one_reads:
             await self._read()
@@ -162,6 +207,9 @@ class Http1Protocol:
             if self._reading.they_are_waiting_for_100_continue:
                 told = self._reading.send(h11.InformationalResponse(status_code=100, headers=[]))
                 await self.write(told or b"")
+            if self._has_too_many_lines():
+                await self._refuse(_FIELDS_TOO_LARGE)
+                return
             try:
                 event = self._reading.next_event()
             except h11.RemoteProtocolError as fault:
@@ -181,10 +229,13 @@ class Http1Protocol:
             elif isinstance(event, h11.EndOfMessage):
                 if self._request is not None:
                     await self._request.feed(b"", more_body=False)
-            elif event is h11.PAUSED and len(self._reading.trailing_data[0]) > _MOST_AHEAD:
+            elif event is h11.PAUSED and len(self._ahead) > _MOST_AHEAD:
                 self._next_may_begin.clear()
                 await self._next_may_begin.wait()
-            else:  # more is needed, or nothing more will come, or not yet
+            elif event is h11.NEED_DATA and self._has_too_much_between():
+                await self._refuse(_FIELDS_TOO_LARGE)
+                return
+            elif event is not h11.NEED_DATA or not self._give():  # nothing more will come, or has, or not yet
                 return
 
     async def _begin(self, asked: h11.Request) -> None:

@@ -55,6 +55,21 @@ def test_a_head_without_end_is_refused_before_it_fills_memory(service: Server) -
     assert refusal.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        request("GET", "/healthz", *["a:"] * 15_000),
+        request("POST", "/login", "Transfer-Encoding: chunked") + b"0\r\n" + b"a:\r\n" * 15_000 + b"\r\n",
+    ],
+    ids=["in the head", "behind the body"],
+)
+def test_thousands_of_fields_that_come_at_once_are_refused(service: Server, data: bytes) -> None:
+    """Row 28: to read them would take so long that it is felt by everybody else."""
+    refusal = ask(service, data)
+    assert refusal.refused() == (431, "invalid_request")
+    assert refusal.headers["connection"] == "close"
+
+
 def test_nobody_changes_to_http_2_on_clear_text(service: Server) -> None:
     """Row 31: a request to upgrade is answered as any other, and who begins with HTTP/2 is refused in HTTP/1.1."""
     upgrade = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__", "Connection: Upgrade, HTTP2-Settings")
