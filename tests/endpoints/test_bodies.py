@@ -111,6 +111,7 @@ OTHER_LABELS = {
     "two in one": ["application/json, text/plain"],
     "no type at all": ["json"],
     "beyond ASCII": ["application/\xffjson"],
+    "longer than anybody reads": [JSON + ";a=b" * 62],
 }  # fmt: skip
 
 SAME_LABEL = (
@@ -118,6 +119,7 @@ SAME_LABEL = (
     "APPLICATION/JSON",
     "application/json; charset=utf-8",
     'application/json;charset="UTF-8"',
+    "application/json" + ";a=b" * 60,
 )
 
 

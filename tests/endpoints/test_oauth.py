@@ -164,6 +164,7 @@ async def test_what_we_do_not_know_is_passed_over(tools: Tools, client: Client, 
         {"Content-Type": "multipart/form-data; boundary=x"},
         {"Content-Type": "application/x-www-form-urlencoded; charset=latin-1"},
         {"Content-Type": ""},
+        {"Content-Type": FORM["Content-Type"] + ";a=b" * 60},
         {**FORM, "Content-Encoding": "gzip"},
     ],
 )

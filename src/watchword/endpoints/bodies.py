@@ -22,6 +22,9 @@ Text = Annotated[str, msgspec.Meta(min_length=1, extra_json_schema=WITHOUT_NUL)]
 Password = Annotated[Text, msgspec.Meta(extra_json_schema={"maxLength": MAX_CODE_POINTS})]
 """A password, present or new; ``passwords.text`` holds it to its length."""
 
+MOST_OF_A_LABEL: Final = 256
+"""Characters that a Content-Type may have: to take apart as many parameters as fit into a head takes milliseconds."""
+
 _JSON: Final = "application/json"
 
 
@@ -53,6 +56,8 @@ def check_label(labels: Sequence[str], *, is_compressed: bool) -> None:
         raise UnsupportedMediaType("not one label")
     if labels[0] == _JSON:  # what nearly all send needs no parser
         return
+    if len(labels[0]) > MOST_OF_A_LABEL:
+        raise UnsupportedMediaType("too long a label")
     mimetype, parameters = parse_options_header(labels[0])
     if mimetype.lower() != _JSON:
         raise UnsupportedMediaType("not application/json")

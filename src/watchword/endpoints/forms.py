@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from quart import request
 
+from watchword.endpoints.bodies import MOST_OF_A_LABEL
 from watchword.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -34,9 +35,13 @@ async def read_form(kind: type[T]) -> T:
 
 def _check_label() -> None:
     labels = request.headers.getlist("Content-Type")
-    is_form = len(labels) == 1 and request.mimetype == "application/x-www-form-urlencoded"
-    is_utf8 = request.mimetype_params.get("charset", "utf-8").lower() == "utf-8"
-    if not is_form or not is_utf8 or "Content-Encoding" in request.headers:
+    if (
+        len(labels) != 1
+        or len(labels[0]) > MOST_OF_A_LABEL
+        or request.mimetype != "application/x-www-form-urlencoded"
+        or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8"
+        or "Content-Encoding" in request.headers
+    ):
         raise InvalidRequest("The body must be application/x-www-form-urlencoded in UTF-8")
 
 
