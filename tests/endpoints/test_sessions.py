@@ -10,9 +10,11 @@ import pytest
 from quart import Response
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import PASSWORD, FakeClock, add_user
+from tests.builders import PASSWORD, FakeClock, a_session, add_user
 from tests.endpoints.contract import COMMON, INVALID, ask, headers_of, opened, refused
 from watchword.flows import Tools
+from watchword.store import sessions
+from watchword.store.connection import Connection
 
 
 async def log_in(client: Client, username: str = "alice", user_agent: str = "tests") -> dict[str, Any]:
@@ -149,6 +151,24 @@ async def test_sessions_are_listed(tools: Tools, client: Client, clock: FakeCloc
     ]
     text = str(answered)
     assert not any(part in text for part in (*first["refresh_token"].rsplit("."), second["token"]) if len(part) > 30)
+
+
+async def test_of_very_many_sessions_the_latest_are_listed(tools: Tools, client: Client, clock: FakeClock) -> None:
+    """Two hundred, with the one that asks: nobody opens ten thousand to keep the service busy with lists of them."""
+    user = await add_user(tools)
+    this = await log_in(client)
+    clock.advance(5)
+    crowd = [a_session(user, refreshed_at=clock.now + number, ends_at=clock.now + 999) for number in range(250)]
+
+    async def open_all(connection: Connection) -> None:
+        for session in crowd:
+            await sessions.open_for(connection, user, session=session)
+
+    await tools.store.write(open_all)
+    answered = await opened(await client.get("/sessions", headers=bearer(this)))
+    ids = [each["id"] for each in answered["sessions"]]
+    assert ids == [*(session.id for session in crowd[:50:-1]), await sid_of(client, this)]
+    assert [each["id"] for each in answered["sessions"] if each["current"]] == ids[-1:]
 
 
 async def test_the_network_is_the_peers_and_no_headers(tools: Tools, client: Client) -> None:

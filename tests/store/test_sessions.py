@@ -251,6 +251,19 @@ async def test_lists_show_what_is_not_over(store: Store) -> None:
     assert sorted(seen, key=lambda each: each[0].id) == sorted(expected, key=lambda each: each[0].id)
 
 
+@pytest.mark.parametrize(("kept", "listed"), [(4, [4, 3, 2]), (2, [4, 3, 2]), (0, [4, 3, 0])])
+async def test_of_a_users_sessions_the_latest_are_found(store: Store, kept: int, listed: list[int]) -> None:
+    """As many as were asked for, by their last use, and among them the kept one, however long ago it was used."""
+    alice, bob = a_user("alice"), a_user("bob")
+    rows = [a_session(alice, refreshed_at=NOW + second) for second in range(5)]
+    over = a_session(alice, refreshed_at=NOW + 9, ends_at=NOW)
+    await begin(store, alice, *rows, over)
+    await begin(store, bob, a_session(bob, refreshed_at=NOW + 9))
+    latest = partial(sessions.latest_of_user, user_id=alice.id, kept=rows[kept].id, now=NOW)
+    assert await store.read(partial(latest, limit=3)) == [rows[number] for number in listed]
+    assert await store.read(partial(latest, limit=9)) == rows[::-1]
+
+
 @pytest.mark.parametrize("change", ["disable", "delete"])
 async def test_a_login_that_races_with_the_end_of_its_user_leaves_no_session(store: Store, change: str) -> None:
     """Either it sees the change or the change sees it; no session of such a user is ever left unannounced."""

@@ -25,7 +25,7 @@ class SessionAnswer(msgspec.Struct):
 
 
 class SessionsAnswer(msgspec.Struct):
-    """All logins, the one that was used last first."""
+    """The logins that were used last, the latest first: all of them, unless there are more than 200."""
 
     sessions: list[SessionAnswer]
 

@@ -15,10 +15,15 @@ from watchword.store.connection import Connection
 
 _PAGE: Final = 1000
 
+_MOST_OWN: Final = 200
+"""Sessions of which a bearer is told: a list of ten thousand, asked for again and again, would be all that a service
+does."""
+
 
 async def list_own(tools: Tools, *, token: AccessToken) -> list[Session]:
-    """A bearer's sessions, the one that was refreshed last first."""
-    return await tools.store.read(partial(sessions.of_user, user_id=token.sub, now=tools.clock()))
+    """A bearer's sessions, the one that was refreshed last first; of very many those, and the one that asks."""
+    latest = partial(sessions.latest_of_user, user_id=token.sub, kept=token.sid, limit=_MOST_OWN, now=tools.clock())
+    return await tools.store.read(latest)
 
 
 async def end_own(tools: Tools, *, token: AccessToken, session_id: str, asker: Asker) -> None:

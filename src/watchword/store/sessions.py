@@ -49,6 +49,11 @@ _NOTE_PASSWORD = Statement("UPDATE sessions SET password_version = :password_ver
 _OF_USER = Statement(
     f"SELECT {_COLUMNS} FROM sessions WHERE user_id = :user_id AND ends_at > :now ORDER BY refreshed_at DESC, id"
 )
+_LATEST_OF_USER = Statement(
+    f"SELECT {_COLUMNS} FROM (SELECT {_COLUMNS} FROM sessions WHERE user_id = :user_id AND ends_at > :now"
+    " ORDER BY CASE id WHEN :kept THEN 0 ELSE 1 END, refreshed_at DESC, id LIMIT :limit) AS latest"
+    " ORDER BY refreshed_at DESC, id"
+)
 _PAGE = Statement(
     f"SELECT {_QUALIFIED}, users.username FROM sessions JOIN users ON users.id = sessions.user_id"
     " WHERE sessions.id > :after AND ends_at > :now ORDER BY sessions.id LIMIT :limit"
@@ -140,6 +145,12 @@ async def note_password(connection: Connection, *, session_id: str, password_ver
 async def of_user(connection: Connection, *, user_id: str, now: int) -> list[Session]:
     """A user's sessions that are not over, the one that was refreshed last first."""
     return [Session(*row) for row in await connection.fetch(_OF_USER, user_id=user_id, now=now)]
+
+
+async def latest_of_user(connection: Connection, *, user_id: str, kept: str, limit: int, now: int) -> list[Session]:
+    """Of a user's sessions that are not over, up to ``limit`` that were refreshed last, and ``kept`` in any case."""
+    rows = await connection.fetch(_LATEST_OF_USER, user_id=user_id, kept=kept, limit=limit, now=now)
+    return [Session(*row) for row in rows]
 
 
 async def page(connection: Connection, *, after: str, limit: int, now: int) -> list[tuple[Session, str]]:

@@ -105,10 +105,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GET /sessions": Operation(
         tag=ACCOUNT,
         summary="List my sessions",
-        said="Where the bearer is logged in: one session per login, the one that was used last first.",
+        said="Where the bearer is logged in: one session per login, the one that was used last first. Of more than 200 "
+        "it tells the 200 that were used last, always with the one that asks; a global logout ends the others too.",
         answers=(
             Answer(
-                said="All sessions that have not ended.",
+                said="The sessions that have not ended.",
                 body=SessionsAnswer(
                     [
                         SessionAnswer(
