@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
@@ -10,12 +11,28 @@ import pytest
 from tests.builders import FakeClock, Stopwatch, add_user, an_asker, log_in
 from watchword.denials import Denials
 from watchword.errors import InvalidToken, Unavailable
-from watchword.flows import Tools, revocations
+from watchword.flows import Tools, keyring, revocations
 from watchword.flows.revocations import catch_up, follow
 from watchword.flows.sessions import end_sessions_of
 from watchword.refresh_tokens import RefreshToken
-from watchword.store import sessions
+from watchword.store import migrations, sessions
 from watchword.store.connection import Statement
+
+A_WHILE = Statement(
+    "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000) SELECT count(*) FROM n"
+)
+
+
+async def _look_for_ends(tools: Tools) -> None:
+    await catch_up(tools.denials, store=tools.store, clock=tools.clock)
+
+
+async def _look_for_keys(tools: Tools) -> None:
+    await keyring.catch_up(tools.keys, store=tools.store, clock=tools.clock)
+
+
+async def _look_for_the_schema(tools: Tools) -> None:
+    await migrations.check(tools.store)
 
 
 async def ended_session(tools: Tools) -> str:
@@ -42,6 +59,18 @@ async def test_a_process_that_starts_knows_what_has_ended(tools: Tools) -> None:
     await catch_up(fresh, store=tools.store, clock=tools.clock)
     assert is_denied(fresh, session_id)
     assert not is_denied(fresh, "another")
+
+
+@pytest.mark.parametrize("looks", [_look_for_ends, _look_for_keys, _look_for_the_schema])
+async def test_what_must_be_known_in_time_does_not_wait_behind_what_people_read(
+    tools: Tools, looks: Callable[[Tools], Awaitable[None]]
+) -> None:
+    """Nobody who asks for long lists makes the news or the keys old, or the service seem not to be ready."""
+    reading = [asyncio.create_task(tools.store.read(lambda it: it.fetch(A_WHILE))) for _ in range(6)]
+    await asyncio.sleep(0)
+    await looks(tools)
+    assert not any(task.done() for task in reading)
+    await asyncio.wait(reading)
 
 
 async def test_news_are_learnt_page_by_page(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:

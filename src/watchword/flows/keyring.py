@@ -50,7 +50,7 @@ async def catch_up(keys: KeyHolder, *, store: Store, clock: Clock) -> None:
         KeyRefused: one was sealed under none of the secrets; all others have been learnt.
         Unavailable: the database is away, slow or locked.
     """
-    stored = await store.read(signing_keys.all_keys)
+    stored = await store.watch(signing_keys.all_keys)
     keys.learn(stored, now=clock())
 
 

@@ -28,7 +28,7 @@ async def catch_up(denials: Denials, *, store: Store, clock: Clock) -> None:
     asked_at, now = denials.monotonic(), clock()
     seq = None if denials.is_to_reload(now=now) else await _go_on(denials, store=store, now=now)
     if seq is None:
-        newest, living = await store.read(partial(revocations.living, since=now))
+        newest, living = await store.watch(partial(revocations.living, since=now))
         denials.learn(living, now=now)
         seq = newest
     denials.learnt_all(seq=seq, asked_at=asked_at, now=now)
@@ -43,7 +43,7 @@ async def _go_on(denials: Denials, *, store: Store, now: int) -> int | None:
     """
     seq = denials.seq
     while True:
-        newest, news = await store.read(partial(_look, seq=seq))
+        newest, news = await store.watch(partial(_look, seq=seq))
         denials.learn(news, now=now)
         if not news:
             return seq if newest == seq else None

@@ -65,11 +65,11 @@ class Store(ABC):
 
     async def read(self, story: Story[T]) -> T:
         """Run a story that changes nothing."""
-        started = time.perf_counter()
-        try:
-            return await self._begin_read(story)
-        finally:
-            self._observe("read", time.perf_counter() - started)
+        return await self._observed(self._begin_read, story)
+
+    async def watch(self, story: Story[T]) -> T:
+        """As ``read``, for what the service itself must know in time: it does not wait behind what people ask for."""
+        return await self._observed(self._begin_watch, story)
 
     async def write(self, story: Story[T], *, then: Callable[[T], None] | None = None) -> T:
         """Run a story inside one write transaction; all of it happens, or nothing.
@@ -95,6 +95,10 @@ class Store(ABC):
     def _begin_read(self, story: Story[T]) -> Awaitable[T]:
         """Begin a read."""
 
+    def _begin_watch(self, story: Story[T]) -> Awaitable[T]:
+        """Begin a read of the service's own: as any other, unless the store has a connection for it alone."""
+        return self._begin_read(story)
+
     @abstractmethod
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
         """Begin a transaction: the story, then commit; roll back whatever goes wrong."""
@@ -106,6 +110,13 @@ class Store(ABC):
     @abstractmethod
     async def _release(self) -> None:
         """Give the connections back."""
+
+    async def _observed(self, begin: Callable[[Story[T]], Awaitable[T]], story: Story[T]) -> T:
+        started = time.perf_counter()
+        try:
+            return await begin(story)
+        finally:
+            self._observe("read", time.perf_counter() - started)
 
     async def _outliving(self, writing: "asyncio.Future[T]", then: Callable[[T], None] | None) -> T:
         started = time.perf_counter()

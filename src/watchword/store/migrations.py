@@ -39,7 +39,7 @@ async def check(store: Store) -> None:
         has_version = first(await connection.fetch(_HAS_VERSION[store.dialect]))
         return None if has_version is None else first(await connection.fetch(_VERSION))
 
-    version = await store.read(find)
+    version = await store.watch(find)
     if version is None:
         raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
     if version[0] == HEAD:

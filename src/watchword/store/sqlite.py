@@ -1,12 +1,13 @@
 """SQLite: a few threads with a connection each for reading, one for writing, in WAL mode.
 
+One thread more reads what the service itself must know in time: to the others people's reads come one after the other.
 One writer leaves no lock to fight over inside the process; between processes BEGIN IMMEDIATE waits its turn.
 """
 
 import asyncio
 import time
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Observer, Store, Story
@@ -27,7 +28,9 @@ class SqliteStore(Store):
         super().__init__(observe)
         self._path = Path(url.removeprefix("sqlite:///"))
         self._readers = Lane(self._path, ReadingConnection, count=_READERS)
+        self._watcher = Lane(self._path, ReadingConnection, count=1)
         self._writer = Lane(self._path, WritingConnection, count=1)
+        self._lanes: tuple[Lane[Any], ...] = (self._readers, self._watcher, self._writer)
         self._commits = Commits(self._writer)
 
     async def open(self) -> Self:
@@ -40,6 +43,12 @@ class SqliteStore(Store):
         return self
 
     def _begin_read(self, story: Story[T]) -> "asyncio.Future[T]":
+        return self._begin_in(self._readers, story)
+
+    def _begin_watch(self, story: Story[T]) -> "asyncio.Future[T]":
+        return self._begin_in(self._watcher, story)
+
+    def _begin_in(self, lane: Lane[ReadingConnection], story: Story[T]) -> "asyncio.Future[T]":
         deadline = time.monotonic() + PATIENCE
 
         def job(connection: ReadingConnection) -> T:
@@ -50,7 +59,7 @@ class SqliteStore(Store):
                 connection.wait_for_locks(left)
                 return connection.tell(story)
 
-        return self._readers.run(job)
+        return lane.run(job)
 
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
         return self._commits.begin(story, is_whole=True)
@@ -59,4 +68,4 @@ class SqliteStore(Store):
         return self._commits.begin(story, is_whole=False)
 
     async def _release(self) -> None:
-        await asyncio.gather(self._readers.close(), self._writer.close())
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
