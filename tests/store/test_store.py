@@ -1,10 +1,12 @@
 """Both stores keep the same promises: the same functions give the same results on SQLite and on PostgreSQL."""
 
 import asyncio
+import os
+import resource
 import sqlite3
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -67,6 +69,32 @@ async def somebody_holding_the_lock(url: str) -> AsyncIterator[None]:
             await holder.execute(update)
             yield
         await holder.close()
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """This process, when it cannot open anything any more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    with ExitStack() as taken:
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with suppress(OSError):
+            while True:
+                taken.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        yield
+
+
+async def test_an_open_file_is_open_for_all_that_is_to_come(sqlite_url: str) -> None:
+    """SQLite's connections, their log included, are there before there is no descriptor left for another."""
+    store = await store_at(sqlite_url).open()
+    try:
+        with no_descriptor_left():
+            await asyncio.gather(*(count(store, A_WHILE) for _ in range(4)))
+            assert await store.watch(partial(users.find_by_name, canonical_name="alice")) is None
+            await register(store, a_user("alice"))
+            assert await find(store, "alice") is not None
+    finally:
+        await store.close()
 
 
 async def test_a_user_comes_back_as_stored(store: Store) -> None:

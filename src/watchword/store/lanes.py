@@ -57,7 +57,8 @@ class TunedConnection(sqlite3.Connection):
 class ReadingConnection(TunedConnection):
     """One that changes nothing."""
 
-    pragmas = (*TunedConnection.pragmas, "query_only=ON")
+    # The last one reads the file: that opens its log too, and says whether it is a database.
+    pragmas = (*TunedConnection.pragmas, "query_only=ON", "schema_version")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -90,9 +91,21 @@ class Lane(Generic[C]):
         self._path = path
         self._factory = factory
         self._own = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[C] = []
+        self._free: list[C] = []
+        self._count = count
         self._threads = Threads(count, name="sqlite")
         self._is_closed = False
+
+    def open(self) -> None:
+        """Open a connection for each thread: later there may be no descriptor left for one.
+
+        Raises:
+            sqlite3.DatabaseError: the file is no database, or cannot be opened; some connections may be open.
+        """
+        for _ in range(self._count):
+            self._open.append(connect(self._path, self._factory))
+        self._free = self._open.copy()
 
     def run(self, job: Callable[[C], T]) -> "asyncio.Future[T]":
         """Hand a job over."""
@@ -110,14 +123,12 @@ class Lane(Generic[C]):
     def _connection(self) -> C:
         connection: C | None = getattr(self._own, "connection", None)
         if connection is None:
-            with translated():
-                connection = self._own.connection = connect(self._path, self._factory)
-            self._open.append(connection)
+            connection = self._own.connection = self._free.pop()
         return connection
 
 
 def connect(path: Path, factory: type[C]) -> C:
-    """Open a connection, which one thread uses, and another may close."""
+    """Open a connection, which one thread uses, and others open and close."""
     return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=factory)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypeVar
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.commits import Commits
-from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, connect, translated
+from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, translated
 
 T = TypeVar("T")
 
@@ -34,12 +34,16 @@ class SqliteStore(Store):
         self._commits = Commits(self._writer)
 
     async def open(self) -> Self:
-        """See that the file is there and is a database; the threads begin when they are needed."""
+        """See that the file is there and is a database, and open it; the threads begin when they are needed."""
         with translated():
             if not self._path.exists():  # SQLite would make an empty file and call it a database
                 raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
-            for factory in (ReadingConnection, WritingConnection):
-                connect(self._path, factory).close()
+            try:
+                for lane in self._lanes:
+                    lane.open()
+            except BaseException:
+                await self._release()
+                raise
         return self
 
     def _begin_read(self, story: Story[T]) -> "asyncio.Future[T]":
