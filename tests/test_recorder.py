@@ -230,3 +230,20 @@ def test_what_finds_no_room_is_in_the_log_and_is_counted(
     chain = SEALS.follow(taken.writer)
     for entry in (*batch, told):
         chain.check(entry)
+
+
+def test_ends_at_once_leave_room_for_what_else_happens() -> None:
+    """Of ten thousand sessions that one act ends a hundred are told, and how many more there were."""
+    taken = a_recorder()
+    asker = Asker(taken, actor="user")
+    asker.tell_ends([f"session {number}" for number in range(recorder.MOST)], detail="global", user_id="u")
+    asker.tell(Event.LOGIN_SUCCESS)
+    told: list[Entry] = []
+    while batch := taken.next_batch():
+        told += batch
+        taken.written(batch)
+    assert [each.session_id for each in told[:100]] == [f"session {number}" for number in range(100)]
+    assert [(each.event, each.detail, each.user_id) for each in told[100:]] == [
+        (Event.SESSION_LOGOUT, f"global {recorder.MOST - 100} more", "u"),
+        (Event.LOGIN_SUCCESS, "", ""),
+    ]

@@ -6,7 +6,7 @@ be refused, because of what is noted about it. ``flows.audit`` writes down what 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, NamedTuple, Self
@@ -20,6 +20,9 @@ MOST: Final = 10_000
 BATCH: Final = 256
 MOST_ALIKE: Final = 10
 """Of the events that somebody causes for nothing, so many of a kind are told in a second, and the rest as one."""
+
+MOST_ENDS: Final = 100
+"""Sessions that one act has ended of which each is told."""
 
 _BY_STRANGERS: Final = frozenset({Event.RATE_LIMIT_EXCEEDED, Event.LOGIN_FAIL_MAX, Event.LOGIN_FAIL})
 _BY_OUR_OWN: Final = frozenset({Event.TOKEN_CREATED, Event.AUTHZ_FAIL, Event.PASSWORD_CHANGE_FAIL})
@@ -227,3 +230,14 @@ class Asker:
             network=self.network,
             request_id=self.request_id,
         )
+
+    def tell_ends(self, session_ids: Sequence[str], *, detail: str, user_id: str) -> None:
+        """Tell which sessions of a user have been ended at once; of very many only how many more there were.
+
+        Ten thousand events at once would fill the queue, and what else happens in that moment would be lost.
+        """
+        for session_id in session_ids[:MOST_ENDS]:
+            self.tell(Event.SESSION_LOGOUT, detail=detail, user_id=user_id, session_id=session_id)
+        more = len(session_ids) - MOST_ENDS
+        if more > 0:
+            self.tell(Event.SESSION_LOGOUT, detail=f"{detail} {more} more", user_id=user_id)

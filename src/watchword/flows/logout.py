@@ -2,7 +2,6 @@
 
 from enum import Enum
 
-from watchword.audit import Event
 from watchword.flows import Tools
 from watchword.model import AccessToken, Revocation
 from watchword.recorder import Asker
@@ -34,7 +33,6 @@ async def log_out(tools: Tools, *, token: AccessToken, scope: Scope, asker: Aske
 
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)
-        for each in ended:
-            asker.tell(Event.SESSION_LOGOUT, user_id=token.sub, session_id=each.session_id, detail=scope.value)
+        asker.tell_ends([each.session_id for each in ended], detail=scope.value, user_id=token.sub)
 
     await tools.store.write(end, then=tell)

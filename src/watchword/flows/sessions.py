@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final
 
 from watchword import usernames
-from watchword.audit import Event
 from watchword.errors import UnknownSession, UnknownUser
 from watchword.flows import Tools
 from watchword.model import AccessToken, Revocation, Session
@@ -107,5 +106,4 @@ async def end_sessions_of(store: Store, *, username: str, now: int, asker: Asker
 
 
 def _tell(asker: Asker, ended: list[Revocation], *, user_id: str) -> None:
-    for each in ended:
-        asker.tell(Event.SESSION_LOGOUT, user_id=user_id, session_id=each.session_id, detail="chosen")
+    asker.tell_ends([each.session_id for each in ended], detail="chosen", user_id=user_id)
