@@ -462,6 +462,33 @@ class TestEndedSessions:
         with pytest.raises(RuntimeError, match="WATCHWORD_SERVICE_TOKEN_FILE cannot be read"):
             guarded(Guard(issuer="https://login.example"))
 
+    @pytest.mark.parametrize("place", ["config", "environment", "file", "no file"])
+    @pytest.mark.parametrize("name", ["SERVICE_TOKEN", "ISSUER", "AUDIENCE"])
+    def test_a_setting_that_is_there_but_empty(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, place: str
+    ) -> None:
+        """Is an error at the start: a shell empties the file for a secret before a command that is refused.
+
+        Taken for left out, it is a guard that hears of no logout, or that believes what a secret for cookies signed.
+        """
+        key = f"WATCHWORD_{name}"
+        config = {"SECRET_KEY": SECRET, "WATCHWORD_ISSUER": "https://login.example"}
+        if place == "config":
+            config[key] = ""
+        else:
+            config.pop(key, None)
+            (tmp_path / "empty").write_text("\n")
+            paths = {"file": str(tmp_path / "empty"), "no file": ""}
+            monkeypatch.setenv(key if place == "environment" else f"{key}_FILE", paths.get(place, ""))
+        with pytest.raises(RuntimeError, match=rf"{key} is empty|{key}_FILE cannot be read"):
+            guarded(Guard(), **config)
+
+    @pytest.mark.parametrize("name", ["service_token", "issuer", "audience"])
+    def test_an_empty_argument_is_refused(self, name: str) -> None:
+        """It is what a program hands over that found nothing where it looked."""
+        with pytest.raises(ValueError, match="not be empty"):
+            Guard(**{"issuer": "https://login.example", name: ""})  # type: ignore[arg-type]
+
     @pytest.mark.parametrize("place", ["config", "environment", "file"])
     async def test_where_the_token_may_be(
         self, service: LoginService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str

@@ -12,6 +12,9 @@ T = TypeVar("T")
 def setting(app: Quart, name: str, default: T) -> str | T:
     """A setting of the application, or of the process where the application has none.
 
+    What is there and empty is no wish for the default. A file whose secret could not be written is empty too, and the
+    guard would go on without what it was meant to ask for.
+
     Args:
         app: whose ``app.config["WATCHWORD_<name>"]`` counts first, whatever it is.
         name: after the prefix. The environment has ``WATCHWORD_<name>``, or ``WATCHWORD_<name>_FILE`` with the name of
@@ -19,15 +22,23 @@ def setting(app: Quart, name: str, default: T) -> str | T:
         default: where neither has it.
 
     Raises:
-        RuntimeError: the file cannot be read.
+        RuntimeError: the file cannot be read, or the setting is empty.
     """
     key = f"WATCHWORD_{name}"
+    value = _written(app, key, default)
+    if value == "":
+        raise RuntimeError(f"{key} is empty; leave it out, or say what it is")
+    return value
+
+
+def _written(app: Quart, key: str, default: T) -> str | T:
     if key in app.config:
         value: str | T = app.config[key]
         return value
-    if path := os.environ.get(f"{key}_FILE"):
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as fault:
-            raise RuntimeError(f"{key}_FILE cannot be read ({type(fault).__name__})") from None
-    return os.environ.get(key) or default
+    path = os.environ.get(f"{key}_FILE")
+    if path is None:
+        return os.environ.get(key, default)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as fault:
+        raise RuntimeError(f"{key}_FILE cannot be read ({type(fault).__name__})") from None

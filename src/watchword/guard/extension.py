@@ -84,6 +84,8 @@ class Guard:
     ) -> None:
         if service_token is not None and (keys is not None or denials is not None):
             raise ValueError("a service_token is for the login service at issuer=…, without keys=… and denials=…")
+        if "" in (issuer, audience, service_token):  # else what was meant to be there would count as left out
+            raise ValueError("issuer, audience and service_token may be left out, but not be empty")
         if not (isfinite(max_staleness) and max_staleness > 0):
             raise ValueError("max_staleness must be a number of seconds, more than 0")
         self._keys = keys
@@ -103,7 +105,7 @@ class Guard:
 
         Raises:
             KeyRefused: the application's SECRET_KEY is too short for HS256.
-            RuntimeError: there is nothing to verify tokens with.
+            RuntimeError: there is nothing to verify tokens with, or a setting is empty or cannot be read.
             ValueError: the issuer is no address of a login service, or the service token is none.
         """
         named = self._issuer or setting(app, "ISSUER", None)
