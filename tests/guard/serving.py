@@ -47,6 +47,7 @@ class WebSocket:
         status: of the handshake's answer: 101 if it was accepted.
         headers: of a refusal, by lower-case name.
         body: of a refusal.
+        code: with which the server has closed it.
     """
 
     reader: asyncio.StreamReader
@@ -55,6 +56,7 @@ class WebSocket:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    code: int = 0
     messages: list[str] = field(default_factory=list)
     is_over: bool = False
 
@@ -88,7 +90,8 @@ class WebSocket:
                     self.is_over = is_over
                 case TextMessage(data=text):
                     self.messages.append(text)
-                case CloseConnection():
+                case CloseConnection(code=code):
+                    self.code = code
                     raise ConnectionError("the server closed the WebSocket")
 
 

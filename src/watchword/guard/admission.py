@@ -1,8 +1,6 @@
 """One request at the door: whose it is, whether that is enough, and what is tried before it is refused."""
 
-from typing import cast
-
-from quart import Request, current_app, has_request_context, request, websocket
+from quart import Request, Websocket, current_app, has_request_context, request, websocket
 
 from watchword.errors import (
     FreshLoginRequired,
@@ -16,11 +14,12 @@ from watchword.guard.acting import token_of_the_actor
 from watchword.guard.checkpoint import Checkpoint, checkpoint_of
 from watchword.guard.marks import Requirement
 from watchword.guard.refusal import refusal_of
+from watchword.guard.watch import watch
 from watchword.model import AccessToken
 
 
 def admit(requirement: Requirement) -> AccessToken | None:
-    """Judge the request that is being answered.
+    """Judge the request that is being answered; a WebSocket goes on being judged while it is open.
 
     Returns:
         Its token; None where it is optional and none was sent.
@@ -31,7 +30,9 @@ def admit(requirement: Requirement) -> AccessToken | None:
         RuntimeError: the application has no guard.
     """
     checkpoint = checkpoint_of(current_app)
-    token = _token_for(checkpoint, requirement)
+    is_websocket = not has_request_context()
+    asked = websocket if is_websocket else request
+    token = _token_for(asked, checkpoint, requirement)
     if token is None:
         return None
     if requirement.scopes and not requirement.scopes <= token.scopes:
@@ -39,6 +40,8 @@ def admit(requirement: Requirement) -> AccessToken | None:
         raise InsufficientScope(required, user_id=token.sub, session_id=token.sid)
     if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
         raise FreshLoginRequired(requirement.fresh)
+    if is_websocket and token is not checkpoint.actor.get():  # of an actor's token the login service knows nothing
+        watch(checkpoint, token)
     return token
 
 
@@ -58,8 +61,7 @@ async def second_look(requirement: Requirement, reason: TokenRefused | Unavailab
     raise refusal_of(reason) from None
 
 
-def _token_for(checkpoint: Checkpoint, requirement: Requirement) -> AccessToken | None:
-    asked = cast("Request", request if has_request_context() else websocket)
+def _token_for(asked: Request | Websocket, checkpoint: Checkpoint, requirement: Requirement) -> AccessToken | None:
     try:
         return checkpoint.admit(asked.headers.getlist("Authorization"))
     except MissingToken:

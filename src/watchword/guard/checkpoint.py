@@ -50,6 +50,18 @@ class Checkpoint:
             self.denials.check(token.sid)
         return token
 
+    def look_again(self, token: AccessToken) -> None:
+        """Judge anew a token that was admitted a while ago.
+
+        Raises:
+            InvalidToken: it has expired, or its session has ended.
+            Unavailable: it is not known whether the session has ended.
+        """
+        if token.exp <= self.clock():
+            raise InvalidToken("exp")
+        if self.denials is not None:
+            self.denials.check(token.sid)
+
 
 def bearer_text(authorization: Sequence[str]) -> str:
     """What stands after ``Bearer``.

@@ -30,8 +30,9 @@ def token_required(
         async def reports(): …
 
     It stands below the route. A request without a token is answered 401, one whose token lacks a scope 403, with the
-    challenges of RFC 6750; a WebSocket is refused before it is accepted. Where the guard follows which sessions have
-    ended and has had no news for too long, the answer is 503.
+    challenges of RFC 6750; a WebSocket is refused before it is accepted, and closed with 1008 when its token has
+    expired or its session has ended. Where the guard follows which sessions have ended and has had no news for too
+    long, the answer is 503.
 
     Args:
         view: the view, where the decorator is used without arguments.

@@ -1,0 +1,56 @@
+"""A WebSocket that was let in, looked at again for as long as it is open.
+
+A request is judged each time; a WebSocket would outlive its token, its session and its user. It is closed first and its
+view cancelled then, so that a view that will not end has nobody left to speak to.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from quart import websocket
+
+from watchword.errors import InvalidToken, Unavailable
+from watchword.guard.checkpoint import Checkpoint
+from watchword.model import AccessToken
+
+INTERVAL: Final = 0.5
+"""Seconds between two looks, so that with the news themselves a logout bites within a second."""
+
+_PATIENCE: Final = 1.0
+"""Seconds for which a client that reads nothing may hold up the end of its view."""
+_ENDED: Final = 1008  # RFC 6455 §7.4.1, policy violation
+_UNKNOWN: Final = 1013  # IANA's registry, try again later: what 503 is to a request
+_WATCHED: Final = "watchword.watch"
+"""A member of the ASGI scope; a WebSocket may be judged for its blueprint and for its view."""
+
+
+def watch(checkpoint: Checkpoint, token: AccessToken) -> None:
+    """Close the WebSocket that is being answered, and cancel its view, as soon as its token would be refused."""
+    scope = cast("dict[str, Any]", websocket.scope)
+    if _WATCHED in scope:
+        return
+    view = cast("asyncio.Task[Any]", asyncio.current_task())
+    watcher = scope[_WATCHED] = asyncio.create_task(_watch(checkpoint, token, view))
+    view.add_done_callback(lambda _: watcher.cancel())
+
+
+async def _watch(checkpoint: Checkpoint, token: AccessToken, view: "asyncio.Task[Any]") -> None:
+    code = await _refusal(checkpoint, token)
+    try:
+        with suppress(TimeoutError, RuntimeError):  # RuntimeError: the view has closed it already
+            async with asyncio.timeout(_PATIENCE):
+                await websocket.close(code)
+    finally:
+        view.cancel()
+
+
+async def _refusal(checkpoint: Checkpoint, token: AccessToken) -> int:
+    while True:
+        await asyncio.sleep(INTERVAL)
+        try:
+            checkpoint.look_again(token)
+        except InvalidToken:
+            return _ENDED
+        except Unavailable:
+            return _UNKNOWN
