@@ -52,13 +52,18 @@ class Denials:
         """
         if session_id in self._until:
             raise InvalidToken("revoked")
-        if self.staleness > self._max_staleness:
+        if self.is_stale:
             raise Unavailable("which sessions have ended is not known")
 
     @property
     def staleness(self) -> float:
         """Seconds for which a session that ended elsewhere may have gone unnoticed."""
         return self.monotonic() - self._told_at
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nobody passes, for want of news."""
+        return self.staleness > self._max_staleness
 
     def is_to_reload(self, *, now: int) -> bool:
         """Whether the next news must be everything: at first, and when the wall clock was put back.

@@ -10,7 +10,7 @@ from tests.builders import FakeClock, Stopwatch
 from watchword.denials import Denials
 from watchword.errors import InvalidToken, Unavailable
 from watchword.guard.feed import PROMISE, Feed
-from watchword.guard.issuer import News, Trouble
+from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
 from watchword.guard.told import Told
 from watchword.model import Revocation
 
@@ -149,3 +149,25 @@ async def test_a_short_silence_is_not_told(
     assert caplog.messages == ["https://l.example it is away"]
     following.cancel()
     await asyncio.wait([following])
+
+
+async def test_one_refusal_does_not_let_the_news_grow_stale(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The long pause after a refusal is for when nobody passes anyway: a proxy may answer 403 once."""
+    pauses: list[float] = []
+
+    async def asleep(seconds: float) -> None:
+        pauses.append(seconds)
+        scripted.stopwatch.seconds += seconds
+        if not scripted.answers:
+            raise asyncio.CancelledError
+
+    def refused() -> News:
+        raise ServiceTokenRefused("403")
+
+    monkeypatch.setattr("watchword.guard.feed.asyncio.sleep", asleep)
+    scripted.answers.extend([news(1), refused, news(1), *[refused] * 6])
+    with pytest.raises(asyncio.CancelledError):
+        await scripted.feed.follow()
+    assert pauses == [0.3, 0.6, 0.3, 0.6, 1.2, 2.4, 3.0, 10.0, 10.0]

@@ -79,7 +79,9 @@ class Feed:
                 pause = INTERVAL
                 self._told.is_over()
             except Exception as fault:
-                pause = _REFUSED_PAUSE if isinstance(fault, ServiceTokenRefused) else min(2 * pause, _LONGEST_PAUSE)
+                # One refusal may be that of a proxy on the way: while the news last, it is a fault as any.
+                is_refused = isinstance(fault, ServiceTokenRefused) and self._denials.is_stale
+                pause = _REFUSED_PAUSE if is_refused else min(2 * pause, _LONGEST_PAUSE)
                 unforeseen = None if isinstance(fault, Trouble) else fault
                 if unforeseen is not None or self._denials.staleness > PROMISE:
                     self._told.say(str(fault) if unforeseen is None else type(fault).__name__, unforeseen=unforeseen)
