@@ -141,3 +141,15 @@ def test_nothing_is_kept_for_ever(denials: Denials, stopwatch: Stopwatch) -> Non
     assert [is_denied(denials, str(number)) for number in (500, 501)] == [False, True]
     pass_time(denials, stopwatch, 500, now=NOW + 1030)
     assert (denials._until, denials._order) == ({}, [])
+
+
+def test_what_is_told_again_and_again_takes_no_more_memory(denials: Denials, stopwatch: Stopwatch) -> None:
+    """One place each, however often a feed repeats it; and it is remembered for as long as the latest end says."""
+    for later in range(100):
+        denials.learn([ended(expires_at=NOW + 900 + later)], now=NOW)
+    assert denials.count == len(denials._order) == 1
+    pass_time(denials, stopwatch, 900 + CLOCK_SKEW + 98, now=NOW + 1028)
+    assert is_denied(denials)
+    pass_time(denials, stopwatch, 1, now=NOW + 1029)
+    assert not is_denied(denials)
+    assert denials.count == len(denials._order) == 0

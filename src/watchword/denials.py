@@ -61,6 +61,11 @@ class Denials:
         return self.monotonic() - self._told_at
 
     @property
+    def count(self) -> int:
+        """How many sessions are remembered."""
+        return len(self._until)
+
+    @property
     def is_stale(self) -> bool:
         """Whether nobody passes, for want of news."""
         return self.staleness > self._max_staleness
@@ -87,9 +92,10 @@ class Denials:
             # By the clock of whoever revoked it and by ours, which may differ.
             lifetime = revocation.expires_at - min(now, revocation.revoked_at)
             until = learnt_at + max(0, lifetime) + CLOCK_SKEW
-            if until > self._until.get(revocation.session_id, 0.0):
-                self._until[revocation.session_id] = until
+            known = self._until.get(revocation.session_id)
+            if known is None:
                 heappush(self._order, (until, revocation.session_id))
+            self._until[revocation.session_id] = until if known is None else max(known, until)
 
     def learnt_all(self, *, seq: int, asked_at: float, now: int) -> None:
         """Note that all is known that had happened when the question was asked; forget what is over.
@@ -102,7 +108,18 @@ class Denials:
         self.seq = seq
         self._told_at = asked_at
         self._wall_clock = now
+        self.forget(asked_at=asked_at)
+
+    def forget(self, *, asked_at: float) -> None:
+        """Forget what is over; only once it is known whether the wall clock was put back.
+
+        Args:
+            asked_at: as for ``learnt_all``.
+        """
         while self._order and self._order[0][0] <= asked_at:
-            until, session_id = heappop(self._order)
-            if self._until[session_id] == until:  # else it was learnt again, and the later one counts
+            _, session_id = heappop(self._order)
+            until = self._until[session_id]
+            if until > asked_at:  # it was learnt again, and the later one counts
+                heappush(self._order, (until, session_id))
+            else:
                 del self._until[session_id]

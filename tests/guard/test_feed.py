@@ -118,6 +118,44 @@ async def test_a_feed_that_does_not_go_on_is_refused(scripted: Scripted, second:
         scripted.denials.check("z")
 
 
+async def test_a_feed_without_an_end_is_refused(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of next to nothing whose numbers only ever grow are given up after so many."""
+    monkeypatch.setattr("watchword.guard.feed._MOST_PAGES", 5)
+    monkeypatch.setattr("watchword.guard.feed._BREATH", 0)
+    with pytest.raises(Trouble, match="no end"):
+        await scripted.catch_up(*(news(seq, f"{seq}", more=True) for seq in range(9)))
+    assert scripted.asked == [None, 0, 1, 2, 3, 4]
+
+
+async def test_no_feed_fills_the_memory(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is full learns nothing new, however often it is told; when sessions are over, it goes on by itself."""
+    monkeypatch.setattr("watchword.guard.feed._MOST_SESSIONS", 3)
+    monkeypatch.setattr("watchword.guard.feed._BREATH", 0)
+    await scripted.catch_up(news(3, "a", "b", "c"))
+    for told in ("d", "e", "f"):
+        with pytest.raises(Trouble, match="than can be remembered"):
+            await scripted.catch_up(news(4, told))
+    assert [scripted.has_ended(each) for each in "abcdef"] == [True] * 3 + [False] * 3
+    await scripted.catch_up(news(3))
+    scripted.stopwatch.seconds += 1000
+    scripted.clock.advance(1000)
+    await scripted.catch_up(news(4, "d"))
+    assert scripted.denials.count == 1
+
+
+async def test_between_two_pages_others_have_their_turn(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed that answers at once, page after page, would hold up the requests of the application."""
+    pauses: list[float] = []
+
+    async def asleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("watchword.guard.feed.asyncio.sleep", asleep)
+    await scripted.catch_up(news(1, "a", more=True), news(2, "b", more=True), news(3))
+    assert len(pauses) == 2
+    assert min(pauses) > 0
+
+
 async def test_news_are_as_old_as_the_question(scripted: Scripted) -> None:
     """Not as the answer, which may have been long on its way."""
 

@@ -17,6 +17,11 @@ PROMISE: Final = 1.0
 _LONGEST_PAUSE: Final = 3.0
 _REFUSED_PAUSE: Final = 10.0
 
+# What a feed may cost whose pages never end: an amount of memory, some 200 MB, and a share of the event loop.
+_MOST_SESSIONS: Final = 1_000_000
+_MOST_PAGES: Final = 2_000
+_BREATH: Final = 0.01
+
 
 class Feed:
     """Keeps denials.
@@ -61,14 +66,26 @@ class Feed:
         if after is not None and news.seq < after:
             # Its database is one from a backup; or nothing has ended for so long that our last number was removed.
             news = await self._ask(None)
-        denials.learn(news.revocations, now=now)
+        denials.forget(asked_at=asked_at)
+        self._learn(news, now=now)
+        pages = 1
         while news.more:
+            await asyncio.sleep(_BREATH)
             before, news = news.seq, await self._ask(news.seq)
-            if news.seq < before or (news.more and news.seq == before):  # else it could go on for ever
+            pages += 1
+            if news.seq < before or (news.more and news.seq == before):
                 raise Trouble("the feed goes backwards")
-            denials.learn(news.revocations, now=now)
+            if pages > _MOST_PAGES:
+                raise Trouble("the feed has no end")
+            self._learn(news, now=now)
         denials.learnt_all(seq=news.seq, asked_at=asked_at, now=now)
         self._compare(news.keys)
+
+    def _learn(self, news: News, *, now: int) -> None:
+        # Asked before, so that who is full learns no more; nobody passes then, for the news grow stale.
+        if news.revocations and self._denials.count >= _MOST_SESSIONS:
+            raise Trouble("more sessions have ended than can be remembered")
+        self._denials.learn(news.revocations, now=now)
 
     async def follow(self) -> NoReturn:
         """Catch up for ever, less often while it fails."""

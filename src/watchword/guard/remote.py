@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 2.0
 """For how long an application waits at its start for a login service that may be away."""
 
-_MAX_PAGE_BYTES: Final = 1024 * 1024
+_MAX_PAGE_BYTES: Final = 256 * 1024  # a thousand sessions take less than half of it
 _PAGE_SECONDS: Final = 2.0
-# All at once, at the start: after a great logout some hundred thousand sessions.
+# All at once, at the start, from a login service that is older than its pages there.
 _MAX_FEED_BYTES: Final = 32 * 1024 * 1024
 _FEED_SECONDS: Final = 10.0
+_SMALL_BYTES: Final = 16 * 1024
 
 _log: Final = logging.getLogger("watchword.guard")
 
@@ -125,10 +126,12 @@ class Remote:
             url = self._issuer.revocations_url
             if after is None:
                 answer = await wire.get(url, limit=_MAX_FEED_BYTES, seconds=_FEED_SECONDS, token=service_token)
-                return await asyncio.to_thread(read_news, answer.body)
-            page = f"{url}?after={after}"
-            answer = await wire.get(page, limit=_MAX_PAGE_BYTES, seconds=_PAGE_SECONDS, token=service_token)
-            return read_news(answer.body)
+            else:
+                page = f"{url}?after={after}"
+                answer = await wire.get(page, limit=_MAX_PAGE_BYTES, seconds=_PAGE_SECONDS, token=service_token)
+            if len(answer.body) <= _SMALL_BYTES:
+                return read_news(answer.body)
+            return await asyncio.to_thread(read_news, answer.body)
 
         told = Told(
             self._issuer.url,
