@@ -36,7 +36,7 @@ class Feed(msgspec.Struct):
 
 
 async def feed(tools: Tools) -> Response:
-    """Tell what has ended since ``?after=N``, or where it is left out all that counts."""
+    """Tell what has ended since ``?after=N``, or where it is left out begin with all that counts."""
     token = service_token()
     news = await tell(tools, service_token=token, after=_after(request.args.getlist("after")))
     ended = [

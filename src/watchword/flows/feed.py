@@ -38,7 +38,9 @@ class News:
 
 
 async def feed(tools: Tools, *, service_token: str, after: int | None) -> News:
-    """Tell what has ended since a number, or all that may still concern a living token.
+    """Tell what has ended since a number, or begin with what may still concern a living token; a page at a time.
+
+    Pages are small, for who reads and writes a page answers nobody else meanwhile.
 
     Raises:
         InvalidToken: it is nobody's service token.
@@ -51,11 +53,10 @@ async def feed(tools: Tools, *, service_token: str, after: int | None) -> News:
         await admit_bearer(connection, service_token, scope=ClientScope.REVOCATIONS_READ)
         if after is None:
             # By the clock of a guard that is a little behind ours, a token lives a little longer.
-            return await revocations.living(connection, since=now - CLOCK_SKEW)
+            return await revocations.living(connection, since=now - CLOCK_SKEW, limit=_PAGE)
         page = await revocations.after(connection, seq=after, limit=_PAGE)
         # A number that was committed since the page was read is not told yet, so it must not count as told.
         return page[-1].seq if page else min(after, await revocations.latest(connection)), page
 
     seq, ended = await tools.store.read(look)
-    more = after is not None and len(ended) == _PAGE
-    return News(seq=seq, more=more, now=now, keys=tools.ring.fingerprint, revocations=ended)
+    return News(seq=seq, more=len(ended) == _PAGE, now=now, keys=tools.ring.fingerprint, revocations=ended)

@@ -26,22 +26,22 @@ async def catch_up(denials: Denials, *, store: Store, clock: Clock) -> None:
         Unavailable: the database is away, slow or locked.
     """
     asked_at, now = denials.monotonic(), clock()
-    seq = None if denials.is_to_reload(now=now) else await _go_on(denials, store=store, now=now)
-    if seq is None:
-        newest, living = await store.watch(partial(revocations.living, since=now))
+    is_to_reload = denials.is_to_reload(now=now)
+    seq = None if is_to_reload else await _go_on(denials, seq=denials.seq, store=store, now=now)
+    while seq is None:
+        start, living = await store.watch(partial(revocations.living, since=now, limit=_PAGE))
         denials.learn(living, now=now)
-        seq = newest
+        seq = await _go_on(denials, seq=start, store=store, now=now)
     denials.learnt_all(seq=seq, asked_at=asked_at, now=now)
 
 
-async def _go_on(denials: Denials, *, store: Store, now: int) -> int | None:
-    """Learn what has ended since the last time.
+async def _go_on(denials: Denials, *, seq: int, store: Store, now: int) -> int | None:
+    """Learn what has ended since a number.
 
     Returns:
-        The newest number; None if the table no longer has the last one. Its database is one from a backup, or a replica
+        The newest number; None if the table no longer has that one. Its database is one from a backup, or a replica
         that took over before it had everything; or nothing has ended for so long that the newest row was removed.
     """
-    seq = denials.seq
     while True:
         newest, news = await store.watch(partial(_look, seq=seq))
         denials.learn(news, now=now)

@@ -20,7 +20,7 @@ _REFUSED_PAUSE: Final = 10.0
 # What a feed may cost whose pages never end: an amount of memory, some 200 MB, and a share of the event loop.
 _MOST_SESSIONS: Final = 1_000_000
 _MOST_PAGES: Final = 2_000
-_BREATH: Final = 0.01
+_BREATH: Final = 0.001
 
 
 class Feed:

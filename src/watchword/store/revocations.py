@@ -18,7 +18,7 @@ _BATCH: Final = 500
 _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136117) */")
 _LATEST = Statement("SELECT coalesce(max(seq), 0) FROM revocations")
 _AFTER = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE seq > :after ORDER BY seq LIMIT :limit")
-_LIVING = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE expires_at > :since ORDER BY seq")
+_LIVING = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE expires_at > :since ORDER BY seq LIMIT :limit")
 _PURGE = Statement(
     "DELETE FROM revocations WHERE seq IN"
     " (SELECT seq FROM revocations WHERE expires_at <= :before ORDER BY expires_at LIMIT :limit"
@@ -69,10 +69,15 @@ async def latest(connection: Connection) -> int:
     return int(number)
 
 
-async def living(connection: Connection, *, since: int) -> tuple[int, list[Revocation]]:
-    """The newest number, and all revocations of sessions that may still have an access token at a time."""
+async def living(connection: Connection, *, since: int, limit: int) -> tuple[int, list[Revocation]]:
+    """The oldest revocations, up to ``limit``, of sessions that may still have an access token at a time.
+
+    Returns:
+        The number to go on from with ``after``, and them.
+    """
     newest = await latest(connection)  # first: what is committed meanwhile is asked for again
-    return newest, [Revocation(*row) for row in await connection.fetch(_LIVING, since=since)]
+    page = [Revocation(*row) for row in await connection.fetch(_LIVING, since=since, limit=limit)]
+    return newest if len(page) < limit else page[-1].seq, page
 
 
 async def purge(connection: Connection, *, before: int, limit: int) -> int:
