@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from watchword import recorder, telemetry
-from watchword.audit import Event, Outcome, Seals
+from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.recorder import Asker, Recorder
 
 SEALS = Seals(b"a root secret of thirty-two bytes or more")

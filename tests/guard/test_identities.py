@@ -33,6 +33,23 @@ async def test_requests_at_once(app: Quart, client: Client, issuer: Issuer) -> N
     assert answers == [[name, name, f"id of {name}"] for name in NAMES]
 
 
+async def test_a_server_that_runs_in_the_applications_context(app: Quart, client: Client, issuer: Issuer) -> None:
+    """All requests share one ``g`` then, and still each knows its own bearer."""
+    inside = asyncio.Barrier(2)
+
+    @app.get("/")
+    @token_required
+    async def view() -> str:
+        async with asyncio.timeout(30):
+            await inside.wait()
+        return current_token.username
+
+    async with app.app_context():
+        requests = (client.get("/", headers=issuer.bearer(name)) for name in ("alice", "bob"))
+        answers = [await response.get_data(as_text=True) for response in await asyncio.gather(*requests)]
+    assert answers == ["alice", "bob"]
+
+
 async def test_requests_in_threads(app: Quart, client: Client, issuer: Issuer) -> None:
     """Views that run in threads know their bearers too, two of them side by side."""
     side_by_side = threading.Barrier(2)

@@ -2,8 +2,8 @@
 
 from quart import request
 
+from watchword.guard.admission import token_of_this_request
 from watchword.guard.checkpoint import bearer_text
-from watchword.guard.decorators import token_of_this_request
 from watchword.model import AccessToken
 
 

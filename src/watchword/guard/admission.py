@@ -1,5 +1,7 @@
 """One request at the door: whose it is, whether that is enough, and what is tried before it is refused."""
 
+from typing import Any, Final, cast
+
 from quart import Request, Websocket, current_app, has_request_context, request, websocket
 
 from watchword.errors import (
@@ -17,12 +19,13 @@ from watchword.guard.refusal import refusal_of
 from watchword.guard.watch import watch
 from watchword.model import AccessToken
 
+_TOKEN: Final = "watchword.token"
+"""A member of the request's ASGI scope. Not of ``g``: that all requests share where an application's server was started
+inside ``app.app_context()``, and one would be answered as another's bearer."""
 
-def admit(requirement: Requirement) -> AccessToken | None:
-    """Judge the request that is being answered; a WebSocket goes on being judged while it is open.
 
-    Returns:
-        Its token; None where it is optional and none was sent.
+def admit(requirement: Requirement) -> None:
+    """Judge the request that is being answered, and keep its token; a WebSocket goes on being judged while it is open.
 
     Raises:
         TokenRefused: the bearer may not pass.
@@ -33,19 +36,14 @@ def admit(requirement: Requirement) -> AccessToken | None:
     is_websocket = not has_request_context()
     asked = websocket if is_websocket else request
     token = _token_for(asked, checkpoint, requirement)
-    if token is None:
-        return None
-    if requirement.scopes and not requirement.scopes <= token.scopes:
-        required = " ".join(sorted(requirement.scopes))
-        raise InsufficientScope(required, user_id=token.sub, session_id=token.sid)
-    if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
-        raise FreshLoginRequired(requirement.fresh)
-    if is_websocket and token is not checkpoint.actor.get():  # of an actor's token the login service knows nothing
-        watch(checkpoint, token)
-    return token
+    if token is not None:
+        _judge(token, checkpoint, requirement)
+        if is_websocket and token is not checkpoint.actor.get():  # of an actor's the login service knows nothing
+            watch(checkpoint, token)
+    cast("dict[str, Any]", asked.scope)[_TOKEN] = token
 
 
-async def second_look(requirement: Requirement, reason: TokenRefused | Unavailable) -> AccessToken | None:
+async def second_look(requirement: Requirement, reason: TokenRefused | Unavailable) -> None:
     """Refuse a request that ``admit`` did not let in, unless newer keys of a login service elsewhere let it.
 
     Raises:
@@ -55,10 +53,34 @@ async def second_look(requirement: Requirement, reason: TokenRefused | Unavailab
     if remote is not None and isinstance(reason, UnknownKey):
         try:
             await remote.look_again()
-            return admit(requirement)
+            admit(requirement)
         except (TokenRefused, Unavailable) as later:
             reason = later
+        else:
+            return
     raise refusal_of(reason) from None
+
+
+def token_of_this_request() -> AccessToken | None:
+    """The token itself and not a proxy of it; None where it is optional and none was sent.
+
+    Raises:
+        RuntimeError: not in a view with @token_required, nor on a blueprint that ``Guard.require`` was told of.
+    """
+    asked = request if has_request_context() else websocket
+    try:
+        token: AccessToken | None = cast("dict[str, Any]", asked.scope)[_TOKEN]
+    except (KeyError, RuntimeError):
+        raise RuntimeError("current_token is only there in a guarded view: see @token_required") from None
+    return token
+
+
+def _judge(token: AccessToken, checkpoint: Checkpoint, requirement: Requirement) -> None:
+    if requirement.scopes and not requirement.scopes <= token.scopes:
+        required = " ".join(sorted(requirement.scopes))
+        raise InsufficientScope(required, user_id=token.sub, session_id=token.sid)
+    if requirement.fresh is not None and checkpoint.clock() - token.auth_time > requirement.fresh:
+        raise FreshLoginRequired(requirement.fresh)
 
 
 def _token_for(asked: Request | Websocket, checkpoint: Checkpoint, requirement: Requirement) -> AccessToken | None:

@@ -1,6 +1,6 @@
 """Guarding a whole blueprint, or a whole application, but for the views that are exempt."""
 
-from quart import Blueprint, Quart, current_app, g, request, websocket
+from quart import Blueprint, Quart, current_app, request, websocket
 
 from watchword.errors import TokenRefused, Unavailable
 from watchword.guard.admission import admit, second_look
@@ -34,7 +34,6 @@ async def _stand_before(endpoint: str, requirement: Requirement) -> None:
     if view is not None and is_exempt(view):
         return
     try:
-        token = admit(requirement)
+        admit(requirement)
     except (TokenRefused, Unavailable) as reason:
-        token = await second_look(requirement, reason)
-    g.watchword_token = token
+        await second_look(requirement, reason)

@@ -5,11 +5,11 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
-from quart import current_app, g
+from quart import current_app
 from werkzeug.local import LocalProxy
 
 from watchword.errors import TokenRefused, Unavailable
-from watchword.guard.admission import admit, second_look
+from watchword.guard.admission import admit, second_look, token_of_this_request
 from watchword.guard.marks import Requirement, View, mark
 from watchword.model import AccessToken, scopes_of
 
@@ -50,10 +50,9 @@ def token_required(
         @wraps(view)
         async def guarded(*arguments: Any, **options: Any) -> Any:
             try:
-                token = admit(requirement)
+                admit(requirement)
             except (TokenRefused, Unavailable) as reason:
-                token = await second_look(requirement, reason)
-            g.watchword_token = token
+                await second_look(requirement, reason)
             run = view if is_async else current_app.ensure_async(view)
             return await run(*arguments, **options)
 
@@ -61,19 +60,6 @@ def token_required(
         return cast("V", guarded)
 
     return guard if view is None else guard(view)
-
-
-def token_of_this_request() -> AccessToken | None:
-    """The token itself and not a proxy of it; None where it is optional and none was sent.
-
-    Raises:
-        RuntimeError: not in a view with @token_required, nor on a blueprint that ``Guard.require`` was told of.
-    """
-    try:
-        token: AccessToken | None = g.watchword_token
-    except (AttributeError, RuntimeError):
-        raise RuntimeError("current_token is only there in a guarded view: see @token_required") from None
-    return token
 
 
 current_token: AccessToken = cast("AccessToken", LocalProxy(token_of_this_request))
