@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from hypercorn.config import Config
@@ -14,6 +15,13 @@ from tests.servers import environment
 from watchword import asgi, serve
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _hypercorn_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door changes it for its process, in which there are other tests here."""
+    for name in ("hypercorn.asyncio.run.TCPServer", "hypercorn.protocol.H11Protocol"):
+        monkeypatch.setattr(name, resolve_name(name))
 
 
 def test_a_checkout_is_served_by_its_own_file() -> None:
