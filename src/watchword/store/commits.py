@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Story
+from watchword.store.checkpoints import Checkpoints
 from watchword.store.lanes import Lane, WritingConnection, translated
 
 T = TypeVar("T")
@@ -59,10 +60,13 @@ class Commits:
 
     Args:
         lane: one thread.
+        checkpoints: are told how much has been written.
     """
 
-    def __init__(self, lane: Lane[WritingConnection]) -> None:
+    def __init__(self, lane: Lane[WritingConnection], checkpoints: Checkpoints) -> None:
         self._lane = lane
+        self._checkpoints = checkpoints
+        self._rows = 0
         self._waiting: deque[_Write] = deque()
         self._is_called = False
 
@@ -91,10 +95,12 @@ class Commits:
                 write.fault = Unavailable("all connections to the database are busy")
         while waiting:
             waiting = _commit(connection, waiting)
+        self._rows = connection.total_changes
         return writes
 
     def _tell(self, writing: "asyncio.Future[list[_Write]]") -> None:
         """Tell all who waited, on the loop."""
+        self._checkpoints.see(self._rows)
         if writing.cancelled():
             for write in self._taken():
                 write.told.cancel()

@@ -74,8 +74,9 @@ class ReadingConnection(TunedConnection):
 class WritingConnection(TunedConnection):
     """One that writes. It finds a lock taken at once: how to wait for it is for who began the transaction to know."""
 
-    # Under WAL a killed process loses nothing; and the last one last, as the one before it reads the file.
-    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL", "busy_timeout=0")
+    # Under WAL a killed process loses nothing. Its pages are for ``checkpoints`` to move, or, if many are left, for us.
+    # The last pragma is last, as others read the file.
+    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL", "wal_autocheckpoint=10000", "busy_timeout=0")
 
 
 class Lane(Generic[C]):

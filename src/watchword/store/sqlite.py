@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Observer, Store, Story
+from watchword.store.checkpoints import Checkpoints
 from watchword.store.commits import Commits
 from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, translated
 
@@ -30,8 +31,9 @@ class SqliteStore(Store):
         self._readers = Lane(self._path, ReadingConnection, count=_READERS)
         self._watcher = Lane(self._path, ReadingConnection, count=1)
         self._writer = Lane(self._path, WritingConnection, count=1)
-        self._lanes: tuple[Lane[Any], ...] = (self._readers, self._watcher, self._writer)
-        self._commits = Commits(self._writer)
+        self._checkpoints = Lane(self._path, ReadingConnection, count=1)
+        self._lanes: tuple[Lane[Any], ...] = (self._readers, self._watcher, self._writer, self._checkpoints)
+        self._commits = Commits(self._writer, Checkpoints(self._checkpoints))
 
     async def open(self) -> Self:
         """See that the file is there and is a database, and open it; the threads begin when they are needed."""
