@@ -1,11 +1,13 @@
-"""What tests of the guard may ask for: an issuer, and an application that believes it."""
+"""What tests of the guard may ask for: an issuer, an application that believes it, and news of ended sessions."""
 
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
+from tests.builders import Stopwatch
 from tests.guard.issuer import Issuer
 from watchword import Guard
+from watchword.denials import Denials
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +36,17 @@ def app(issuer: Issuer) -> Quart:
 def client(app: Quart) -> Client:
     """A client of the application."""
     return app.test_client()
+
+
+@pytest.fixture
+def stopwatch() -> Stopwatch:
+    """The clock of the denials."""
+    return Stopwatch()
+
+
+@pytest.fixture
+def denials(stopwatch: Stopwatch) -> Denials:
+    """Denials with news of this moment."""
+    denials = Denials(monotonic=stopwatch)
+    denials.learnt_all(seq=0, asked_at=stopwatch.seconds, now=0)
+    return denials

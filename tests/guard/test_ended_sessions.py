@@ -16,20 +16,6 @@ from watchword.model import Revocation
 
 
 @pytest.fixture
-def stopwatch() -> Stopwatch:
-    """The clock of the denials."""
-    return Stopwatch()
-
-
-@pytest.fixture
-def denials(stopwatch: Stopwatch) -> Denials:
-    """Denials with news of this moment."""
-    denials = Denials(monotonic=stopwatch)
-    denials.learnt_all(seq=0, asked_at=stopwatch.seconds, now=0)
-    return denials
-
-
-@pytest.fixture
 def app(issuer: Issuer, denials: Denials) -> Quart:
     """An application with a view and a WebSocket, whose guard has denials."""
     app = Quart(__name__)

@@ -69,20 +69,6 @@ def over() -> asyncio.Event:
 
 
 @pytest.fixture
-def stopwatch() -> Stopwatch:
-    """The clock of the denials."""
-    return Stopwatch()
-
-
-@pytest.fixture
-def denials(stopwatch: Stopwatch) -> Denials:
-    """Denials with news of this moment."""
-    denials = Denials(monotonic=stopwatch)
-    denials.learnt_all(seq=0, asked_at=stopwatch.seconds, now=0)
-    return denials
-
-
-@pytest.fixture
 def guard(issuer: Issuer, denials: Denials) -> Guard:
     """A guard that is told which sessions have ended."""
     return Guard(keys=issuer.keys, issuer=issuer.url, denials=denials)
