@@ -11,6 +11,7 @@ import pytest
 
 from watchword import recorder, telemetry
 from watchword.audit import Entry, Event, Outcome, Seals
+from watchword.model import Revocation
 from watchword.recorder import Asker, Recorder
 
 SEALS = Seals(b"a root secret of thirty-two bytes or more")
@@ -236,7 +237,8 @@ def test_ends_at_once_leave_room_for_what_else_happens() -> None:
     """Of ten thousand sessions that one act ends a hundred are told, and how many more there were."""
     taken = a_recorder()
     asker = Asker(taken, actor="user")
-    asker.tell_ends([f"session {number}" for number in range(recorder.MOST)], detail="global", user_id="u")
+    ended = [Revocation(number, f"session {number}", revoked_at=0, expires_at=0) for number in range(recorder.MOST)]
+    asker.tell_ends(ended, detail="global", user_id="u")
     asker.tell(Event.LOGIN_SUCCESS)
     told: list[Entry] = []
     while batch := taken.next_batch():

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Self
 from watchword import telemetry
 from watchword.audit import ALARMING, Entry, Event, Outcome, Seals
 from watchword.identifiers import new_id
+from watchword.model import Revocation
 
 MOST: Final = 10_000
 """Events that may wait for a database that is away: some 10 MB. What comes then is only in the log."""
@@ -231,13 +232,13 @@ class Asker:
             request_id=self.request_id,
         )
 
-    def tell_ends(self, session_ids: Sequence[str], *, detail: str, user_id: str) -> None:
+    def tell_ends(self, ended: Sequence[Revocation], *, detail: str, user_id: str) -> None:
         """Tell which sessions of a user have been ended at once; of very many only how many more there were.
 
         Ten thousand events at once would fill the queue, and what else happens in that moment would be lost.
         """
-        for session_id in session_ids[:MOST_ENDS]:
-            self.tell(Event.SESSION_LOGOUT, detail=detail, user_id=user_id, session_id=session_id)
-        more = len(session_ids) - MOST_ENDS
+        for each in ended[:MOST_ENDS]:
+            self.tell(Event.SESSION_LOGOUT, detail=detail, user_id=user_id, session_id=each.session_id)
+        more = len(ended) - MOST_ENDS
         if more > 0:
             self.tell(Event.SESSION_LOGOUT, detail=f"{detail} {more} more", user_id=user_id)

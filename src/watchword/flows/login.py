@@ -46,7 +46,7 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
 
             def tell(ended: list[Revocation]) -> None:
                 tools.denials.learn(ended, now=now)
-                asker.tell_ends([each.session_id for each in ended], detail="crowded", user_id=proof.user.id)
+                asker.tell_ends(ended, detail="crowded", user_id=proof.user.id)
 
             if await proof.conclude(renew_and_open, then=tell) is None:  # disabled, deleted, or given another password
                 raise InvalidCredentials("changed meanwhile", user_id=proof.user.id)

@@ -33,6 +33,6 @@ async def log_out(tools: Tools, *, token: AccessToken, scope: Scope, asker: Aske
 
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)
-        asker.tell_ends([each.session_id for each in ended], detail=scope.value, user_id=token.sub)
+        asker.tell_ends(ended, detail=scope.value, user_id=token.sub)
 
     await tools.store.write(end, then=tell)

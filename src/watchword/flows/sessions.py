@@ -13,6 +13,8 @@ from watchword.store import Store, sessions, users
 from watchword.store.connection import Connection
 
 _PAGE: Final = 1000
+_CHOSEN: Final = "chosen"
+"""How the audit trail tells that one session, or one user's, was named to be ended."""
 
 _MOST_OWN: Final = 200
 """Sessions of which a bearer is told: a list of ten thousand, asked for again and again, would be all that a service
@@ -35,7 +37,7 @@ async def end_own(tools: Tools, *, token: AccessToken, session_id: str, asker: A
 
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)
-        _tell(asker, ended, user_id=token.sub)
+        asker.tell_ends(ended, detail=_CHOSEN, user_id=token.sub)
 
     end = partial(sessions.end, session_id=session_id, user_id=token.sub, now=now)
     if not await tools.store.write(end, then=tell):
@@ -82,7 +84,7 @@ async def end_session(store: Store, *, session_id: str, now: int, asker: Asker) 
         user_id = found[0].user_id
         return await sessions.end(connection, session_id=session_id, user_id=user_id, now=now), user_id
 
-    ended, _ = await store.write(end, then=lambda done: _tell(asker, done[0], user_id=done[1]))
+    ended, _ = await store.write(end, then=lambda done: asker.tell_ends(done[0], detail=_CHOSEN, user_id=done[1]))
     if not ended:
         raise UnknownSession(session_id)
 
@@ -101,9 +103,5 @@ async def end_sessions_of(store: Store, *, username: str, now: int, asker: Asker
             raise UnknownUser(name)
         return await sessions.end_all(connection, user_id=user.id, now=now), user.id
 
-    ended, _ = await store.write(end, then=lambda done: _tell(asker, done[0], user_id=done[1]))
+    ended, _ = await store.write(end, then=lambda done: asker.tell_ends(done[0], detail=_CHOSEN, user_id=done[1]))
     return len(ended)
-
-
-def _tell(asker: Asker, ended: list[Revocation], *, user_id: str) -> None:
-    asker.tell_ends([each.session_id for each in ended], detail="chosen", user_id=user_id)
