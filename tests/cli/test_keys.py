@@ -92,10 +92,11 @@ def test_keys_are_listed_for_people_without_what_could_sign(run: Run, database: 
     assert not any(part in shown + json.dumps(first) for part in (sealed.hex()[:8], repr(sealed)[2:10]))
 
 
-def test_a_key_that_is_not_there_is_one_line(run: Run) -> None:
-    """Status 1, and its name."""
-    done = run("retire", "nobodys")
-    assert (done.exit_code, done.stderr) == (1, "Error: there is no key nobodys\n")
+@pytest.mark.parametrize("kid", ["nobodys", "-8q06c7ih8fxY", "-h", "--q06"])
+def test_a_key_that_is_not_there_is_one_line(run: Run, kid: str) -> None:
+    """Status 1, and its name, even where that begins like an option."""
+    done = run("retire", kid)
+    assert (done.exit_code, done.stderr) == (1, f"Error: there is no key {kid}\n")
 
 
 def test_another_secret_makes_no_key(run: Run) -> None:

@@ -72,6 +72,8 @@ def test_one_session_is_ended_and_then_all_of_a_user(environ: dict[str, str]) ->
         ("end nobodys", "there is no session nobodys"),
         ("end -8q06c7i8MfxY-nwbCfmjw", "there is no session -8q06c7i8MfxY-nwbCfmjw"),
         ("end --q06c7i8MfxY-nwbCfmjw", "there is no session --q06c7i8MfxY-nwbCfmjw"),
+        ("end -h806c7i8MfxY-nwbCfmjw", "there is no session -h806c7i8MfxY-nwbCfmjw"),
+        ("end -8q06c7ih8fxY-nwbCfmjw", "there is no session -8q06c7ih8fxY-nwbCfmjw"),
         ("end n\udcffbody", r"there is no session n\udcffbody"),  # bytes that are no UTF-8
         ("end --user nobody", "there is no user nobody"),
         ("list --user nobody", "there is no user nobody"),

@@ -11,6 +11,9 @@ from tests.servers import Server, watchword
 from watchword.model import Session
 from watchword.store import sessions, store_at
 
+PROBES = 20
+"""How many connections meet both of two workers, but for once in half a million times."""
+
 
 def add_users(server: Server, *usernames: str) -> None:
     """Accounts on a server's instance."""

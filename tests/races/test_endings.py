@@ -15,7 +15,7 @@ import pytest
 from tests.attacks.raw import ask
 from tests.builders import PASSWORD
 from tests.postgresql import fresh_database
-from tests.races.clients import add_users, me, post, refresh, tokens
+from tests.races.clients import PROBES, add_users, me, post, refresh, tokens
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, watchword, watchword_server, workers_of
 
@@ -143,7 +143,7 @@ def test_without_news_nobody_passes(tmp_path: Path, postgresql_url: str) -> None
 def wait_until_refused(nodes: tuple[Server, ...], token: str, name: str) -> None:
     """Ask on ever new connections until all processes refuse, which must be soon."""
     started = time.monotonic()
-    while not all(ask(node, me(token)).status == 401 for node in nodes for _ in range(8)):
+    while not all(ask(node, me(token)).status == 401 for node in nodes for _ in range(PROBES)):
         assert time.monotonic() - started < SECONDS, f"{name} was not noticed"
 
 

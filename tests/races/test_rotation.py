@@ -13,7 +13,7 @@ from tests.attacks.raw import ask
 from tests.builders import PASSWORD
 from tests.cli.commands import in_process
 from tests.postgresql import fresh_database
-from tests.races.clients import add_users, me, post, tokens
+from tests.races.clients import PROBES, add_users, me, post, tokens
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, watchword_server
 from watchword.base64url import b64decode
@@ -104,12 +104,12 @@ def test_keys_change_under_load(nodes: tuple[Server, ...]) -> None:
     old_token = tokens(first)["token"]
     old = kid_of(old_token)
     for node in nodes:
-        for _ in range(8):
+        for _ in range(PROBES):
             assert ask(node, me(old_token)).status == 200
     with clients(nodes) as seen:
         until(lambda: len(seen) > 20)
         keys_command(first, "rotate")
-        until(lambda: all(len(published(node)) == 2 for node in nodes for _ in range(8)))
+        until(lambda: all(len(published(node)) == 2 for node in nodes for _ in range(PROBES)))
         assert {kid for _, kid in seen} == {old}
         new = keys_command(first, "rotate", "--now").split()[2]
         counted = len(seen)
@@ -117,9 +117,9 @@ def test_keys_change_under_load(nodes: tuple[Server, ...]) -> None:
         assert {kid for _, kid in seen[counted + 10 :]} == {new}
         keys_command(first, "retire", old)
         retired_at = time.monotonic()
-        while not all(ask(node, me(old_token)).status == 401 for node in nodes for _ in range(8)):
+        while not all(ask(node, me(old_token)).status == 401 for node in nodes for _ in range(PROBES)):
             assert time.monotonic() - retired_at < SECONDS, "the retired key is not refused"
-        assert all(published(node) == {new} for node in nodes for _ in range(8))
+        assert all(published(node) == {new} for node in nodes for _ in range(PROBES))
         counted = len(seen)
         until(lambda: len(seen) > counted + 50)
     assert {(status, kid) for status, kid in seen} == {(200, old), (200, new)}

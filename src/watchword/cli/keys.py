@@ -8,6 +8,7 @@ import click
 
 from watchword import app
 from watchword.cli.database import with_asker, with_store
+from watchword.cli.identifiers import TAKES_AN_ID
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, UnknownSigningKey
 from watchword.flows import rotation
@@ -69,7 +70,7 @@ def rotate(at_once: bool) -> None:
     click.echo(f"The key {key.kid} signs.")
 
 
-@keys.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins like an option
+@keys.command(context_settings=TAKES_AN_ID)
 @click.argument("kid", metavar="KID")
 def retire(kid: str) -> None:
     """Refuse every token that a key has signed, from now on. The key that signs cannot be retired."""

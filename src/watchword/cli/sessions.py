@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from watchword.cli.database import with_asker, with_store
+from watchword.cli.identifiers import TAKES_AN_ID
 from watchword.clock import system_clock
 from watchword.errors import UnknownSession, UnknownUser
 from watchword.flows.sessions import end_session, end_sessions_of, list_sessions
@@ -43,7 +44,7 @@ def list_(user: str | None, as_json: bool) -> None:
         raise click.ClickException(f"there is no user {user}") from None
 
 
-@sessions.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins like an option
+@sessions.command(context_settings=TAKES_AN_ID)
 @click.argument("session_id", metavar="ID", required=False)
 @click.option("--user", metavar="NAME", help="Every session of this user.")
 def end(session_id: str | None, user: str | None) -> None:
