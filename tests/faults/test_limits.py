@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from tests.attacks.raw import answer, ask, connection, log_in, request
 from tests.builders import PASSWORD
 from tests.faults.load import Load, all_work, check_refusals, counts, statuses, tell, told
-from tests.races.clients import add_users
+from tests.races.clients import add_users, post
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, watchword, watchword_server, workers_of
 
@@ -80,18 +80,24 @@ def test_more_connections_than_descriptors(server: Server) -> None:
     assert log_in(server, "alice", PASSWORD).status == 200
 
 
-def test_the_first_login_needs_no_descriptor(tmp_path: Path) -> None:
-    """Row F14: a worker that can open nothing more gives who is connected the first token of its life."""
+def test_who_is_connected_needs_no_descriptor(tmp_path: Path) -> None:
+    """Row F14: a worker that can open nothing more gives the first token of its life, and sets its first password."""
     login = json.dumps({"username": "alice", "password": PASSWORD})
-    with watchword_server(tmp_path / "instance") as server, connection(server) as connected:
+    change = {"current_password": PASSWORD, "new_password": "another long password"}
+    with (
+        watchword_server(tmp_path / "instance") as server,
+        connection(server) as connected,
+        connection(server) as another,
+    ):
         add_users(server, "alice")
         (worker,) = workers_of(server)
-        for number in range(10):  # each thread of the database opens its connection when it is first asked
-            assert log_in(server, f"nobody{number}", PASSWORD).status == 401
         limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))
         connected.sendall(request("POST", "/login", "Content-Type: application/json", body=login.encode()))
-        assert answer(connected).status == 200
+        logged_in = answer(connected)
+        assert logged_in.status == 200
+        another.sendall(post("/password/change", change, token=json.loads(logged_in.body)["token"]))
+        assert answer(another).status == 204
 
 
 async def test_no_memory_for_a_hash(server: Server) -> None:

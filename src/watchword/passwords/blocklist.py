@@ -1,7 +1,7 @@
 """The words that a guesser tries first, as a Bloom filter: a file of bits that knows them and cannot list them.
 
-It comes with the package, so that a new password is compared without a network (NIST SP 800-63B-4 §3.1.1.2), and is
-read when the first password is set. ``make blocklist`` makes it anew.
+It comes with the package, so that a new password is compared without a network (NIST SP 800-63B-4 §3.1.1.2).
+``make blocklist`` makes it anew.
 """
 
 import hashlib

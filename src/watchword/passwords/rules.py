@@ -3,7 +3,7 @@
 No characters are asked for and no password grows old (NIST SP 800-63B-4 §3.1.1.2). A login never asks these rules.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from watchword.errors import WeakPassword
@@ -21,10 +21,12 @@ class PasswordRules:
     Attributes:
         min_length: in code points after NFC.
         service_names: what the service is called beside Watchword, such as its host.
+        blocklist: what a guesser tries first; read beforehand, as there may be no descriptor left when it is asked.
     """
 
     min_length: int
     service_names: tuple[str, ...] = ()
+    blocklist: Blocklist = field(default_factory=Blocklist.bundled, repr=False)
 
     def check(self, password: str, *, username: str) -> None:
         """Hold a password that is about to be set against the rules.
@@ -55,7 +57,7 @@ class PasswordRules:
             broken["contains_service_name"] = (
                 f"The password must have at least {self.min_length} characters besides the name of the service"
             )
-        if is_guessable(without(folded, [*user_names, *self._service_names]), Blocklist.bundled()):
+        if is_guessable(without(folded, [*user_names, *self._service_names]), self.blocklist):
             broken["too_common"] = (
                 "The password is easy to guess: little more than a common word, a row of keys or a repetition"
             )
