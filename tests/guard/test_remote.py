@@ -489,6 +489,16 @@ class TestEndedSessions:
         with pytest.raises(ValueError, match="not be empty"):
             Guard(**{"issuer": "https://login.example", name: ""})  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("guard", [Guard(), Guard(keys=KeyRing()), Guard(service_token="token")])
+    def test_a_service_token_without_a_login_service_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, guard: Guard
+    ) -> None:
+        """Where SECRET_KEY or ``keys`` verify, nobody would be asked, and logouts would not be heard of."""
+        monkeypatch.setenv("WATCHWORD_SERVICE_TOKEN", SERVICE_TOKEN)
+        with pytest.raises(RuntimeError, match="is for the login service at WATCHWORD_ISSUER") as refusal:
+            guarded(guard, SECRET_KEY=SECRET)
+        assert SERVICE_TOKEN not in str(refusal.value)
+
     @pytest.mark.parametrize("place", ["config", "environment", "file"])
     async def test_where_the_token_may_be(
         self, service: LoginService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str

@@ -142,7 +142,7 @@ async def test_an_optional_token_may_be_missing_but_not_bad(
 
 
 async def test_blueprints_sync_views_and_classes_are_guarded_alike(app: Quart, client: Client, issuer: Issuer) -> None:
-    """The decorator guards a blueprint's view, a plain function and a class of views; each knows the bearer."""
+    """The decorator guards a blueprint's view, a function, a class of views and a method; each knows the bearer."""
     blueprint = Blueprint("rooms", __name__, url_prefix="/rooms")
 
     @blueprint.get("/async")
@@ -161,10 +161,15 @@ async def test_blueprints_sync_views_and_classes_are_guarded_alike(app: Quart, c
         async def get(self) -> str:
             return current_token.username
 
+    class House:
+        async def door(self) -> str:
+            return current_token.username
+
     blueprint.add_url_rule("/class", view_func=Rooms.as_view("class"))
+    blueprint.add_url_rule("/method", view_func=token_required(scope="rooms")(House().door))
     app.register_blueprint(blueprint)
     async with app.test_app():  # the start finds no decorator in the wrong place
-        for path in ("/rooms/async", "/rooms/sync", "/rooms/class"):
+        for path in ("/rooms/async", "/rooms/sync", "/rooms/class", "/rooms/method"):
             assert await refused(await client.get(path)) == MISSING_TOKEN, path
             assert (await client.get(path, headers=issuer.bearer(scope="other"))).status_code == 403, path
             allowed = await client.get(path, headers=issuer.bearer(scope="rooms"))

@@ -105,11 +105,16 @@ class Guard:
 
         Raises:
             KeyRefused: the application's SECRET_KEY is too short for HS256.
-            RuntimeError: there is nothing to verify tokens with, or a setting is empty or cannot be read.
+            RuntimeError: there is nothing to verify tokens with, or a setting is empty or cannot be read, or there is a
+                service token and no login service to use it with.
             ValueError: the issuer is no address of a login service, or the service token is none.
         """
         named = self._issuer or setting(app, "ISSUER", None)
         remote, denials = None, self._denials
+        is_remote = self._keys is None and named
+        if denials is None and not is_remote and (self._service_token or setting(app, "SERVICE_TOKEN", None)):
+            # Else a guard that was meant to hear of logouts hears of none, and nobody is told.
+            raise RuntimeError("a WATCHWORD_SERVICE_TOKEN is for the login service at WATCHWORD_ISSUER, without keys=…")
         if self._keys is not None:
             ring = self._keys
         elif named:

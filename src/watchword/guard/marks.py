@@ -10,6 +10,7 @@ the application has registered the bare function, and the guarded one is never c
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ class Requirement:
 def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
     """Mark a guarded view and the bare one inside it."""
     setattr(guarded, _REQUIREMENT, requirement)
-    setattr(view, _GUARDED_ELSEWHERE, True)
+    with suppress(AttributeError):  # a bound method, which takes no marks: no decorator stands above a route for it
+        setattr(view, _GUARDED_ELSEWHERE, True)
 
 
 def requirement_of(view: View) -> Requirement | None:
