@@ -30,6 +30,7 @@
     │   ├── TooManyAttempts         too many guesses at this account, or from this network, have failed
     │   ├── Overloaded              more work is queued than can be done in time
     │   └── Unavailable             the database is away, slow or locked, or its news are too old
+    │       └── Unconfirmed             it went away while it committed
     └── StartRefused            the service must not start like this
         ├── SettingRefused          a setting is missing or wrong; names it
         └── SchemaRefused           the database is behind, ahead or foreign
@@ -245,6 +246,10 @@ class Overloaded(TryLater):
 
 class Unavailable(TryLater):
     """The database is away, slow or locked, or has told nothing for so long that a token cannot be judged."""
+
+
+class Unconfirmed(Unavailable):
+    """The database went away while it committed: all of what was to be written is there, or nothing."""
 
 
 class StartRefused(WatchwordError):

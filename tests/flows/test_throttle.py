@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import methodcaller
 
 import pytest
 
@@ -28,6 +29,17 @@ IN_ONE_PROCESS = 20
 """So many have their turn at once before two threads; a network's first failures may overlap by as many."""
 COUNT = Statement("SELECT count(*) FROM tallies")
 IN_FLIGHT = Statement("SELECT coalesce(sum(young + old), 0) FROM tallies")
+CUT_AT_COMMIT = (
+    Statement(
+        "CREATE FUNCTION cut() RETURNS trigger AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL;"
+        " END' LANGUAGE plpgsql"
+    ),
+    Statement(
+        "CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON sessions DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION cut()"
+    ),
+)
+"""Whoever commits a session loses the connection."""
 
 
 async def attempt(tools: Tools, username: str = "alice", password: str = PASSWORD, *, network: str = ATTACKER) -> str:
@@ -355,6 +367,21 @@ async def test_without_a_database_nothing_is_evaluated(tools: Tools) -> None:
             await log_in(tools, username="alice", password=password, asker=an_asker(tools, network=HOME))
     await tools.store.write(lambda connection: connection.fetch(back))
     assert await attempt(tools) == "right"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_may_be_settled_is_not_settled_again(tools: Tools) -> None:
+    """A server that goes away while it commits a login leaves the charge, which becomes a failure if it is still there.
+
+    Given back twice, the second one would have been somebody else's guess.
+    """
+    await add_user(tools)
+    for statement in CUT_AT_COMMIT:
+        await tools.store.write(methodcaller("fetch", statement))
+    assert "Unconfirmed" in await attempt(tools)
+    await tools.throttle.errands_done()
+    assert await number(tools, IN_FLIGHT) == 1
+    assert await number(tools, Statement("SELECT count(*) FROM sessions")) == 0
 
 
 async def test_a_clock_that_was_put_back_locks_nobody_out(tools: Tools, clock: FakeClock) -> None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
-from watchword.errors import InvalidCredentials, TooManyAttempts, UnreadableHash, WatchwordError
+from watchword.errors import InvalidCredentials, TooManyAttempts, Unconfirmed, UnreadableHash, WatchwordError
 from watchword.flows import Tools
 from watchword.flows.attempts import Attempt, abandon, charge, count_as_failed
 from watchword.metrics import Metrics
@@ -93,6 +93,8 @@ class Proof:
         self._is_concluded = True  # also if we are cancelled: the transaction goes on
         try:
             return await self._tools.store.write(do_and_settle, then=tell)
+        except Unconfirmed:  # it may be settled; if not, the charge becomes a failure by itself
+            raise
         except Exception:
             self._is_concluded = False
             raise

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
-from watchword.errors import Unavailable
+from watchword.errors import Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
 
@@ -67,8 +67,16 @@ class PostgresqlStore(Store):
             return await story(connection)
 
     async def _tell_in_a_transaction(self, story: Story[T]) -> T:
-        async with self._borrowed() as connection, connection.raw.transaction():
-            return await story(connection)
+        is_told = False
+        try:
+            async with self._borrowed() as connection, connection.raw.transaction():
+                result = await story(connection)
+                is_told = True
+        except Unavailable as fault:
+            if is_told:
+                raise Unconfirmed(str(fault)) from fault
+            raise
+        return result
 
     async def _release(self) -> None:
         if self._pool is not None:
