@@ -378,6 +378,43 @@ async def test_a_head_of_no_more_than_may_be_is_read() -> None:
             assert status == b"200 OK"
 
 
+@pytest.mark.parametrize("before", [b"", GET], ids=["the first", "behind another"])
+@pytest.mark.parametrize("odd", [b"\0", b"\v", b"\f", b"\rb"], ids=["NUL", "VT", "FF", "CR"])
+async def test_what_no_field_may_hold_is_refused_before_it_is_parsed(before: bytes, odd: bytes) -> None:
+    """Row 28: behind 15,000 blanks h11 would look for it for a second, and nobody else be answered meanwhile.
+
+    So the head has no end here: h11 would wait for that.
+    """
+    async with served(answering(b"x")) as connect:
+        answers = heads(await whole(await connect(), before + LAST[:-2] + b"a:" + b" " * 15_000 + odd))
+    assert len(answers) == (2 if before else 1)
+    status, *lines = answers[-1]
+    assert status.startswith(b"400 ")
+    assert b"connection: close" in lines
+
+
+async def test_a_body_may_hold_what_no_field_may() -> None:
+    """It is looked for in the head alone, whether or not the body comes with it."""
+    odd = b"\0\v\f\rb" * 9
+    async with served(answering(b"x")) as connect:
+        request = LAST[:-2] + b"Content-Length: %d\r\n\r\n" % len(odd) + odd
+        ((status, *_),) = heads(await whole(await connect(), request))
+    assert status == b"200 OK"
+
+
+@pytest.mark.parametrize("status", [299, 420, 499, 520])
+async def test_a_status_may_have_no_name(status: int) -> None:
+    """RFC 9110 §15: any three digits; the words behind them are nobody's business."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async with served(app) as connect:
+        ((line, *_),) = heads(await whole(await connect(), LAST))
+    assert line == b"%d " % status
+
+
 @pytest.mark.parametrize(
     "rest",
     [b"0\r\n" + b"a:\r\n" * 15_000 + b"\r\n", b"0\r\n" + b"a:\r\n" * 15_000, b"1;" + b"a" * 20_000 + b"\r\nb\r\n"],

@@ -12,7 +12,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
 6. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
    request that calls itself another HTTP than 1.x is refused, as is a method in small letters (RFC 9110 §9.1): behind a
    proxy that counts every POST there is no ``post``.
-7. No request makes the others wait by its form: h11 gets little at a time, and no head of a thousand fields.
+7. No request makes the others wait by its form: h11 gets little at a time, no head of a thousand fields, and none with
+   what no field may hold, for which it would try each way to part the blanks before it.
 """
 
 import asyncio
@@ -60,9 +61,11 @@ _PIECE: Final = 1 << 11
 would be of any length."""
 _MOST_LINES: Final = 102
 """The request line, a hundred fields and the empty line: h11 takes microseconds for a field of two bytes too."""
-_MOST_BETWEEN: Final = 1 << 10
+_MOST_BETWEEN: Final = 1 << 8
 """Bytes of the fields behind a body, or between two chunks of it, where no client of ours has anything to say."""
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
+_NO_TEXT: Final = re.compile(rb"[\x00\v\f]|\r(?=[^\n])")
+"""What h11 takes for no part of a field (RFC 9110 §5.5); behind thousands of blanks it would be at it for seconds."""
 
 _MOST_UNREAD: Final = 8
 """Pieces of a body that may wait for the application; no more is read from the client then."""
@@ -137,7 +140,7 @@ class Http1Protocol:
         Raises:
             ValueError: a header would end its line, and forge what follows.
         """
-        lines = [_STATUS_LINES[status]]
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status]  # an application may have one without a name
         lines += [b"%b: %b" % header for header in headers]
         lines += [b"%b: %b" % header for header in _Own.headers(self._config)]
         data = b"\r\n".join([*lines, b"", b""])
@@ -184,15 +187,19 @@ class Http1Protocol:
             return True
         return False
 
-    def _has_too_many_lines(self) -> bool:
-        """Whether h11 is about to read a head, or what is there of one, of more lines than it may have."""
+    def _fault_of_head(self) -> int | None:
+        """The status for a head that h11 must not see, or for what is there of one; None where nothing is wrong."""
         if self._reading.their_state is not h11.IDLE:
-            return False
+            return None
         ahead, _ = self._reading.trailing_data
-        if ahead.count(b"\n") <= _MOST_LINES:
-            return False
+        odd = _NO_TEXT.search(ahead)
+        if odd is None and ahead.count(b"\n") <= _MOST_LINES:
+            return None
         end = _END_OF_HEAD.search(ahead)
-        return end is None or ahead.count(b"\n", 0, end.end()) > _MOST_LINES
+        length = len(ahead) if end is None else end.end()
+        if ahead.count(b"\n", 0, length) > _MOST_LINES:
+            return _FIELDS_TOO_LARGE
+        return _BAD_REQUEST if odd is not None and odd.start() < length else None
 
     def _has_too_much_between(self) -> bool:
         """Whether what h11 cannot make a piece of a body of, as its end is not there, is too long already."""
@@ -207,8 +214,8 @@ class Http1Protocol:
             if self._reading.they_are_waiting_for_100_continue:
                 told = self._reading.send(h11.InformationalResponse(status_code=100, headers=[]))
                 await self.write(told or b"")
-            if self._has_too_many_lines():
-                await self._refuse(_FIELDS_TOO_LARGE)
+            if (fault_of_head := self._fault_of_head()) is not None:
+                await self._refuse(fault_of_head)
                 return
             try:
                 event = self._reading.next_event()
