@@ -339,6 +339,9 @@ async def test_who_hangs_up_is_charged_by_what_was_evaluated(
         await tools.throttle.errands_done()
     blocked.close()
     assert await number(tools, IN_FLIGHT) == 0
+    labels = {"outcome": "failure", "reason": "wrong_password"}
+    failures = tools.metrics.registry.get_sample_value("watchword_logins_total", labels)
+    assert (failures or 0) == (STRANGERS.free if then == "throttled" else 0)
     assert await attempt(tools) == then
     assert [entry.event for entry in await trail(tools)].count(Event.LOGIN_LOCK) == locks
 

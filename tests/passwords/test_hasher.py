@@ -4,12 +4,13 @@ import asyncio
 import threading
 import unicodedata
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, suppress
 
 import argon2
 import nacl.pwhash
 import pytest
 
-from watchword.errors import InvalidCredentials, InvalidRequest, UnreadableHash
+from watchword.errors import InvalidCredentials, InvalidRequest, Overloaded, UnreadableHash
 from watchword.passwords import EncodedHash, Hasher, Parameters, Verified, backends
 from watchword.passwords.backends import BackEnd, Timing
 from watchword.passwords.encoded import SALT_BYTES, Variant
@@ -102,6 +103,19 @@ class TestVerifying:
         assert composed != decomposed
         await verify(hasher, decomposed, await hasher.hash(composed))
         await verify(hasher, composed, await hasher.hash(decomposed))
+
+    async def test_a_network_that_floods_leaves_others_their_turn(self) -> None:
+        """Row 91: for a hash of a new password as for a login."""
+        hasher = Hasher(TINY, threads=1, max_wait=1.0)
+        hasher.pool.expect(0.1)
+        with ExitStack() as flood:
+            with suppress(Overloaded):
+                for number in range(100):
+                    flood.enter_context(hasher.pool.place(f"user{number}", "192.0.2.1"))
+            with pytest.raises(Overloaded):
+                await hasher.hash(PASSWORD, claimant="alice", network="192.0.2.1")
+            assert await hasher.hash(PASSWORD, claimant="bob", network="198.51.100.7")
+        hasher.close()
 
     async def test_equal_passwords_have_different_hashes(self, hasher: Hasher) -> None:
         """Row 17: two hashes of one password share neither salt nor digest, and the salt has 16 bytes."""
@@ -203,6 +217,7 @@ class TestWork:
             pytest.param(PASSWORD, "!", UnreadableHash, id="locked"),
             pytest.param(PASSWORD, "$2b$12$" + "a" * 53, UnreadableHash, id="bcrypt"),
             pytest.param(PASSWORD, stored_as(TINY)[:-30], UnreadableHash, id="cut"),
+            pytest.param(PASSWORD, stored_as(TINY).encode(), UnreadableHash, id="bytes"),
             pytest.param(PASSWORD, stored_as(TINY).replace("m=8", "m=4294967295"), UnreadableHash, id="too costly"),
             pytest.param(PASSWORD, stored_as(TINY)[:-1] + "!", UnreadableHash, id="no base64"),
             pytest.param(WRONG, stored_as(TINY), InvalidCredentials, id="wrong"),

@@ -1,7 +1,7 @@
 """What happens is an audit event, exactly one for each thing, in the table and in the log (row 100)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from watchword.flows.audit import verify
 from watchword.flows.clients import add_client, revoke_client
 from watchword.flows.imports import import_users
 from watchword.flows.password import change_password
-from watchword.flows.sessions import end_session, end_sessions_of
+from watchword.flows.sessions import end_session, end_sessions_of, list_sessions
 from watchword.limits import STRANGERS
 from watchword.model import AccessToken
 from watchword.passwords import Hasher
@@ -359,10 +359,8 @@ async def test_a_client_that_leaves_is_told(tools: Tools) -> None:
     assert told(await trail(tools))[1:] == [("authn_login_fail", "aborted", "client_left")]
 
 
-async def test_what_is_done_is_told_although_the_client_has_left(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change of password whose client hangs up while it is stored: it is changed, and that is what is told."""
-    alice = await add_user(tools)
-    token = await bearer(tools)
+async def left_while_it_is_stored(tools: Tools, change: Coroutine[Any, Any, object]) -> None:
+    """Let something happen whose client hangs up the moment that its transaction has begun."""
     write = tools.store.write
 
     async def leave_and_write(story: Any, *, then: Any = None) -> Any:
@@ -371,14 +369,31 @@ async def test_what_is_done_is_told_although_the_client_has_left(tools: Tools, m
         asyncio.get_running_loop().call_soon(task.cancel)
         return await write(story, then=then)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tools.store, "write", leave_and_write)
-        changing = change_password(
-            tools, token=token, current_password=PASSWORD, new_password=ANOTHER, asker=an_asker(tools)
-        )
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.create_task(changing)
+            await asyncio.create_task(change)
     await tools.store.settle()
+
+
+async def test_a_login_that_is_done_is_told_although_the_client_has_left(tools: Tools) -> None:
+    """A login whose client hangs up while its session is stored: there is one, and that is what is told."""
+    await add_user(tools)
+    await left_while_it_is_stored(tools, log_in(tools))
+    assert told(await trail(tools))[1:] == [("authn_login_success", "success", "")]
+    (entry,) = (await trail(tools))[1:]
+    ((session, _),) = [each async for each in list_sessions(tools.store, username="alice", now=tools.clock())]
+    assert entry.session_id == session.id
+
+
+async def test_a_change_that_is_done_is_told_although_the_client_has_left(tools: Tools) -> None:
+    """A change of password whose client hangs up while it is stored: it is changed, and that is what is told."""
+    alice = await add_user(tools)
+    token = await bearer(tools)
+    await left_while_it_is_stored(
+        tools,
+        change_password(tools, token=token, current_password=PASSWORD, new_password=ANOTHER, asker=an_asker(tools)),
+    )
     assert told(await trail(tools))[2:] == [("authn_password_change", "success", "")]
     assert (await log_in(tools, password=ANOTHER)).token
     assert (await trail(tools))[-1].user_id == alice.id

@@ -57,6 +57,15 @@ class Attempt:
         return self.rule is FAMILIAR
 
     @property
+    def why_not(self) -> str:
+        """What is wrong with the credentials, if they are; for our own counting, never for the client."""
+        if self.user is None:
+            return "unknown user"
+        if self.user.is_disabled:
+            return "disabled"
+        return "no password" if self.user.password_hash is None else "wrong password"
+
+    @property
     def failures_before(self) -> int:
         """How many are counted against the account, or against this network at it."""
         return self.charged.tally.failures
@@ -144,7 +153,8 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
     Args:
         tools: the instruments.
         attempt: it.
-        place: in which its hash is computed, if it has begun. A wrong guess is one, whoever waits for the answer.
+        place: in which its hash is computed, if it has begun. A wrong guess is one, whoever waits for the answer, and
+            is counted as one.
     """
 
     async def settle() -> None:
@@ -152,6 +162,8 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
             await place.over()
         with suppress(Unavailable):  # then the charge becomes a failure by itself
             if place is not None and isinstance(place.fault, InvalidCredentials | UnreadableHash):
+                reason = "unreadable hash" if isinstance(place.fault, UnreadableHash) else attempt.why_not
+                tools.metrics.login_ended("failure", reason.replace(" ", "_"))
                 await count_as_failed(tools, attempt)
             else:
                 await tools.store.write(partial(attempt.give_back, now=tools.clock()))

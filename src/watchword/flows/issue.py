@@ -27,7 +27,7 @@ class Issued:
 
 
 def issue(tools: Tools, *, user: User, session: Session, now: int) -> Issued:
-    """Mint the tokens of a session that is stored already, as one ``with_token`` of this lifetime.
+    """Mint the tokens of a session that is stored, or about to be, as one ``with_token`` of this lifetime.
 
     Raises:
         Unavailable: no key signs, until the next is made.

@@ -1,5 +1,7 @@
 """Log in: a user name and a password go in, tokens come out, or one refusal for every reason."""
 
+from contextlib import AsyncExitStack
+
 from watchword import usernames
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidUsername
@@ -31,8 +33,13 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
         Unavailable: the database is away, slow or locked.
     """
     event = Event.LOGIN_FAIL
-    with counted(tools.metrics), failure_told(asker, event), departure_told(asker, event):
-        async with proven(tools, username=username, asker=asker, find=_finding(username), password=password) as proof:
+    find = _finding(username)
+    with counted(tools.metrics), failure_told(asker, event):
+        async with AsyncExitStack() as proving:
+            with departure_told(asker, event):
+                proof = await proving.enter_async_context(
+                    proven(tools, username=username, asker=asker, find=find, password=password)
+                )
             now = tools.clock()
             session = _begun(tools, proof.user, now=now, network=asker.network, user_agent=asker.user_agent)
 
@@ -47,17 +54,17 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
             def tell(ended: list[Revocation]) -> None:
                 tools.denials.learn(ended, now=now)
                 asker.tell_ends(ended, detail="crowded", user_id=proof.user.id)
+                failures = proof.failures_before
+                asker.tell(
+                    Event.LOGIN_SUCCESS_AFTER_FAIL if failures else Event.LOGIN_SUCCESS,
+                    detail=str(failures or ""),
+                    user_id=proof.user.id,
+                    session_id=session.id,
+                )
 
+            issued = issue(tools, user=proof.user, session=session, now=now)
             if await proof.conclude(renew_and_open, then=tell) is None:  # disabled, deleted, or given another password
                 raise InvalidCredentials("changed meanwhile", user_id=proof.user.id)
-            issued = issue(tools, user=proof.user, session=session, now=now)
-            failures = proof.failures_before
-            asker.tell(
-                Event.LOGIN_SUCCESS_AFTER_FAIL if failures else Event.LOGIN_SUCCESS,
-                detail=str(failures or ""),
-                user_id=proof.user.id,
-                session_id=session.id,
-            )
             return issued
 
 

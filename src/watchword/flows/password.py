@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from watchword.audit import Event
-from watchword.errors import InvalidCredentials
+from watchword.errors import InvalidCredentials, InvalidToken
 from watchword.flows import Tools
 from watchword.flows.outcomes import departure_told, failure_told
 from watchword.flows.proof import counted, proven
@@ -34,6 +34,7 @@ async def change_password(
         WeakPassword: the new one breaks a rule; found before anything is proven or hashed.
         TooManyAttempts: too many attempts at the account, or from the network, have failed.
         InvalidCredentials: the present one is another, or the user was disabled or changed meanwhile.
+        InvalidToken: the session has ended since the token was looked at.
         Overloaded: too many are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
@@ -46,7 +47,7 @@ async def change_password(
                 proof = await proving.enter_async_context(
                     proven(tools, username=token.username, asker=asker, find=find, password=current_password)
                 )
-                new_hash = await tools.hasher.hash(new_password)
+                new_hash = await tools.hasher.hash(new_password, claimant=token.username, network=asker.network)
             now = tools.clock()
 
             async def replace(connection: Connection) -> list[Revocation] | None:
@@ -54,7 +55,8 @@ async def change_password(
                 if version is None:
                     return None
                 ended = await sessions.end_all(connection, user_id=proof.user.id, now=now, kept=token.sid)
-                await sessions.note_password(connection, session_id=token.sid, password_version=version)
+                if not await sessions.note_password(connection, session_id=token.sid, password_version=version):
+                    raise InvalidToken("the session has ended")  # undoes all: a body may take seconds, and so a hash
                 return ended
 
             def tell(ended: list[Revocation]) -> None:

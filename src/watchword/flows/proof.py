@@ -147,7 +147,7 @@ async def _verify(tools: Tools, attempt: Attempt, *, place: Place, password: str
         _log.error("the stored password hash of user %s cannot be read", user and user.id)
         await _refuse(tools, attempt, "unreadable hash")
     except InvalidCredentials:
-        await _refuse(tools, attempt, _why_not(user))
+        await _refuse(tools, attempt, attempt.why_not)
     except asyncio.CancelledError:
         abandon(tools, attempt, place=place)
         raise
@@ -164,15 +164,6 @@ async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
 def _hash_to_check(user: User | None) -> str | None:
     """The hash that the password must fit; None for those whom no password lets in."""
     return None if user is None or user.is_disabled else user.password_hash
-
-
-def _why_not(user: User | None) -> str:
-    """What was wrong with the credentials; for our own counting, never for the client."""
-    if user is None:
-        return "unknown user"
-    if user.is_disabled:
-        return "disabled"
-    return "no password" if user.password_hash is None else "wrong password"
 
 
 def _outcome_of(refusal: WatchwordError) -> str:

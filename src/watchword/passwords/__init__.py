@@ -49,6 +49,8 @@ def read_stored(text: str) -> EncodedHash | LegacyHash:
     Raises:
         UnreadableHash: of no form that we read, or beyond what we are ready to compute.
     """
+    if not isinstance(text, str):  # SQLite keeps bytes in any column, and nobody of us has written any
+        raise UnreadableHash("it is no text")
     return EncodedHash.parse(text) if text.startswith("$argon2") else LegacyHash.parse(text)
 
 
@@ -97,15 +99,20 @@ class Hasher:
         """What computes the hashes."""
         return self.fastest.backend
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, claimant: str = "", network: str = "") -> str:
         """The PHC string to store for a new password.
+
+        Args:
+            password: the new password.
+            claimant: whose it is to be.
+            network: from where it comes, for its turn in the pool.
 
         Raises:
             InvalidRequest: no password (``password_bytes``).
             Overloaded: too many are waiting.
         """
         data = password_bytes(password)
-        return await self.pool.run(lambda: self._hash(data))
+        return await self.pool.run(lambda: self._hash(data), claimant=claimant, network=network)
 
     async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
         """Prove a claimed password, for the work of one hash at the current parameters.

@@ -100,13 +100,13 @@ class HashPool:
         self.queue.enter(claimant, network, now=time.monotonic())
         return Place(self, network)
 
-    async def run(self, job: Callable[[], T]) -> T:
-        """Take a place for a job and await its result.
+    async def run(self, job: Callable[[], T], *, claimant: str = "", network: str = "") -> T:
+        """Take a place for a job and await its result; see ``Queue.enter``.
 
         Raises:
             Overloaded: its turn would not come in time.
         """
-        with self.place("") as place:
+        with self.place(claimant, network) as place:
             return await place.run(job)
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ _NOTE_TOKEN = Statement(
     "UPDATE sessions SET token_expires_at = CASE WHEN token_expires_at > :token_expires_at THEN token_expires_at"
     " ELSE :token_expires_at END WHERE id = :id RETURNING id"
 )
-_NOTE_PASSWORD = Statement("UPDATE sessions SET password_version = :password_version WHERE id = :id")
+_NOTE_PASSWORD = Statement("UPDATE sessions SET password_version = :password_version WHERE id = :id RETURNING id")
 _OF_USER = Statement(
     f"SELECT {_COLUMNS} FROM sessions WHERE user_id = :user_id AND ends_at > :now ORDER BY refreshed_at DESC, id"
 )
@@ -137,9 +137,9 @@ async def note_token(connection: Connection, session: Session) -> Session | None
     return session if rows else None
 
 
-async def note_password(connection: Connection, *, session_id: str, password_version: int) -> None:
-    """Let a session go on under the user's new password."""
-    await connection.fetch(_NOTE_PASSWORD, id=session_id, password_version=password_version)
+async def note_password(connection: Connection, *, session_id: str, password_version: int) -> bool:
+    """Let a session go on under the user's new password, and tell whether it is still there."""
+    return bool(await connection.fetch(_NOTE_PASSWORD, id=session_id, password_version=password_version))
 
 
 async def of_user(connection: Connection, *, user_id: str, now: int) -> list[Session]:
