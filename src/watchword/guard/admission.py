@@ -2,7 +2,7 @@
 
 from typing import Any, Final, cast
 
-from quart import Request, Websocket, current_app, has_request_context, request, websocket
+from quart import Request, Websocket, current_app, has_request_context, has_websocket_context, request, websocket
 
 from watchword.errors import (
     FreshLoginRequired,
@@ -22,6 +22,9 @@ from watchword.model import AccessToken
 _TOKEN: Final = "watchword.token"
 """A member of the request's ASGI scope. Not of ``g``: that all requests share where an application's server was started
 inside ``app.app_context()``, and one would be answered as another's bearer."""
+_BEHIND: Final = "watchword.behind"
+"""A member of a WebSocket's ASGI scope: the scope of the request that it was begun behind, or None. A task inherits
+Quart's contexts, and a WebSocket of a server that a view has started would be judged as that view's request."""
 
 
 def admit(requirement: Requirement) -> None:
@@ -33,7 +36,7 @@ def admit(requirement: Requirement) -> None:
         RuntimeError: the application has no guard.
     """
     checkpoint = checkpoint_of(current_app)
-    is_websocket = not has_request_context()
+    is_websocket = has_websocket_context() and _is_begun_last()
     asked = websocket if is_websocket else request
     token = _token_for(asked, checkpoint, requirement)
     if token is not None:
@@ -41,6 +44,11 @@ def admit(requirement: Requirement) -> None:
         if is_websocket and token is not checkpoint.actor.get():  # of an actor's the login service knows nothing
             watch(checkpoint, token)
     cast("dict[str, Any]", asked.scope)[_TOKEN] = token
+
+
+async def begin_websocket() -> None:
+    """Note, before anybody asks for its token, behind which request a WebSocket was begun."""
+    cast("dict[str, Any]", websocket.scope)[_BEHIND] = request.scope if has_request_context() else None
 
 
 async def second_look(requirement: Requirement, reason: TokenRefused | Unavailable) -> None:
@@ -67,12 +75,17 @@ def token_of_this_request() -> AccessToken | None:
     Raises:
         RuntimeError: not in a view with @token_required, nor on a blueprint that ``Guard.require`` was told of.
     """
-    asked = request if has_request_context() else websocket
+    asked = websocket if has_websocket_context() and _is_begun_last() else request
     try:
         token: AccessToken | None = cast("dict[str, Any]", asked.scope)[_TOKEN]
     except (KeyError, RuntimeError):
         raise RuntimeError("current_token is only there in a guarded view: see @token_required") from None
     return token
+
+
+def _is_begun_last() -> bool:
+    """Whether the WebSocket that is here was begun behind the request that is here, and not the other way round."""
+    return not has_request_context() or websocket.scope.get(_BEHIND) is request.scope
 
 
 def _judge(token: AccessToken, checkpoint: Checkpoint, requirement: Requirement) -> None:

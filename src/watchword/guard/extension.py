@@ -18,6 +18,7 @@ from quart import Blueprint, Quart, current_app
 from watchword.clock import system_clock
 from watchword.denials import MAX_STALENESS, Denials
 from watchword.guard.acting import Actor, acting
+from watchword.guard.admission import begin_websocket
 from watchword.guard.blueprints import require_everywhere
 from watchword.guard.checkpoint import EXTENSION, Checkpoint
 from watchword.guard.configuration import setting
@@ -129,6 +130,7 @@ class Guard:
         app.extensions[EXTENSION] = Checkpoint(
             VerifiedTokens(ring, profile), clock=self._clock, actor=self._actor, denials=denials, remote=remote
         )
+        app.before_websocket_funcs[None].insert(0, begin_websocket)  # also before those of an earlier ``require``
         app.before_serving(_refuse_decorators_in_the_wrong_order)
         if remote is not None:
             app.before_serving(partial(self._start, remote))
