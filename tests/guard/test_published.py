@@ -8,9 +8,11 @@ import pytest
 
 from tests.builders import Stopwatch
 from watchword.errors import Unavailable, UnknownKey
+from watchword.flows import keyring
 from watchword.guard.issuer import Trouble
 from watchword.guard.published import INTERVAL, Published, PublishedKeys
 from watchword.guard.told import Told
+from watchword.key_states import HEAD_START
 from watchword.keys import KeyRing, SigningKey
 
 SECONDS = 10
@@ -116,10 +118,71 @@ async def test_nothing_that_goes_wrong_takes_a_key_away(
     """Not even what nobody foresaw, which the log has with its traceback."""
     before = ring.jwks()
     publisher.ring = trouble
-    await keys.look_again()
+    with pytest.raises(Unavailable):
+        await keys.look_again()
     assert ring.jwks() == before
     (record,) = caplog.records
     assert bool(record.exc_info) == isinstance(trouble, ValueError)
+
+
+async def test_whether_a_key_is_unknown_is_not_told_by_a_fetch_that_failed(
+    keys: PublishedKeys, publisher: Publisher, stopwatch: Stopwatch
+) -> None:
+    """Nobody is refused for a key that may be new, nor by those who come too soon for another fetch."""
+    publisher.ring, good = Trouble("it is away"), publisher.ring
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            await keys.look_again()
+    assert publisher.fetched == 2
+    publisher.ring = good
+    stopwatch.seconds += INTERVAL
+    await keys.look_again()
+    for _ in range(10):
+        with pytest.raises(UnknownKey):
+            await keys.look_again()
+
+
+@pytest.mark.parametrize("is_newer", [False, True])
+async def test_who_joins_an_old_fetch(
+    ring: KeyRing, keys: PublishedKeys, publisher: Publisher, stopwatch: Stopwatch, is_newer: bool
+) -> None:
+    """May have a newer key than it brings, and is not refused; if it brings other keys there is a second look."""
+    publisher.may_answer.clear()
+    first = asyncio.create_task(keys.look_again())
+    await settled(keys, publisher)
+    stopwatch.seconds += 2 * INTERVAL
+    second = asyncio.create_task(keys.look_again())
+    await settled(keys, publisher)
+    if is_newer:
+        publisher.ring = KeyRing([SigningKey.generate("EdDSA")])
+    publisher.may_answer.set()
+    await first
+    if is_newer:
+        await second
+    else:
+        with pytest.raises(Unavailable):
+            await second
+    assert publisher.fetched == 2
+
+
+async def test_joining_a_fetch_is_no_fetch(keys: PublishedKeys, publisher: Publisher, stopwatch: Stopwatch) -> None:
+    """The interval begins where one begins, or a crowd of strangers could put off the next one for ever."""
+    publisher.may_answer.clear()
+    first = asyncio.create_task(keys.look_again())
+    await settled(keys, publisher)
+    stopwatch.seconds += INTERVAL / 2
+    second = asyncio.create_task(keys.look_again())
+    await settled(keys, publisher)
+    publisher.may_answer.set()
+    await asyncio.gather(first, second)
+    stopwatch.seconds += INTERVAL / 2
+    await keys.look_again()
+    assert publisher.fetched == 3
+
+
+def test_a_key_that_is_new_in_an_emergency_is_known_when_it_signs() -> None:
+    """However many strangers caused a fetch just before; a clock of whole seconds takes one from its head start."""
+    assert HEAD_START - 1 - keyring.INTERVAL > INTERVAL
 
 
 async def test_without_any_keys_it_is_not_known_who_may_pass(publisher: Publisher, stopwatch: Stopwatch) -> None:

@@ -16,6 +16,7 @@ from tests.guard.issuer import Issuer, status
 from tests.servers import free_port
 from watchword import Guard, current_token, token_required
 from watchword.base64url import b64encode
+from watchword.guard.published import INTERVAL
 from watchword.keys import KeyRing, SigningKey
 
 Lines = Callable[[str], list[str]]
@@ -193,14 +194,14 @@ class TestALoginServiceThatIsAway:
         silent.set()
 
     async def test_known_keys_stay(self, service: LoginService, stopwatch: Stopwatch, lines: Lines) -> None:
-        """Without a service token everything goes on while it is away, whatever is asked in between."""
+        """Without a service token everything goes on while it is away, but for a key that may be a new one: 503."""
         app = guarded(Guard(issuer=service.issuer.url, monotonic=stopwatch))
         async with app.test_app():
             assert await status(app, service.issuer) == 200
             await service.stop()
             for _ in range(3):
                 stopwatch.seconds += 3600
-                assert await status(app, Issuer(url=service.issuer.url)) == 401
+                assert await status(app, Issuer(url=service.issuer.url)) == 503
                 assert await status(app, service.issuer) == 200
             assert len(lines("cannot be had: no connection")) == 1
             await service.start()
@@ -246,12 +247,12 @@ class TestUnknownKeys:
                 answers = await asyncio.gather(*(request(start + number) for number in range(100)))
                 assert {answer.status_code for answer in answers} == {401}
             assert service.count(JWKS) == 2
-            stopwatch.seconds += 5
+            stopwatch.seconds += INTERVAL
             await asyncio.gather(*(request(number) for number in range(10)))
             assert service.count(JWKS) == 3
 
     async def test_a_slow_fetch_is_not_waited_for(self, service: LoginService, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nor does a client that hangs up end it for the others."""
+        """For longer than a second, and is 503 then; nor does a client that hangs up end it for the others."""
         app = guarded(Guard(issuer=service.issuer.url))
         async with app.test_app():
             newer, go_on = service.rotate(), asyncio.Event()
@@ -262,7 +263,7 @@ class TestUnknownKeys:
             second = asyncio.create_task(status(app, newer))
             await asyncio.wait([first])
             monkeypatch.setattr("watchword.guard.published.PATIENCE", 0.01)
-            assert await status(app, newer) == 401
+            assert await status(app, newer) == 503
             go_on.set()
             assert await second == 200
 
@@ -347,10 +348,10 @@ async def test_what_must_not_be_believed(service: LoginService, stopwatch: Stopw
         assert await status(app, service.issuer) == 200
         service.planned |= BAD[case](service)
         for fetches in (2, 3):
-            assert await status(app, Issuer(url=service.issuer.url)) == 401
+            assert await status(app, Issuer(url=service.issuer.url)) == 503
             assert await status(app, service.issuer) == 200
             assert service.count(METADATA) == fetches
-            stopwatch.seconds += 5
+            stopwatch.seconds += INTERVAL
         assert service.count("/elsewhere") == 0
         (line,) = lines("cannot be had")
         assert service.issuer.url in line

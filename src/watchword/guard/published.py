@@ -4,6 +4,8 @@ Laws of this file:
 
 1. Nothing that goes wrong takes a key away: until a good document comes the former keys stay.
 2. However many tokens name keys that nobody has, they cause one fetch in ``INTERVAL``, and it is shared.
+3. A token is refused for its unknown key only if the keys here are no older than ``INTERVAL``, for which each key is
+   published before it signs. Else nobody here can tell, and who is told to log in again may have a good token.
 """
 
 import asyncio
@@ -19,8 +21,9 @@ from watchword.keys import MAX_JWKS_BYTES, KeyRefused, KeyRing
 if TYPE_CHECKING:
     from watchword.guard.wire import Wire
 
-INTERVAL: Final = 5.0
-"""Seconds in which unknown keys cause one fetch."""
+INTERVAL: Final = 1.0
+"""Seconds in which unknown keys cause one fetch. Before a key signs ``keys rotate --now`` publishes it for three; in
+whole seconds, and with some tenths until all processes have read it, that may be little more than one and a half."""
 PATIENCE: Final = 1.0
 """Seconds that a request with an unknown key waits for that fetch."""
 
@@ -83,6 +86,7 @@ class PublishedKeys:
         self._pause = _FIRST_PAUSE
         self._next_pause = _FIRST_PAUSE
         self._looked_at = -inf
+        self._asked_at = -inf  # for what is here; never while newer ones are asked for, or cannot be had
         self._hint = ""
         self._hinted_at = -inf
 
@@ -101,16 +105,17 @@ class PublishedKeys:
         """Wait for newer keys, because a token names one that is not here.
 
         Raises:
-            UnknownKey: they were asked for a moment ago.
-            Unavailable: none are known yet.
+            UnknownKey: nobody has it: they were asked for a moment ago.
+            Unavailable: that cannot be told: they cannot be had, or not soon enough.
         """
-        now = self._monotonic()
-        is_too_soon = not self._is_renewing and now < self._looked_at + INTERVAL
+        arrived, before = self._monotonic(), self._ring.version
+        is_too_soon = not self._is_renewing and arrived < self._looked_at + INTERVAL
         if not is_too_soon:
-            self._looked_at = now
+            if not self._is_renewing:
+                self._looked_at = arrived
             await asyncio.wait([self._renew()], timeout=PATIENCE)
-        if not len(self._ring):
-            raise Unavailable("the login service's keys are not known yet")
+        if self._ring.version is before and self._asked_at < arrived - INTERVAL:
+            raise Unavailable("it is not known which keys the login service has")
         if is_too_soon:
             raise UnknownKey("kid")
 
@@ -136,10 +141,12 @@ class PublishedKeys:
         return self._renewal
 
     async def _replace(self) -> None:
+        asked_at, self._asked_at = self._monotonic(), -inf
         try:
             published = await self._fetch()
             if published.ring.jwks() != self._ring.jwks():  # else all that was verified would be verified anew
                 self._ring.replace(published.ring)
+            self._asked_at = asked_at
             self._pause, self._next_pause = published.lifetime, _FIRST_PAUSE
             self._told.is_over()
         except Exception as fault:

@@ -95,8 +95,8 @@ class Remote:
         """Wait for newer keys, because a token names one that is not here.
 
         Raises:
-            UnknownKey: they were asked for a moment ago.
-            Unavailable: none are known yet.
+            UnknownKey: nobody has it: they were asked for a moment ago.
+            Unavailable: that cannot be told: they cannot be had, or not soon enough.
         """
         if self._keys is None:
             if not self._was_missed:
