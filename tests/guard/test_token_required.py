@@ -2,9 +2,10 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from quart import Blueprint, Quart, Response
+from quart import Blueprint, Quart, Response, g
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 from quart.views import MethodView
 from werkzeug.datastructures import Headers
@@ -45,6 +46,21 @@ async def test_a_bearer_reaches_the_view_and_is_known_there(app: Quart, client: 
     response = await client.get("/reports/7", headers=issuer.bearer("Zoë", scope="b a"))
     assert response.status_code == 200
     assert await response.get_json() == {"number": 7, "sub": "id of Zoë", "for": "Zoë", "scope": "b a"}
+
+
+async def test_what_an_application_keeps_in_g_is_its_own(app: Quart, client: Client) -> None:
+    """A refusal does not look there: a request's id that JSON does not know made each one a 500."""
+
+    @app.before_request
+    async def name_the_request() -> None:
+        g.request_id = uuid4()
+
+    @app.get("/")
+    @token_required
+    async def view() -> str:
+        return ""
+
+    assert await refused(await client.get("/")) == MISSING_TOKEN
 
 
 async def test_without_a_token_the_view_does_not_run(app: Quart, client: Client) -> None:

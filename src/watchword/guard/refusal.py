@@ -6,7 +6,6 @@ An ``HTTPException``, so that an application may reshape it with an error handle
 import json
 from typing import Any, Final
 
-from quart import g, has_app_context
 from werkzeug.exceptions import Forbidden, HTTPException, ServiceUnavailable, Unauthorized
 
 from watchword.errors import TokenRefused, Unavailable
@@ -27,9 +26,8 @@ class Refusal(HTTPException):
         self.problem = problem
 
     def get_body(self, *_: Any, **__: Any) -> str:
-        """The error answer as JSON."""
-        request_id = g.get("request_id") if has_app_context() else None
-        return json.dumps(self.problem.body(request_id=request_id))
+        """The error answer as JSON; whether a request has an id, and of what kind, is the application's affair."""
+        return json.dumps(self.problem.body(request_id=None))
 
     def get_headers(self, *_: Any, **__: Any) -> list[tuple[str, str]]:
         """The challenge (RFC 6750 §3) or when to come back; no cache may keep the answer."""
