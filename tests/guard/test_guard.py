@@ -242,6 +242,31 @@ class TestDecoratorsInTheWrongOrder:
 
         await self.refused(app, "reports")
 
+    async def test_above_a_guarded_view(self, app: Quart) -> None:
+        """One guard below the route does not make up for the other, whose scope nobody is asked for."""
+
+        @token_required(scope="admin")
+        @app.get("/")
+        @token_required
+        async def reports() -> str:
+            return ""
+
+        await self.refused(app, "reports")
+
+    async def test_several_guards_below_the_route(self, app: Quart, issuer: Issuer) -> None:
+        """Each of them asks, also around a function that another view is made of."""
+
+        async def reports() -> str:
+            return ""
+
+        app.add_url_rule("/", "all", token_required(reports))
+        app.add_url_rule("/more", "more", token_required(scope="a")(token_required(scope="b")(reports)))
+        async with app.test_app():
+            assert await status(app, issuer) == 200
+            for scope, expected in (("a", 403), ("b", 403), ("a b", 200)):
+                response = await app.test_client().get("/more", headers=issuer.bearer(scope=scope))
+                assert response.status_code == expected
+
     async def test_the_right_order_starts(self, app: Quart) -> None:
         """Below the route it guards, and the application starts."""
 

@@ -6,7 +6,7 @@ A mark also betrays decorators in the wrong order. In
     @app.get("/reports")
     async def reports(): …
 
-the application has registered the bare function, and the guarded one is never called.
+the application has registered the inner function, and the guarded one is never called.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,8 +39,9 @@ class Requirement:
 
 
 def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
-    """Mark a guarded view and the bare one inside it."""
+    """Mark a guarded view and the one inside it, which may be guarded as well."""
     setattr(guarded, _REQUIREMENT, requirement)
+    guarded.__dict__.pop(_GUARDED_ELSEWHERE, None)  # ``wraps`` has copied it from a view that others guard too
     with suppress(AttributeError):  # a bound method, which takes no marks: no decorator stands above a route for it
         setattr(view, _GUARDED_ELSEWHERE, True)
 
@@ -61,9 +62,5 @@ def is_exempt(view: View) -> bool:
 
 
 def unguarded_views(views: Mapping[str, View]) -> list[str]:
-    """The names of views whose guard stands above the route, where it guards nothing."""
-    return [
-        name
-        for name, view in views.items()
-        if getattr(view, _GUARDED_ELSEWHERE, False) and requirement_of(view) is None
-    ]
+    """The names of views with a guard above the route, where it guards nothing, whatever stands below."""
+    return [name for name, view in views.items() if getattr(view, _GUARDED_ELSEWHERE, False)]
