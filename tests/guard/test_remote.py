@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from quart import Quart, Response
+from quart.testing.app import LifespanError
 
 from tests.builders import SECRET, Stopwatch
 from tests.guard.elsewhere import FEED, JWKS, METADATA, SERVICE_TOKEN, LoginService, Reply, login_service, reply
@@ -525,6 +526,21 @@ async def test_an_application_that_is_not_started_says_so(service: LoginService,
     assert len(lines("was not started")) == 1
     async with app.test_app():
         assert await status(app, service.issuer) == 200
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_certificates_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    """The start is refused with the name of the setting, of which the system's own words say nothing."""
+    path = tmp_path / "authority.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    app = guarded(Guard(issuer="https://login.example"))
+    with pytest.raises(LifespanError, match=r"SSL_CERT_FILE\) cannot be read: \["):
+        async with app.test_app():
+            pass
 
 
 class TestUnderTest:

@@ -65,7 +65,11 @@ class Remote:
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
-        """Begin to follow; come back when it has answered, or could have."""
+        """Begin to follow; come back when it has answered, or could have.
+
+        Raises:
+            RuntimeError: the certificates to know it by cannot be read.
+        """
         from watchword.guard.wire import Wire  # httpx is loaded by those alone who need it
 
         wire = Wire(is_encrypted=self._issuer.origin.startswith("https:"))

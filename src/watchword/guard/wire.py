@@ -36,12 +36,18 @@ class Wire:
 
     Args:
         is_encrypted: whether certificates are needed: httpx's, or those of ``SSL_CERT_FILE``.
+
+    Raises:
+        RuntimeError: they cannot be read.
     """
 
     def __init__(self, *, is_encrypted: bool) -> None:
         # Certificates take a while to load. Where none are needed, none are trusted.
         nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._transport = httpx.AsyncHTTPTransport(verify=is_encrypted or nobody)
+        try:
+            self._transport = httpx.AsyncHTTPTransport(verify=is_encrypted or nobody)
+        except OSError as fault:  # the system's or OpenSSL's, which says what is wrong and not with which file
+            raise RuntimeError(f"certificates (httpx's, or SSL_CERT_FILE) cannot be read: {fault}") from None
 
     async def close(self) -> None:
         """Hang up."""
