@@ -17,7 +17,7 @@ ISSUER = os.environ.get("LOGIN_SERVICE", "http://127.0.0.1:8000")  # over https,
 AUDIENCE = "watchword"
 ALGORITHMS = ("ES256", "RS256", "EdDSA")  # no HS256: what is public must never be taken for a shared secret
 LIFETIME = 600
-PAUSE = 2  # shorter than the three seconds for which even a hurried key is published before it signs
+PAUSE = 2  # shorter than the three seconds, nearly, for which even a hurried key is published before it signs
 
 
 class InvalidToken(Exception):
