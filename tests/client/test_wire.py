@@ -1,5 +1,6 @@
 """Where secrets and tokens go, and what is taken for an answer."""
 
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -178,6 +179,7 @@ async def test_what_is_no_token_answer_is_not_taken_for_one(
     [
         (['Bearer realm="watchword", error="invalid_token"'], True),
         (["bearer error=invalid_token"], True),
+        (['Bearer realm="x", Bearer error="invalid_token"'], True),
         (['Basic realm="x"', 'Bearer error="invalid_token", error_description="The token expired"'], True),
         (['Basic realm="x", Bearer realm="y", error = "invalid_token"'], True),
         (['Bearer realm="watchword"'], False),
@@ -194,3 +196,14 @@ def test_which_challenge_refuses_a_token(challenges: list[str], refused: bool) -
     response = httpx.Response(401, headers=headers, request=asked)
     assert wire.refuses(response, "Bearer t") is refused
     assert not wire.refuses(response, "Bearer another")
+
+
+@pytest.mark.parametrize("filler", ["bearer ", "bearer error = ", "bearer error" + " " * 1000])
+def test_a_long_challenge_holds_up_nobody(filler: str) -> None:
+    """Whatever an endpoint sends is read once: 90 KB of one word stopped the caller's event loop for 16 s."""
+    challenge = (filler * (90_000 // len(filler)))[:90_000]
+    asked = httpx.Request("GET", REPORTS, headers={"Authorization": "Bearer t"})
+    response = httpx.Response(401, headers={"WWW-Authenticate": challenge}, request=asked)
+    began = time.process_time()
+    assert not wire.refuses(response, "Bearer t")
+    assert time.process_time() - began < 1
