@@ -512,7 +512,7 @@ async def test_while_a_token_lives_it_serves_though_it_cannot_be_renewed(
     caller: httpx.AsyncClient,
     answer: Callable[[], httpx.Response],
 ) -> None:
-    """A service that is down for the last seconds of a token's life is not noticed, and not waited for."""
+    """A service that is busy or broken for the last seconds of a token's life is not noticed, and not waited for."""
     await caller.get(REPORTS, auth=auth)
     stopwatch.advance(LIFETIME - 20)
     service.plan("/refresh", answer())
@@ -521,6 +521,29 @@ async def test_while_a_token_lives_it_serves_though_it_cannot_be_renewed(
     stopwatch.advance(20)
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
     assert service.count("/refresh") == 2
+
+
+async def test_while_a_token_lives_a_service_that_is_gone_fails_one_request_in_ten_seconds(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """httpx raises what happens to the connection past the client; so one tries, and the token serves the others."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 30)
+
+    async def be_gone() -> None:
+        raise httpx.ConnectError("nobody listens")
+
+    service.afterwards["/refresh"] = be_gone
+    failed_at = []
+    for second in range(30):
+        try:
+            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        except httpx.ConnectError:
+            failed_at.append(second)
+        stopwatch.advance(1)
+    assert failed_at == [0, 10, 20]
+    service.afterwards.clear()
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
 
 async def test_while_a_token_lives_nobody_waits_for_the_one_that_renews_it(

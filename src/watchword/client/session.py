@@ -6,7 +6,8 @@ Laws of this file:
 2. One request at a time logs in or refreshes. Those who waited for it share what came of it, good or bad.
 3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
-4. A token is renewed before it expires, but as long as it lives nobody waits for that.
+4. A token is renewed before it expires, and until then one request in ten seconds tries; the others go on with it. The
+   one may fail with its connection, for httpx lets no flow catch that.
 5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
    changed would else use up the failures that an account has, and close it to its owner on a new network.
 """
@@ -25,6 +26,9 @@ from watchword.client.errors import LoginRefused, ServiceUnavailable, SessionOve
 MARGIN_SECONDS: Final = 30.0
 MARGIN_SHARE: Final = 0.1
 """How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime."""
+
+EARLY_PAUSE: Final = 10.0
+"""Seconds between two tries to renew a token that lives: a service that is gone fails or delays the one that tries."""
 
 LAST_WORD: Final = 10.0
 """Seconds for which a refusal is the last word about a token that was got because its predecessor was refused."""
@@ -114,13 +118,13 @@ class Errand:
     patience: Patience
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Access:
     """An access token that the service gave.
 
     Attributes:
         authorization: the header's value.
-        renew_at: by our clock, when a successor is sought.
+        renew_at: by our clock, when a successor is sought; put off by each try.
         expires_at: by our clock, when the token is over.
         renewable_from: by our clock, when a refusal is first a reason to seek a successor.
     """
@@ -204,6 +208,7 @@ class Session:
             return (yield from self._successor(errand, of=standing))
         if now < standing.renew_at:
             return standing
+        standing.renew_at = now + EARLY_PAUSE
         try:
             return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing))
         except (ServiceUnavailable, UnexpectedAnswer):
