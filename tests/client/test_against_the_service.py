@@ -165,7 +165,11 @@ async def test_a_refresh_token_that_was_used_long_ago(service: Server, caller: h
     assert after["sid"] != before["sid"]
 
 
-@pytest.mark.parametrize("nonsense", ["none", "wwr_", "wwr_a.b.c", "Bearer x", "☃"])
+@pytest.mark.parametrize(
+    "nonsense",
+    ["none", "wwr_", "wwr_a.b.c", "Bearer x", "☃", "\x00" * 80, "\udcff", "a" * 20_000],
+    ids=lambda nonsense: ascii(nonsense[:10]),
+)
 async def test_what_is_no_refresh_token(service: Server, caller: httpx.AsyncClient, nonsense: str) -> None:
     """A file that holds something else is as good as a session that is over; a password helps."""
     with pytest.raises(SessionOver):

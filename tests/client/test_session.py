@@ -355,6 +355,17 @@ async def test_a_refused_refresh_token_falls_back_on_the_password(
     assert (service.count("/refresh"), service.count("/login")) == (1, 2)
 
 
+@pytest.mark.parametrize("status", [400, 413])
+async def test_a_refresh_token_that_cannot_be_one_falls_back_on_the_password(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, status: int
+) -> None:
+    """A crash left NULs in its file, or another file's text: the service answers otherwise than to one that is over."""
+    auth = make_auth(refresh_token="damaged", **ALICE)
+    service.plan("/refresh", httpx.Response(status))
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), service.count("/login")) == (1, 1)
+
+
 async def test_without_a_password_the_session_is_over(
     service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
 ) -> None:

@@ -251,7 +251,7 @@ class Session:
         if self._refresh_token is not None:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
             asked_at, response = yield from self._ask(errand, "/refresh", secrets)
-            if response.status_code != wire.UNAUTHORIZED:
+            if response.status_code not in wire.NO_REFRESH_TOKEN:
                 return (yield from self._accept(errand, response, asked_at))
             self._refresh_token = None
             _log.debug("the refresh token is refused")

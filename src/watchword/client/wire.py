@@ -14,6 +14,8 @@ from watchword.loopback import is_loopback
 
 OK: Final = 200
 UNAUTHORIZED: Final = 401
+NO_REFRESH_TOKEN: Final = frozenset({400, UNAUTHORIZED, 413})
+"""What a login service answers to a refresh token that is none: it may also be too long, or hold what no JSON may."""
 SERVICE_UNAVAILABLE: Final = 503
 BUSY: Final = frozenset({429, 502, 503, 504})
 """What a login service answers, or a proxy before it, when a later try may fare better."""
