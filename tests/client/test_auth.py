@@ -230,6 +230,7 @@ async def test_no_secret_is_told(
     async def try_with(auth: WatchwordAuth, expected: type[NotAuthenticated]) -> None:
         with pytest.raises(expected) as caught:
             await caller.get(REPORTS, auth=auth)
+        caught.value.__suppress_context__ = False  # a reporter may follow what ``from None`` only does not print
         shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
         said.extend((repr(auth), repr(caught.value), "".join(shown.format())))
 

@@ -293,11 +293,14 @@ class Session:
 
     def _accept(self, errand: Errand, response: httpx.Response, asked_at: float) -> Story[Access]:
         """Keep what a token answer holds; others see its access token once the refresh token has been announced."""
+        answer = fault = None
         try:
             answer = wire.read_token_answer(response)
-        except ValueError as fault:
+        except ValueError as refusal:
+            fault = str(refusal)
+        if answer is None:  # raised out here, for the context of an error keeps the variables of the reader: tokens
             message = f"{response.url.path} does not answer as a login service: {fault}"
-            raise UnexpectedAnswer(message, request=errand.request) from None
+            raise UnexpectedAnswer(message, request=errand.request)
         expires_at = asked_at + answer.expires_in
         margin = min(MARGIN_SECONDS, MARGIN_SHARE * answer.expires_in)
         # An endpoint that takes no token of ours, for its clock or its audience is wrong, would cause a refresh with
