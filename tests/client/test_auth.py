@@ -56,6 +56,7 @@ def sync_caller(service: LoginService) -> Iterator[httpx.Client]:
         ({"refresh_token": ""}, "refresh_token is empty"),
         ({"refresh_token": "secret", "patience": 0}, "patience"),
         ({"refresh_token": "secret", "patience": -1.0}, "patience"),
+        ({"refresh_token": "secret", "patience": 1e10}, "patience"),  # longer than a thread can wait for a lock
         ({"refresh_token": "secret", "patience": float("inf")}, "patience"),
         ({"refresh_token": "secret", "patience": float("nan")}, "patience"),
     ],

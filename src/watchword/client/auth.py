@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from inspect import isawaitable, iscoroutinefunction
-from math import isfinite
 
 import httpx
 
@@ -74,8 +73,8 @@ class WatchwordAuth(httpx.Auth):
             raise ValueError("username and password belong together")
         if password is None and refresh_token is None:
             raise ValueError("a username and a password are needed, or a refresh_token, or both")
-        if not (isfinite(patience) and patience > 0):
-            raise ValueError("patience must be a number of seconds, more than 0")
+        if not 0 < patience <= threading.TIMEOUT_MAX:
+            raise ValueError(f"patience must be a number of seconds, more than 0, at most {threading.TIMEOUT_MAX:.0f}")
         credentials = None
         if username is not None and password is not None:
             credentials = wire.Secrets({"username": username, "password": password})
