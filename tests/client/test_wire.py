@@ -1,7 +1,7 @@
 """Where secrets and tokens go, and what is taken for an answer."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
@@ -10,12 +10,14 @@ from quart import Quart, request
 from tests.client.conftest import AuthMaker
 from tests.client.service import (
     CHALLENGE,
+    LIFETIME,
     PASSWORD,
     REPORTS,
     URL,
     USERNAME,
     Arrived,
     LoginService,
+    Stopwatch,
     Wire,
     refresh_token,
     token_answer,
@@ -172,6 +174,77 @@ async def test_what_is_no_token_answer_is_not_taken_for_one(
     with pytest.raises(UnexpectedAnswer, match="/login does not answer as a login service"):
         await caller.get(REPORTS, auth=auth)
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+class Endless(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """A body that goes on until the reader has enough, and time with it."""
+
+    def __init__(self, part: bytes, pace: Callable[[], None]) -> None:
+        self.part = part
+        self.pace = pace
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(10_000):
+            self.pace()
+            yield self.part
+        raise AssertionError("it was read to no end")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture(params=["large", "slow"])
+def endless(request: pytest.FixtureRequest, stopwatch: Stopwatch) -> Endless:
+    """Ten megabytes at once, or a blank a second."""
+    if request.param == "large":
+        return Endless(b" " * 1000, lambda: None)
+    return Endless(b" ", lambda: stopwatch.advance(1))
+
+
+async def test_an_answer_that_never_ends_is_given_up(
+    auth: WatchwordAuth, stopwatch: Stopwatch, endless: Endless
+) -> None:
+    """64 KiB are read, and no longer than patience: it would fill the memory, and keep the turn for ever."""
+    began = stopwatch()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=endless))
+    async with httpx.AsyncClient(transport=transport, auth=auth) as client:
+        with pytest.raises(UnexpectedAnswer):
+            await client.get(REPORTS)
+    assert endless.is_closed
+    assert stopwatch() - began <= 31
+
+
+def test_a_thread_gives_up_an_answer_that_never_ends(
+    auth: WatchwordAuth, stopwatch: Stopwatch, endless: Endless
+) -> None:
+    """The same under ``httpx.Client``."""
+    began = stopwatch()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=endless))
+    with httpx.Client(transport=transport, auth=auth) as client, pytest.raises(UnexpectedAnswer):
+        client.get(REPORTS)
+    assert endless.is_closed
+    assert stopwatch() - began <= 31
+
+
+async def test_while_a_token_lives_an_answer_that_never_ends_fails_nobody(
+    service: LoginService, auth: WatchwordAuth, stopwatch: Stopwatch, caller: httpx.AsyncClient
+) -> None:
+    """To a refresh that comes early it is as good as any other that is no token answer."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    endless = Endless(b" " * 1000, lambda: None)
+    mounts = {URL: httpx.MockTransport(lambda _: httpx.Response(200, stream=endless))}
+    async with httpx.AsyncClient(mounts=mounts, transport=Wire(service), auth=auth) as client:
+        assert (await client.get(REPORTS)).status_code == 200
+    assert endless.is_closed
 
 
 @pytest.mark.parametrize(

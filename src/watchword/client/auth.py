@@ -43,7 +43,8 @@ class WatchwordAuth(httpx.Auth):
             requests with this object. What it raises reaches the caller; both tokens are used all the same.
         patience: seconds that one request may wait, all in all: for a login service or an endpoint that answers 503
             with ``Retry-After``, and for its turn while another one logs in or refreshes. An endpoint is waited for
-            only by idempotent methods, and its 503 returned when patience ends.
+            only by idempotent methods, and its 503 returned when patience ends. For as long, at most, an answer of a
+            login service is read.
         clock: tells seconds that never go back.
         sleep: waits for seconds; without it ``asyncio.sleep``, or ``time.sleep`` under a ``Client``.
 
@@ -83,6 +84,7 @@ class WatchwordAuth(httpx.Auth):
         )
         self._on_refresh_token = on_refresh_token
         self._patience = patience
+        self._clock = clock
         self._sleep = sleep
         self._turn_of_tasks = asyncio.Lock()
         self._turn_of_threads = threading.Lock()
@@ -104,6 +106,7 @@ class WatchwordAuth(httpx.Auth):
                     case httpx.Request():
                         outcome = yield step
                         if step is not request:
+                            outcome.stream = wire.Curtailed(outcome, self._patience, self._clock)
                             await outcome.aread()
                     case TakeTurn(seconds):
                         outcome = await _acquire(self._turn_of_tasks, seconds)
@@ -131,6 +134,7 @@ class WatchwordAuth(httpx.Auth):
                     case httpx.Request():
                         outcome = yield step
                         if step is not request:
+                            outcome.stream = wire.Curtailed(outcome, self._patience, self._clock)
                             outcome.read()
                     case TakeTurn(seconds):
                         outcome = self._turn_of_threads.acquire(timeout=seconds)

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import takewhile
+from typing import Final, cast
 
 import httpx
 
@@ -19,6 +20,9 @@ NO_REFRESH_TOKEN: Final = frozenset({400, UNAUTHORIZED, 413})
 SERVICE_UNAVAILABLE: Final = 503
 BUSY: Final = frozenset({429, 502, 503, 504})
 """What a login service answers, or a proxy before it, when a later try may fare better."""
+
+MAX_ANSWER: Final = 64 * 1024
+"""Bytes that are read of a login service's answer. A token answer has one or two thousand."""
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
@@ -67,6 +71,46 @@ class SentOnce(httpx.AsyncByteStream, httpx.SyncByteStream):
             raise UnexpectedAnswer("the login service redirects, and credentials go to its own address alone")
         body, self._body = self._body, None
         return body
+
+
+class Curtailed(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """The beginning of an answer's body: so much of it as a login service would send, and in good time.
+
+    What answers at its address may be another server, and one that never ends would fill our memory or hold our turn.
+    Nothing is raised, for an object that lacks its end is no JSON and so no token answer.
+
+    Args:
+        response: whose body it is.
+        seconds: for how long it is read. A single part may take as long as the request's timeouts allow.
+        clock: tells seconds that never go back.
+    """
+
+    def __init__(self, response: httpx.Response, seconds: float, clock: Callable[[], float]) -> None:
+        self._stream = response.stream
+        self._left = MAX_ANSWER
+        self._clock = clock
+        self._until = clock() + seconds
+
+    def __iter__(self) -> Iterator[bytes]:
+        return takewhile(self._bears, cast(httpx.SyncByteStream, self._stream))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in cast(httpx.AsyncByteStream, self._stream):
+            if not self._bears(part):
+                break
+            yield part
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        cast(httpx.SyncByteStream, self._stream).close()
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        await cast(httpx.AsyncByteStream, self._stream).aclose()
+
+    def _bears(self, part: bytes) -> bool:
+        self._left -= len(part)
+        return self._left >= 0 and self._clock() <= self._until
 
 
 def service_url(base_url: str | httpx.URL) -> httpx.URL:
