@@ -83,7 +83,11 @@ def test_answers_without_a_body(head: bytes, keeps_alive: bool) -> None:
         b"HTTP/1.1 600 What\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1),
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        *(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n" % size
+            for size in (b"xyz", b"", b"-3", b"+6", b"0x6", b"1_0", b"000000006", b"6 6")
+        ),
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_BODY + 1),
         b"H" * (MAX_HEAD + 1),
     ],

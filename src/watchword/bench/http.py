@@ -16,6 +16,8 @@ _FIRST_FINAL_STATUS: Final = 200
 _BODILESS: Final = frozenset({204, 304})
 _BLANK_LINE: Final = b"\r\n\r\n"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: |\r|\Z)")
+_LENGTH: Final = re.compile(rb"[0-9]{1,10}")
+_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f]")
 _FORBIDDEN_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -132,7 +134,7 @@ class AnswerReader:
         if self._status in _BODILESS:
             self._length, self._chunked = 0, False
         elif not self._chunked and (length := _field(head, b"content-length")) is not None:
-            if not length.isdigit() or int(length) > MAX_BODY:
+            if not _LENGTH.fullmatch(length) or int(length) > MAX_BODY:
                 raise BadAnswer("the answer's Content-Length is not one that this client reads")
             self._length = int(length)
 
@@ -271,10 +273,9 @@ def _unchunk(data: bytes) -> tuple[bytes, int] | None:
     position = 0
     while (end := data.find(b"\r\n", position)) >= 0:
         size_text = data[position:end].partition(b";")[0].strip()
-        try:
-            size = int(size_text, 16)
-        except ValueError:
-            raise BadAnswer("a chunk without a size") from None
+        if not _CHUNK_SIZE.fullmatch(size_text):  # int() takes more than sizes: a negative one would go round for ever
+            raise BadAnswer("a chunk without a size")
+        size = int(size_text, 16)
         position = end + 2
         if size == 0:
             trailers = data.find(_BLANK_LINE, position - 2)  # none: the two line ends touch
