@@ -1,11 +1,30 @@
 """What is said beside the numbers."""
 
+import pytest
+
+from tests.bench.tiny import Seen, answer, tiny_server
 from watchword.bench.measurement import Phase, Sample
-from watchword.bench.story import Plan, remarks
+from watchword.bench.story import CannotBegin, Plan, remarks, run
 from watchword.bench.target import Target
 from watchword.bench.users import User
 
 WELL = Sample(1.0, 0.1, 200, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "repeated"), [("7", " and Retry-After: 7"), ("\x1b]0;owned\x07\x1b[2J", ""), ("soon", "")]
+)
+async def test_a_server_that_cannot_be_loaded_does_not_speak_to_the_terminal(told: str, repeated: str) -> None:
+    """Of what it says only a number is repeated: the rest may be commands that a terminal obeys."""
+
+    async def be_broken(_: Seen) -> bytes:
+        return answer(500, b"{}", f"Retry-After: {told}")
+
+    async with tiny_server(be_broken) as tiny:
+        target = Target("127.0.0.1", tiny.port, ("127.0.0.1",))
+        with pytest.raises(CannotBegin) as refusal:
+            await run(Plan(target, [User("a", "b")], 1, 1.0, 1.0), lambda name, seconds: lambda sample: None)
+    assert str(refusal.value) == f"{target.url}/login answers 500{repeated}, where 200 was expected"
 
 
 def said(*samples: Sample, users: int = 8, cpu: float = 0.1, late: float = 0.0) -> str:

@@ -139,7 +139,8 @@ async def _first_login(plan: Plan) -> tuple[str, str]:
             f"{user.username} cannot log in at {target.url}; were the users made with `watchword users import`?"
         )
     if status != _OK:
-        later = f" and Retry-After: {headers['retry-after']}" if "retry-after" in headers else ""
+        told = headers.get("retry-after", "")
+        later = f" and Retry-After: {told}" if told.isdecimal() else ""  # anything else may command the terminal
         raise CannotBegin(f"{target.url}/login answers {status}{later}, where 200 was expected")
     try:
         return address, token_of(body)
