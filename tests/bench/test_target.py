@@ -21,6 +21,7 @@ from watchword.passwords import PasswordRules
         ("http://127.8.9.1/", 80),
         ("http://[::1]:9000/", 9000),
         ("HTTP://localhost", 80),
+        ("http://127.0.0.1:0", 0),
     ],
 )
 async def test_this_machine_is_loaded_without_asking(url: str, port: int) -> None:
@@ -55,6 +56,7 @@ def test_a_name_with_one_foreign_address_is_not_here() -> None:
         "http://127.0.0.1/login",
         "http://127.0.0.1/?a",
         "http://127.0.0.1:99999",
+        "http://\uff4cocalhost:8000",
         "http://no-such-host.invalid",
         "http://" + "a" * 300,
     ],

@@ -64,7 +64,9 @@ async def find(url: str) -> Target:
         raise ValueError("expected a URL like http://127.0.0.1:8000 (a service behind TLS is loaded behind it)")
     if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError("expected scheme, host and port only, as in http://127.0.0.1:8000")
-    port = parts.port or 80
+    if not parts.hostname.isascii():
+        raise ValueError("expected a host in ASCII; other letters have a spelling that begins with xn--")
+    port = 80 if parts.port is None else parts.port
     try:
         found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
