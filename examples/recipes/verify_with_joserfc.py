@@ -27,7 +27,7 @@ def verify(token: str) -> dict[str, Any]:
         key = keys.find(jws.extract_compact(token.encode()).headers().get("kid"))
         opened = jwt.decode(token, import_key(key), algorithms=[key["alg"]])  # the key says which, not the token
         CLAIMS.validate(opened.claims)
-    except (JoseError, ValueError, RecursionError):
+    except (JoseError, TypeError, ValueError, RecursionError):
         raise InvalidToken from None
     if opened.header.get("typ") != "at+jwt":  # something else that the same key has signed (RFC 9068 §4)
         raise InvalidToken

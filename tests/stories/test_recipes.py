@@ -221,6 +221,9 @@ def bad_tokens(system: System) -> Iterator[tuple[str, str]]:
         yield f"with the algorithm {algorithm}", signed(key, {**header, "alg": algorithm}, claims)
     yield "unsigned", signed(key, {**header, "alg": "none"}, claims).rpartition(".")[0] + "."
     yield "with an extension", signed(key, {**header, "crit": ["exp"], "exp": now}, claims)
+    crits: tuple[object, ...] = (1, [1], [[]])
+    for extensions in crits:
+        yield f"with the extensions {extensions}", signed(key, {**header, "crit": extensions}, claims)
     good = signed(key, header, claims)
     yield "cut", good[:-1]
     yield "longer", f"{good}A"
