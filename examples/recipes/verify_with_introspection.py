@@ -15,13 +15,18 @@ import httpx
 from login_service import ISSUER, InvalidToken, Unavailable
 
 SECRET = Path(os.environ["CLIENT_SECRET_FILE"]).read_text().strip()
+MAX_LENGTH = 4096
 login_service = httpx.Client(auth=(os.environ["CLIENT_NAME"], SECRET), timeout=2)  # keeps its connections
 
 
 def verify(token: str) -> dict[str, Any]:
     """What the login service tells of a good token."""
+    if not (token.isascii() and 0 < len(token) <= MAX_LENGTH):
+        raise InvalidToken
     try:
         answer = login_service.post(f"{ISSUER}/oauth/introspect", data={"token": token})
+        if answer.status_code in {400, 413}:  # it is the token that cannot be read, now or later
+            raise InvalidToken
         told: dict[str, Any] = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as fault:
         raise Unavailable from fault

@@ -291,6 +291,8 @@ def test_a_check_is_a_program_too(system: System, check: str) -> None:
         return done.returncode, done.stdout, done.stderr.splitlines()[-1] if done.stderr else ""
 
     assert said(token) == (0, "alice\n", "")
+    for nothing_like_one in ("", "\0", "\u2603", "x" * 17_000):  # the login service would not read these either
+        assert said(nothing_like_one) == (1, "", "InvalidToken")
     assert said(token, f"http://127.0.0.1:{free_port()}") == (1, "", "Unavailable")
 
 
