@@ -2,7 +2,7 @@
 
 A logout is known at once, no cryptography is needed, and each request costs another. The service has an account there:
 
-    watchword clients add gateway --scope tokens:introspect > client_secret
+    watchword clients add gateway --scope tokens:introspect > new && mv new client_secret
 
     echo "$TOKEN" | CLIENT_NAME=gateway CLIENT_SECRET_FILE=client_secret python verify_with_introspection.py
 """
@@ -15,6 +15,8 @@ import httpx
 from login_service import ISSUER, InvalidToken, Unavailable
 
 SECRET = Path(os.environ["CLIENT_SECRET_FILE"]).read_text().strip()
+if not SECRET:
+    raise ValueError("the file that CLIENT_SECRET_FILE names is empty")
 MAX_LENGTH = 4096
 login_service = httpx.Client(auth=(os.environ["CLIENT_NAME"], SECRET), timeout=2)  # keeps its connections
 

@@ -296,6 +296,18 @@ def test_a_check_is_a_program_too(system: System, check: str) -> None:
     assert said(token, f"http://127.0.0.1:{free_port()}") == (1, "", "Unavailable")
 
 
+def test_introspection_does_not_start_with_an_empty_secret(system: System, tmp_path: Path) -> None:
+    """As a shell leaves it of a ``clients add`` that was refused: each request would be a 503, and nobody knew why."""
+    (tmp_path / "client_secret").write_text("")
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / "verify_with_introspection.py")],
+        env={**system.environ, "CLIENT_SECRET_FILE": str(tmp_path / "client_secret")},
+        input="\n", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith("CLIENT_SECRET_FILE names is empty\n")
+
+
 @pytest.mark.parametrize(("framework", "check"), [("flask_app", "pyjwt"), ("fastapi_app", "introspection")])
 def test_nobody_passes_while_it_cannot_be_told(system: System, tmp_path: Path, framework: str, check: str) -> None:
     """A service that has never reached its login service answers 503, with Retry-After."""
