@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from watchword.guard.wire import Wire
 
 INTERVAL: Final = 1.0
-"""Seconds in which unknown keys cause one fetch. Before a key signs ``keys rotate --now`` publishes it for three; in
-whole seconds, and with some tenths until all processes have read it, that may be little more than one and a half."""
+"""Seconds in which unknown keys cause one fetch. Before a key signs ``keys rotate --now`` publishes it for four; in
+whole seconds, and with some tenths until all processes have read it, that may be little more than two and a half."""
 PATIENCE: Final = 1.0
 """Seconds that a request with an unknown key waits for that fetch."""
 
