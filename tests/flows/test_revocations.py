@@ -66,7 +66,8 @@ async def test_what_must_be_known_in_time_does_not_wait_behind_what_people_read(
     tools: Tools, looks: Callable[[Tools], Awaitable[None]]
 ) -> None:
     """Nobody who asks for long lists makes the news or the keys old, or the service seem not to be ready."""
-    reading = [asyncio.create_task(tools.store.read(lambda it: it.fetch(A_WHILE))) for _ in range(6)]
+    # On either database more than there are connections for them.
+    reading = [asyncio.create_task(tools.store.read(lambda it: it.fetch(A_WHILE))) for _ in range(12)]
     await asyncio.sleep(0)
     await looks(tools)
     assert not any(task.done() for task in reading)

@@ -95,9 +95,9 @@ class Store(ABC):
     def _begin_read(self, story: Story[T]) -> Awaitable[T]:
         """Begin a read."""
 
+    @abstractmethod
     def _begin_watch(self, story: Story[T]) -> Awaitable[T]:
-        """Begin a read of the service's own: as any other, unless the store has a connection for it alone."""
-        return self._begin_read(story)
+        """Begin a read of the service's own, on connections that nothing else takes."""
 
     @abstractmethod
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":

@@ -1,4 +1,8 @@
-"""PostgreSQL, or whatever speaks its protocol: a pool of connections, shared by several machines' services."""
+"""PostgreSQL, or whatever speaks its protocol: a pool of connections, shared by several machines' services.
+
+A small pool more is for what the service itself must know in time: to the other comes whoever asks, and asyncpg lets
+newcomers overtake those who wait.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -15,6 +19,8 @@ from watchword.store.connection import Row, Statement
 T = TypeVar("T")
 
 _POOL_SIZE: Final = 10
+_WATCHERS: Final = 2
+"""One for the news of ended sessions and one for the keys: a lock on either table must not make the other's old."""
 _SERVER_PATIENCE: Final = 1.8
 """Seconds for which the server waits for a lock: a little less than we do, as the connection then lives on."""
 _URL_OPTIONS: Final = frozenset({"host", "sslmode"})
@@ -29,23 +35,13 @@ class PostgresqlStore(Store):
         super().__init__(observe)
         self._url = url
         self._pool: Any = None
+        self._watchers: Any = None
 
     async def open(self) -> Self:
-        """Make the pool and see that the server answers."""
+        """Make the pools and see that the server answers."""
         with _translated():
-            self._pool = await asyncpg.create_pool(
-                _with_known_options(self._url),
-                min_size=0,
-                max_size=_POOL_SIZE,
-                timeout=PATIENCE,
-                command_timeout=PATIENCE,
-                reset=_keep_as_it_is,
-                server_settings={
-                    "application_name": "watchword",
-                    "lock_timeout": f"{_SERVER_PATIENCE}s",
-                    "idle_in_transaction_session_timeout": f"{PATIENCE}s",
-                },
-            )
+            self._pool = await self._make_pool(_POOL_SIZE)
+            self._watchers = await self._make_pool(_WATCHERS)
         try:
             await self.read(lambda connection: connection.fetch(_ANYTHING))
         except BaseException:
@@ -53,23 +49,41 @@ class PostgresqlStore(Store):
             raise
         return self
 
+    async def _make_pool(self, size: int) -> Any:
+        return await asyncpg.create_pool(
+            _with_known_options(self._url),
+            min_size=0,
+            max_size=size,
+            timeout=PATIENCE,
+            command_timeout=PATIENCE,
+            reset=_keep_as_it_is,
+            server_settings={
+                "application_name": "watchword",
+                "lock_timeout": f"{_SERVER_PATIENCE}s",
+                "idle_in_transaction_session_timeout": f"{PATIENCE}s",
+            },
+        )
+
     def _begin_read(self, story: Story[T]) -> Awaitable[T]:
-        return self._tell(story)
+        return self._tell(story, self._pool)
+
+    def _begin_watch(self, story: Story[T]) -> Awaitable[T]:
+        return self._tell(story, self._watchers)
 
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
         return asyncio.ensure_future(self._tell_in_a_transaction(story))
 
     def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
-        return asyncio.ensure_future(self._tell(story))
+        return asyncio.ensure_future(self._tell(story, self._pool))
 
-    async def _tell(self, story: Story[T]) -> T:
-        async with self._borrowed() as connection:
+    async def _tell(self, story: Story[T], pool: Any) -> T:
+        async with self._borrowed(pool) as connection:
             return await story(connection)
 
     async def _tell_in_a_transaction(self, story: Story[T]) -> T:
         is_told = False
         try:
-            async with self._borrowed() as connection, connection.raw.transaction():
+            async with self._borrowed(self._pool) as connection, connection.raw.transaction():
                 result = await story(connection)
                 is_told = True
         except Unavailable as fault:
@@ -79,13 +93,13 @@ class PostgresqlStore(Store):
         return result
 
     async def _release(self) -> None:
-        if self._pool is not None:
-            with suppress(TimeoutError):  # on which asyncpg cuts what is left
-                async with asyncio.timeout(PATIENCE):
-                    await self._pool.close()
+        pools = [pool for pool in (self._pool, self._watchers) if pool is not None]
+        with suppress(TimeoutError):  # on which asyncpg cuts what is left
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*(pool.close() for pool in pools))
 
     @asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator["_PostgresqlConnection"]:
+    async def _borrowed(self, pool: Any) -> AsyncIterator["_PostgresqlConnection"]:
         """A connection, for PATIENCE seconds from now, the wait for it included; then it is cut.
 
         Cut and not asked to stop: whether it would hear that, and how soon, is what nobody knows of a slow network.
@@ -93,7 +107,7 @@ class PostgresqlStore(Store):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         with _translated():
-            raw = await self._pool.acquire(timeout=PATIENCE)
+            raw = await pool.acquire(timeout=PATIENCE)
             cut = loop.call_at(deadline, raw.terminate)
             try:
                 yield _PostgresqlConnection(raw)
@@ -106,7 +120,7 @@ class PostgresqlStore(Store):
                 raise
             finally:
                 cut.cancel()
-                await self._pool.release(raw)
+                await pool.release(raw)
 
 
 class _PostgresqlConnection:
