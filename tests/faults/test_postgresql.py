@@ -1,6 +1,7 @@
 """PostgreSQL away, silent, slow, cutting connections: nobody is told anything wrong, and it is over when it is over."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,19 @@ async def test_a_database_that_does_not_answer_in_time(
     assert statuses(load.seen, "health") == {200}
     assert slowest(load.between(began)) < PROMPT
     await check_connections(database)
+
+
+def test_a_service_ends_in_order_while_its_database_is_silent(network: Proxy, tmp_path: Path) -> None:
+    """Row F3: what waits for an answer is cut and does not wait on, so the process ends with 0, and soon."""
+    with watchword_server(tmp_path / "instance", DATABASE_URL=network.url) as server:
+        network.swallow()
+        try:
+            time.sleep(1)  # by then it looks for news, and waits
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(SOON) == 0
+        finally:
+            network.pass_on()
+        assert "Traceback" not in server.log.read_text()
 
 
 async def test_connections_that_are_killed(server: Server, database: str) -> None:

@@ -118,6 +118,9 @@ class PostgresqlStore(Store):
             except asyncpg.InternalClientError:  # the driver has lost its place, as when the server gives up unasked
                 raw.terminate()
                 raise
+            except asyncio.CancelledError:
+                raw.terminate()  # to give it back is to wait for the server, whose silence would become the error
+                raise
             finally:
                 cut.cancel()
                 await pool.release(raw)
