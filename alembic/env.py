@@ -57,7 +57,8 @@ async def migrate_postgresql(url: URL) -> None:
     """Through asyncpg, the driver that is installed anyway."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    # Who has waited for the lock must see that the work is done already, whatever the operator's default.
+    engine = create_async_engine(url, poolclass=pool.NullPool, isolation_level="READ COMMITTED")
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

@@ -83,6 +83,13 @@ def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
         _run((*psql, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+def isolate(url: str) -> None:
+    """Let transactions see only what was committed before they began, unless they ask for something else."""
+    name = urlsplit(url).path.strip("/")
+    psql = (_find_programs() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", url, "-c")
+    _run((*psql, f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'"))
+
+
 def _find_programs() -> Path:
     """The folder of a complete installation: the one on PATH, else Debian's newest, else the one from pip."""
     for folder in _installations():

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, create_engine, inspect, pool, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.postgresql import fresh_database
+from tests.postgresql import fresh_database, isolate
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.model import Session
 from watchword.store import Store, migrations, sessions, store_at
@@ -54,6 +54,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'empty.db'}"
     else:
         with fresh_database(request.getfixturevalue("postgresql_server")) as url:
+            if request.param == "repeatable read":
+                isolate(url)
             yield url
 
 
@@ -110,6 +112,7 @@ def test_upgrading_twice_does_nothing(empty_url: str) -> None:
     assert tables(empty_url) == before
 
 
+@pytest.mark.parametrize("empty_url", ["sqlite", "postgresql", "repeatable read"], indirect=True)
 def test_four_processes_upgrade_at_once(empty_url: str) -> None:
     """All four end well, and the schema is there once (they wait for one another)."""
     program = (

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.builders import a_session, a_user
+from tests.postgresql import isolate
 from watchword.errors import Unavailable, UnknownUser, UserExists
 from watchword.identifiers import new_id
 from watchword.model import SealedKey, User
@@ -373,6 +374,20 @@ async def test_a_story_of_one_statement_is_a_transaction(store: Store) -> None:
     """It is there for every other connection as soon as it is told."""
     await store.write_one(lambda connection: users.insert_many(connection, [a_user("a"), a_user("b")]))
     assert await count(store, COUNT_USERS) == 2
+
+
+async def test_a_transaction_sees_what_others_commit_meanwhile(postgresql_url: str) -> None:
+    """Also where the operator's default is another: a login that waited for a disabling would not see it."""
+    isolate(postgresql_url)
+    store = await store_at(postgresql_url).open()
+
+    async def story(connection: Connection) -> User | None:
+        await connection.fetch(COUNT_USERS)
+        await register(store, a_user("alice"))
+        return await users.find_by_name(connection, canonical_name="alice")
+
+    assert await store.write(story) is not None
+    await store.close()
 
 
 async def test_what_follows_a_write_follows_it_although_the_caller_has_gone(store: Store) -> None:

@@ -59,6 +59,8 @@ class PostgresqlStore(Store):
             reset=_keep_as_it_is,
             server_settings={
                 "application_name": "watchword",
+                # Who has waited for a turn must see what was done in the turns before, whatever the operator's default.
+                "default_transaction_isolation": "read committed",
                 "lock_timeout": f"{_SERVER_PATIENCE}s",
                 "idle_in_transaction_session_timeout": f"{PATIENCE}s",
             },
