@@ -1,6 +1,6 @@
 """The chain of audit events: whatever is done to it without the key is found, and nothing else is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -37,18 +37,24 @@ def chained(seals: Seals = SEALS, *, writer: str = "w", length: int = LENGTH) ->
     return entries
 
 
-def check(entries: Sequence[Entry], *, seals: Seals = SEALS, anchor: Anchor | None = None) -> None:
-    """Follow a writer's chain to its end."""
+def check(
+    entries: Sequence[Entry],
+    *,
+    numbers: Iterable[int] = range(5, 99),
+    seals: Seals = SEALS,
+    anchor: Anchor | None = None,
+) -> None:
+    """Follow a writer's chain to its end; in the table there are events of others before it."""
     chain = seals.follow("w", anchor=anchor)
-    for entry in entries:
-        chain.check(entry)
+    for number, entry in zip(numbers, entries, strict=False):
+        chain.check(number, entry)
 
 
 def anchor_at(seq: int, *, seals: Seals = SEALS) -> Anchor:
     """What is kept when the first events are removed."""
     chain = seals.follow("w")
-    for entry in chained(seals)[:seq]:
-        chain.check(entry)
+    for number, entry in enumerate(chained(seals)[:seq], start=1):
+        chain.check(number, entry)
     return chain.anchor(at=1000 * seq)
 
 
@@ -58,6 +64,13 @@ def test_what_was_written_verifies() -> None:
     for length in range(LENGTH + 1):
         check(entries[:length])
     check([entry._replace(event=str(entry.event), outcome=str(entry.outcome)) for entry in entries])
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 2), (-3, 1, 2), (1, 3, 2), (1, 2, 2), (7, 5, 6)])
+def test_a_place_in_the_table_that_no_append_gives_is_found(numbers: tuple[int, ...]) -> None:
+    """Numbers that do not rise from 1 on; no digest covers them, and exports are in their order."""
+    with pytest.raises(ChainBroken, match=r"event \d of writer w was moved in the order of the table"):
+        check(chained(), numbers=numbers)
 
 
 @given(place=st.integers(0, LENGTH - 1), field=st.sampled_from(Entry._fields), data=st.data())

@@ -206,7 +206,7 @@ def test_events_are_chained_in_their_order() -> None:
     chain = SEALS.follow(taken.writer)
     while batch := taken.next_batch():
         for entry in batch:
-            chain.check(entry)
+            chain.check(entry.seq, entry)
         taken.written(batch)
         taken.written(batch)  # twice is as once
     assert chain.seq == recorder.BATCH + 3
@@ -230,7 +230,7 @@ def test_what_finds_no_room_is_in_the_log_and_is_counted(
     assert (told.event, told.detail, told.seq) == (Event.AUDIT_LOST, "2", 4)
     chain = SEALS.follow(taken.writer)
     for entry in (*batch, told):
-        chain.check(entry)
+        chain.check(entry.seq, entry)
 
 
 def test_ends_at_once_leave_room_for_what_else_happens() -> None:

@@ -155,14 +155,20 @@ class Chain:
         self.writer = writer
         self.seq, self.digest = 0, b""
         self._keys = keys
+        self._number = 0
         # SQLite stores any kind of value in any column, and of the wrong one no MAC can be made.
         if anchor is not None and isinstance(anchor.seq, int) and isinstance(anchor.digest, bytes):
             fitting = [key for key in keys if _is_equal(anchor.mac, key.mac(writer, anchor.seq, anchor.digest))]
             if fitting:  # an anchor that none of us made holds nothing: what follows is then found loose
                 self.seq, self.digest, self._keys = anchor.seq, anchor.digest, fitting
 
-    def check(self, entry: Entry) -> None:
+    def check(self, number: int, entry: Entry) -> None:
         """Take the next event.
+
+        Args:
+            number: its own in the table, which is in no digest. The database gives them out rising from 1, so that what
+                somebody has moved shows: exports are in their order.
+            entry: the event.
 
         Raises:
             ChainBroken: it is not the next one that was written, or is not as it was written.
@@ -175,7 +181,9 @@ class Chain:
             raise ChainBroken(
                 self.writer, entry.seq, "is not as it was written, or was written under a SECRET_KEY that is not given"
             )
-        self.seq, self.digest = entry.seq, entry.digest
+        if number <= self._number:
+            raise ChainBroken(self.writer, entry.seq, "was moved in the order of the table")
+        self.seq, self.digest, self._number = entry.seq, entry.digest, number
 
     def anchor(self, *, at: int) -> Anchor:
         """What to keep when all events up to here are removed; the last of them happened at a time in milliseconds."""

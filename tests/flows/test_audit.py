@@ -148,6 +148,9 @@ TAMPERING = {
         " request_id, digest FROM audit_events WHERE seq = 15"
     ),
     "moved before all": "UPDATE audit_events SET seq = -9223372036854775808 WHERE seq = 25",
+    "moved before the table": "UPDATE audit_events SET id = -id WHERE seq = 15",
+    "all moved before the table": "UPDATE audit_events SET id = id - 1000",
+    "moved to the end of the table": "UPDATE audit_events SET id = id + 1000 WHERE seq = 15",
     "inserted behind all": (
         "INSERT INTO audit_events (writer, seq, at, event, outcome, detail, actor, user_id, session_id, network,"
         " request_id, digest) SELECT writer, 26, at, event, outcome, detail, actor, user_id, session_id, network,"
@@ -241,6 +244,16 @@ async def test_an_export_has_everything_or_a_span(
     since, until = everything[4].at, everything[27].at
     assert await collected(tools, since, until) == everything[4:27]
     assert await collected(tools, until=since) == everything[:4]
+
+
+async def test_an_export_leaves_nothing_out_wherever_it_was_moved(tools: Tools) -> None:
+    """The numbers by which it reads are in no digest: whoever writes the table could else take events from it."""
+    for _ in range(3):
+        an_asker(tools).tell(Event.LOGIN_SUCCESS)
+    first, second, third = await trail(tools)
+    await happen(tools, Statement("UPDATE audit_events SET id = -9223372036854775808 WHERE seq = 2"))
+    await happen(tools, Statement("UPDATE audit_events SET id = -1 WHERE seq = 3"))
+    assert await collected(tools) == [second, third, first]
 
 
 async def test_a_tail_is_the_end_and_what_comes(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,8 +49,8 @@ async def check(store: Store, writer: str) -> int:
     """Follow a writer's chain; return where it ends."""
     entries, anchor = await store.read(partial(audit.chain, writer=writer, limit=10_000))
     chain = SEALS.follow(writer, anchor=anchor)
-    for entry in entries:
-        chain.check(entry)
+    for number, entry in entries:
+        chain.check(number, entry)
     return chain.seq
 
 
@@ -69,13 +69,36 @@ async def test_events_come_back_as_they_were(store: Store, count: int) -> None:
     assert await store.read(audit.count) == count
 
 
+async def test_a_batch_written_again_keeps_its_place(store: Store) -> None:
+    """Beside other writers, and with more behind it: a writer's events are numbered in their order all the same."""
+    first, second = Days(), Days()
+    batch = await first.write(store, 3)
+    await second.write(store, 3)
+    for _ in range(2):
+        first.recorder.record(Event.LOGIN_FAIL, outcome=Outcome.FAILURE, actor="user")
+    await store.write(partial(audit.append, entries=[*batch, *first.recorder.next_batch()]))
+    assert await check(store, first.writer) == 5
+    assert await check(store, second.writer) == 3
+
+
+async def test_what_was_moved_and_is_old_leaves_no_anchor(store: Store) -> None:
+    """It does not verify, so the rest must not look as if it hung on it."""
+    writer = Days()
+    await writer.write(store, 10)
+    move = Statement("UPDATE audit_events SET id = -id WHERE seq = 3")
+    await store.write(lambda connection: connection.fetch(move))
+    assert await purge(store, days=6) == 5
+    with pytest.raises(ChainBroken, match=r"event 1 of writer .* is missing"):
+        await check(store, writer.writer)
+
+
 async def test_numbers_are_committed_in_their_order(store: Store) -> None:
     """Who follows the table behind the last number seen misses no event of any of several writers."""
     writers = [Days() for _ in range(4)]
     seen: list[tuple[int, Entry]] = []
 
     async def look() -> None:
-        last = seen[-1][0] if seen else 0
+        last = seen[-1][0] if seen else None
         seen.extend(await store.read(partial(audit.after, number=last, since=0, until=DAY**2, limit=1000)))
 
     async def write(writer: Days) -> None:
@@ -90,12 +113,13 @@ async def test_numbers_are_committed_in_their_order(store: Store) -> None:
     assert len(seen) == len(set(seen)) == 120
     for writer in writers:
         assert [entry.seq for _, entry in seen if entry.writer == writer.writer] == list(range(1, 31))
+        assert await check(store, writer.writer) == 30
 
 
 async def test_a_span_of_time_is_read_page_by_page(store: Store) -> None:
     """The first moment belongs to it, the last does not."""
     batch = await Days().write(store, 20)
-    page = await store.read(partial(audit.after, number=0, since=3 * DAY, until=9 * DAY, limit=4))
+    page = await store.read(partial(audit.after, number=None, since=3 * DAY, until=9 * DAY, limit=4))
     assert [entry for _, entry in page] == batch[2:6]
     page = await store.read(partial(audit.after, number=page[-1][0], since=3 * DAY, until=9 * DAY, limit=4))
     assert [entry for _, entry in page] == batch[6:8]

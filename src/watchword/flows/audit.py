@@ -79,7 +79,7 @@ async def _keep(recorder: Recorder, store: Store) -> NoReturn:
 async def tail(store: Store, *, lines: int, follow: bool) -> AsyncIterator[Entry]:
     """The last events, the oldest first; and then, where they are followed, each new one as it comes, for ever."""
     newest = await store.read(partial(audit.newest, limit=max(1, lines)))  # one at least, to know what comes after it
-    seen = newest[-1][0] if newest else 0
+    seen = newest[-1][0] if newest else None
     for _, entry in newest[:lines]:
         yield entry
     while follow:
@@ -97,12 +97,13 @@ async def export(store: Store, *, since: int | None, until: int | None) -> Async
         since: only those that happened then or later, in milliseconds since the epoch.
         until: only those that happened before.
     """
-    async for _, entry in _pages(store, since=0 if since is None else since, until=_EVER if until is None else until):
+    since = -_EVER if since is None else since
+    async for _, entry in _pages(store, since=since, until=_EVER if until is None else until):
         yield entry
 
 
 async def _pages(
-    store: Store, *, after: int = 0, since: int = 0, until: int = _EVER
+    store: Store, *, after: int | None = None, since: int = -_EVER, until: int = _EVER
 ) -> AsyncIterator[tuple[int, Entry]]:
     while True:
         page = await store.read(partial(audit.after, number=after, since=since, until=until, limit=_PAGE))
@@ -154,9 +155,9 @@ async def _judge(store: Store, writer: str, *, seals: Seals, looked_at: Callable
     last: Entry | None = None
     try:
         while page:
-            for last in page:
+            for number, last in page:
                 events += 1
-                chain.check(last)
+                chain.check(number, last)
             looked_at(len(page))
             page, _ = await store.read(partial(audit.chain, writer=writer, after=chain.seq, limit=_PAGE))
     except ChainBroken as broken:

@@ -20,18 +20,19 @@ _CHUNKS = (16, 4, 1)
 # of revocations and of signing keys.
 _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136119) */")
 _NEWEST = Statement(f"SELECT id, {_LISTED} FROM audit_events ORDER BY id DESC LIMIT :limit")
-_AFTER = Statement(
-    f"SELECT id, {_LISTED} FROM audit_events WHERE id > :after AND at >= :since AND at < :until"
-    " ORDER BY id LIMIT :limit"
-)
+# From the beginning without a bound: somebody else may have moved an event to the least place that there is.
+_ALL = f"SELECT id, {_LISTED} FROM audit_events WHERE at >= :since AND at < :until"
+_FROM_THE_BEGINNING = Statement(f"{_ALL} ORDER BY id LIMIT :limit")
+_AFTER = Statement(f"{_ALL} AND id > :after ORDER BY id LIMIT :limit")
 _FIRST_WRITER = Statement("SELECT min(writer) FROM audit_events")
 _NEXT_WRITER = Statement("SELECT min(writer) FROM audit_events WHERE writer > :after")
 _HUNG = (
-    f"SELECT {_QUALIFIED}, audit_anchors.seq, audit_anchors.at, audit_anchors.digest, audit_anchors.mac"
+    f"SELECT audit_events.id, {_QUALIFIED},"
+    " audit_anchors.seq, audit_anchors.at, audit_anchors.digest, audit_anchors.mac"
     " FROM audit_events LEFT JOIN audit_anchors ON audit_anchors.writer = audit_events.writer"
     " WHERE audit_events.writer = :writer"
 )
-# From the beginning without a bound: somebody else may have inserted an event at the least place that there is.
+# And so here, where it may have been inserted.
 _CHAIN = Statement(f"{_HUNG} ORDER BY audit_events.seq LIMIT :limit")
 _CHAIN_AFTER = Statement(f"{_HUNG} AND audit_events.seq > :after ORDER BY audit_events.seq LIMIT :limit")
 _COUNT = Statement("SELECT count(*) FROM audit_events")
@@ -68,9 +69,15 @@ async def newest(connection: Connection, *, limit: int) -> list[tuple[int, Entry
     return [_numbered(row) for row in reversed(await connection.fetch(_NEWEST, limit=limit))]
 
 
-async def after(connection: Connection, *, number: int, since: int, until: int, limit: int) -> list[tuple[int, Entry]]:
-    """Up to ``limit`` events behind a number, of a span of time in milliseconds."""
-    rows = await connection.fetch(_AFTER, after=number, since=since, until=until, limit=limit)
+async def after(
+    connection: Connection, *, number: int | None, since: int, until: int, limit: int
+) -> list[tuple[int, Entry]]:
+    """Up to ``limit`` events behind a number, or from the beginning, of a span of time in milliseconds."""
+    span = {"since": since, "until": until, "limit": limit}
+    if number is None:
+        rows = await connection.fetch(_FROM_THE_BEGINNING, **span)
+    else:
+        rows = await connection.fetch(_AFTER, after=number, **span)
     return [_numbered(row) for row in rows]
 
 
@@ -88,14 +95,17 @@ async def next_writer(connection: Connection, *, after: str | bytes | None) -> s
 
 async def chain(
     connection: Connection, *, writer: str, after: int | None = None, limit: int
-) -> tuple[list[Entry], Anchor | None]:
-    """Up to ``limit`` events of a writer behind a place, and where the first of all hangs, both of one moment."""
+) -> tuple[list[tuple[int, Entry]], Anchor | None]:
+    """Up to ``limit`` events of a writer behind a place, and where the first of all hangs, both of one moment.
+
+    Each event comes with its number in the table.
+    """
     if after is None:
         rows = await connection.fetch(_CHAIN, writer=writer, limit=limit)
     else:
         rows = await connection.fetch(_CHAIN_AFTER, writer=writer, after=after, limit=limit)
-    entries = [Entry(*row[:_SIZE]) for row in rows]
-    anchored = next((row[_SIZE:] for row in rows if row[_SIZE] is not None), None)
+    entries = [_numbered(row[: _SIZE + 1]) for row in rows]
+    anchored = next((row[_SIZE + 1 :] for row in rows if row[_SIZE + 1] is not None), None)
     return entries, None if anchored is None else Anchor(writer, *anchored)
 
 
@@ -127,13 +137,14 @@ async def purge(connection: Connection, *, seals: Seals, before: int, limit: int
     (writer,) = found
     entries, anchor = await chain(connection, writer=writer, limit=limit)
     # What has no time goes with the old: nobody of us wrote it, and it must not hold up what is behind it.
-    old = list(takewhile(lambda entry: not isinstance(entry.at, int) or entry.at < before, entries))
-    await connection.fetch(_REMOVE, writer=writer, seq=old[-1].seq)
+    old = list(takewhile(lambda each: not isinstance(each[1].at, int) or each[1].at < before, entries))
+    _, last = old[-1]
+    await connection.fetch(_REMOVE, writer=writer, seq=last.seq)
     followed = seals.follow(writer, anchor=anchor)
     with suppress(ChainBroken):  # the rest then hangs on nothing, and whoever verifies is told
-        for entry in old:
-            followed.check(entry)
-        await connection.fetch(_HANG, **followed.anchor(at=old[-1].at)._asdict())
+        for number, entry in old:
+            followed.check(number, entry)
+        await connection.fetch(_HANG, **followed.anchor(at=last.at)._asdict())
     return len(old)
 
 
