@@ -3,7 +3,8 @@
 import pytest
 
 from tests.builders import a_session, a_user
-from watchword.model import Presented
+from watchword.errors import InvalidRequest
+from watchword.model import MAX_SCOPE, Presented, scope_from
 
 NOW = 1_800_000_000
 SESSION = a_session(a_user(), counter=5)
@@ -55,6 +56,14 @@ def test_it_is_over_in_the_second_of_its_end() -> None:
     """As a token is in the second of its exp."""
     assert not SESSION.is_over(now=SESSION.ends_at - 1)
     assert SESSION.is_over(now=SESSION.ends_at)
+
+
+def test_a_scope_ends_at_its_bound() -> None:
+    """All scopes and the spaces between them count, and what is named twice counts once."""
+    longest = ["s" * (MAX_SCOPE - 2), "t", "t"]
+    assert len(scope_from(longest)) == MAX_SCOPE
+    with pytest.raises(InvalidRequest, match=f"at most {MAX_SCOPE} characters in all"):
+        scope_from([*longest, "u"])
 
 
 def test_the_salt_is_not_shown() -> None:

@@ -23,9 +23,11 @@ from joserfc import jwt as joserfc_jwt
 from watchword import tokens
 from watchword.base64url import b64decode, b64encode
 from watchword.errors import InvalidToken
+from watchword.identifiers import new_id
 from watchword.keys import ASYMMETRIC_ALGORITHMS, KeyRing, SigningKey, VerificationKey
-from watchword.model import AccessToken
+from watchword.model import MAX_SCOPE, AccessToken, scope_from
 from watchword.tokens import CLOCK_SKEW, MAX_LENGTH, MAX_LIFETIME, Profile
+from watchword.usernames import MAX_CODE_POINTS, canonical
 
 NOW = 1_800_000_000
 SECRET_KEY = "0123456789abcdef-a-secret-for-tests"
@@ -442,6 +444,16 @@ class TestForm:
         shortest = min((text for text in texts if len(text) > MAX_LENGTH), key=len)
         for text in (shortest, "." * 100_000, "A" * 10_000_000, "\ud800" * 5000):
             assert reason_against(text) == "length"
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_the_token_of_whoever_may_be_a_user_is_not_too_long(self, algorithm: str) -> None:
+        """Row 61: with the longest name, of letters of four bytes, and the longest scope; and a long issuer too."""
+        username, scope = "\U00020000" * MAX_CODE_POINTS, scope_from(["s" * (MAX_SCOPE - 2), "t"])
+        assert canonical(username) == username
+        longest = replace(TOKEN, username=username, scope=scope, sub=new_id(), sid=new_id(), jti=new_id())
+        profile = Profile(issuer=f"https://{'i' * 192}", audience="a" * 100)
+        text = tokens.mint(longest, key=key_of(algorithm), profile=profile)
+        assert tokens.verify(text, find_key=ring().find, profile=profile, now=NOW) == longest
 
     def test_the_payload_of_a_signature_may_be_empty(self) -> None:
         """A JWS may sign nothing at all (RFC 7515 §5.1), which is no access token but a good signature."""

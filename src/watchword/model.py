@@ -16,6 +16,9 @@ Clock = Callable[[], int]
 
 Scopes = frozenset[str]
 
+MAX_SCOPE: Final = 1500
+"""Characters of a scope string. With the longest user name a token is then still one that ``tokens`` verifies."""
+
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+", re.ASCII)
 
 FIRST_PARTY_CLIENT = "watchword"
@@ -260,9 +263,12 @@ def scope_from(tokens: Iterable[str]) -> str:
     """Join scope tokens to a scope string, each once and in their order.
 
     Raises:
-        InvalidRequest: one is not a scope-token (RFC 6749 §3.3).
+        InvalidRequest: one is not a scope-token (RFC 6749 §3.3), or all together are too long.
     """
     unique = tuple(dict.fromkeys(tokens))
     if not all(map(_SCOPE_TOKEN.fullmatch, unique)):
         raise InvalidRequest("scope: must be visible ASCII without spaces, quotes and backslashes")
-    return " ".join(unique)
+    scope = " ".join(unique)
+    if len(scope) > MAX_SCOPE:
+        raise InvalidRequest(f"scope: must have at most {MAX_SCOPE} characters in all")
+    return scope

@@ -151,6 +151,9 @@ async def test_hashes_of_other_systems_open_their_accounts_once_and_are_replaced
         ),
         pytest.param({"username": "a", "password_hash": f"{HASH}\n"}, "not an Argon2", id="a hash with a line end"),
         pytest.param({"username": "a", "password_hash": HASH, "scope": 'x"y'}, "scope", id="a bad scope"),
+        pytest.param(
+            {"username": "a", "password_hash": HASH, "scope": "x" * 1501}, "at most 1500", id="too long a scope"
+        ),
         pytest.param({"username": "a", "password_hash": HASH, "scope": ["x"]}, "`$.scope`", id="a list of scopes"),
         pytest.param({"username": "a", "password_hash": HASH, "disabled": "no"}, "`$.disabled`", id="text for a flag"),
         pytest.param({"username": "a", "pasword_hash": HASH}, "unknown", id="a slip in a member's name"),

@@ -36,7 +36,7 @@ async def add_user(
 
     Raises:
         InvalidUsername: not a user name.
-        InvalidRequest: no password, or a scope that is none.
+        InvalidRequest: no password, or a scope that is none or too long.
         WeakPassword: a rule for passwords is broken.
         UserExists: the name is taken.
     """
