@@ -5,9 +5,10 @@ It learns what is stored from whoever follows the table. Laws of this file:
 1. A key is opened once. What is sealed anew under a secret that this process lacks does not take it away.
 2. A private part is on the ring only while its key signs.
 3. The ring is replaced when it would be another, and only then: who remembers what it verified then forgets that.
+4. What is stored is taken over as a whole or not at all: a time that is none, as SQLite may have it, changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
 
@@ -76,33 +77,35 @@ class KeyHolder:
             KeyRefused: one that counts cannot be opened; all others have been taken over.
         """
         faults: list[KeyRefused] = []
-        self._stored = tuple(stored)
         opened: dict[str, SigningKey] = {}
-        for key in self._stored:
+        for key in stored:
             if key.is_dead(now=now):
                 continue  # nobody needs it, and its secret may be gone for good
             try:
                 opened[key.kid] = self._opened.get(key.kid) or unseal(key, secrets_to_try=self._secrets)
             except KeyRefused as fault:
                 faults.append(fault)
-        self._opened = opened
-        self.turn(now=now)
+        self._arrange(stored, opened, now=now)
+        self._stored, self._opened = tuple(stored), opened
         if faults:
             raise faults[0]
 
     def turn(self, *, now: int) -> None:
         """Let time pass: a key begins to sign, another stops to verify."""
-        usable = [key for key in self._stored if key.kid in self._opened]
+        self._arrange(self._stored, self._opened, now=now)
+
+    def _arrange(self, stored: Sequence[SealedKey], opened: Mapping[str, SigningKey], *, now: int) -> None:
+        usable = [key for key in stored if key.kid in opened]
         states = key_states.states(usable, algorithm=self.algorithm, now=now)
         ring: list[SigningKey | VerificationKey] = []
         self._signs_since = None
         for key in usable:
             match states[key.kid]:
                 case KeyState.SIGNING:
-                    ring.append(self._opened[key.kid])
+                    ring.append(opened[key.kid])
                     self._signs_since = key.signs_from
                 case KeyState.PUBLISHED | KeyState.VERIFYING:
-                    ring.append(self._opened[key.kid].verification)
+                    ring.append(opened[key.kid].verification)
                 case KeyState.DEAD:
                     pass
         if not self.rotates:

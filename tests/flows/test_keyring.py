@@ -196,6 +196,38 @@ async def test_following_survives_whatever_goes_wrong(
     assert len([record for record in caplog.records if "sealed under" in record.message]) in {1, 2}
 
 
+@pytest.mark.parametrize("column", ["signs_from", "verifies_until"])
+async def test_a_cell_of_another_kind_ends_nothing(
+    sqlite_url: str, clock: FakeClock, column: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite stores text where a time belongs. It is told once, keys and time go on, and a later retirement bites."""
+    monkeypatch.setattr(keyring, "INTERVAL", 0.001)
+    store = await store_at(sqlite_url).open()
+    keys = await loaded(store, clock)
+    old = keys.ring.signer.kid
+    new = (await rotate(keys, store=store, now=clock.now, asker=an_operator())).kid
+    await catch_up(keys, store=store, clock=clock)
+    before = await store.read(signing_keys.all_keys)
+    spoil = Statement(f"UPDATE signing_keys SET {column} = 'abc'")
+    restore = Statement(f"UPDATE signing_keys SET {column} = :value WHERE kid = :kid")
+    following = asyncio.create_task(follow(keys, store=store, clock=clock))
+    with caplog.at_level(logging.WARNING):
+        await store.write(lambda connection: connection.fetch(spoil))
+        await asyncio.sleep(0.1)
+        clock.advance(PUBLISH_AHEAD)
+        await until(lambda: keys.ring.signer.kid == new)
+        assert keys.ring.find(old) is not None
+    for key in before:
+        values = {"kid": key.kid, "value": getattr(key, column)}
+        await store.write(lambda connection, values=values: connection.fetch(restore, **values))  # type: ignore[misc]
+    await retire(store, kid=old, algorithm="ES256", now=clock.now, asker=an_operator())
+    await until(lambda: keys.ring.find(old) is None)
+    following.cancel()
+    await asyncio.wait([following])
+    await store.close()
+    assert caplog.text.count("the keys may be out of date") == 1
+
+
 async def test_under_hs256_the_secret_signs_and_its_predecessors_verify(store: Store) -> None:
     """The tutorial's way has no stored key, and nothing of it is published."""
     old = await ring_of(store, algorithm="HS256")
