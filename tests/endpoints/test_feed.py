@@ -14,7 +14,7 @@ from watchword.flows.sessions import end_sessions_of
 from watchword.model import ClientScope, Revocation
 from watchword.store import revocations
 from watchword.store.connection import Statement
-from watchword.tokens import CLOCK_SKEW
+from watchword.tokens import CLOCK_SKEW, MAX_LIFETIME
 
 
 @pytest.fixture
@@ -55,6 +55,19 @@ async def test_what_has_ended_is_told(tools: Tools, client: Client, clock: FakeC
         assert list(told.items()) == list(expected.items())
         assert list(told["revocations"][0].items()) == list(revocation.items())
     assert await news(client, secret, "?after=1") == {**expected, "revocations": []}
+
+
+async def test_times_of_another_kind_hide_no_other_end(tools: Tools, client: Client) -> None:
+    """SQLite stores text where a time belongs: guards are told one that lasts as long as any token."""
+    await add_user(tools)
+    secret = await a_service(tools, "revocations:read")
+    odd, other = await ended_sessions(tools, 2)
+    spoil = Statement("UPDATE revocations SET expires_at = 'abc' WHERE session_id = :odd")
+    await tools.store.write(lambda connection: connection.fetch(spoil, odd=odd))
+    for query in ("", "?after=0"):
+        told = {each["sid"]: each for each in (await news(client, secret, query))["revocations"]}
+        assert told.keys() == {odd, other}
+        assert (told[odd]["revoked_at"], told[odd]["expires_at"]) == (0, MAX_LIFETIME)
 
 
 async def test_nothing_has_ended_yet(tools: Tools, client: Client) -> None:

@@ -15,8 +15,10 @@ from watchword.flows import Tools, keyring, revocations
 from watchword.flows.revocations import catch_up, follow
 from watchword.flows.sessions import end_sessions_of
 from watchword.refresh_tokens import RefreshToken
-from watchword.store import migrations, sessions
+from watchword.store import migrations, sessions, store_at
+from watchword.store import revocations as stored_revocations
 from watchword.store.connection import Statement
+from watchword.tokens import CLOCK_SKEW, MAX_LIFETIME
 
 A_WHILE = Statement(
     "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000) SELECT count(*) FROM n"
@@ -152,6 +154,32 @@ async def test_following_survives_whatever_goes_wrong(
             await asyncio.sleep(0.01)
     following.cancel()
     await asyncio.wait([following])
+
+
+@pytest.mark.parametrize("column", ["revoked_at", "expires_at"])
+async def test_times_of_another_kind_hide_no_other_end(
+    sqlite_url: str, clock: FakeClock, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite stores text where a time belongs: that end counts for as long as any token may live.
+
+    Each process tells of it once.
+    """
+    store, stopwatch = await store_at(sqlite_url).open(), Stopwatch()
+    ends = [("odd", clock.now + 900), ("next", clock.now + 900)]
+    await store.write(partial(stored_revocations.insert, ended=ends, now=clock.now))
+    spoil = Statement(f"UPDATE revocations SET {column} = 'abc' WHERE session_id = 'odd'")
+    await store.write(lambda connection: connection.fetch(spoil))
+    starting, running = Denials(monotonic=stopwatch), Denials(monotonic=stopwatch)
+    running.learnt_all(seq=0, asked_at=stopwatch(), now=clock.now)
+    for denials in (starting, running):
+        for seconds, is_known in ((0, True), (MAX_LIFETIME, True), (CLOCK_SKEW, False)):
+            stopwatch.seconds += seconds
+            clock.advance(seconds)
+            await catch_up(denials, store=store, clock=clock)
+            assert is_denied(denials, "odd") is is_known
+            assert seconds or is_denied(denials, "next")
+    assert caplog.text.count("revocation 1 has times that are none") == 2
+    await store.close()
 
 
 async def test_a_database_that_is_away_leaves_the_news_old(tools: Tools) -> None:

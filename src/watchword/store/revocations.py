@@ -4,11 +4,13 @@ Whoever has seen number 8 will never have to look for a 7: a number is taken onl
 turn lasts until the commit.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Final
 
 from watchword.model import Revocation
 from watchword.store.connection import Connection, Row, Statement
+from watchword.tokens import MAX_LIFETIME
 
 _COLUMNS = "seq, session_id, revoked_at, expires_at"
 _BATCH: Final = 500
@@ -24,6 +26,8 @@ _PURGE = Statement(
     " (SELECT seq FROM revocations WHERE expires_at <= :before ORDER BY expires_at LIMIT :limit"
     " /* PostgreSQL: FOR UPDATE SKIP LOCKED */) RETURNING seq"
 )
+
+_log = logging.getLogger(__name__)
 
 
 async def take_turns(connection: Connection) -> None:
@@ -60,7 +64,7 @@ async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> l
 
 async def after(connection: Connection, *, seq: int, limit: int) -> list[Revocation]:
     """Up to ``limit`` revocations behind a number, in their order."""
-    return [Revocation(*row) for row in await connection.fetch(_AFTER, after=seq, limit=limit)]
+    return [_read(*row) for row in await connection.fetch(_AFTER, after=seq, limit=limit)]
 
 
 async def latest(connection: Connection) -> int:
@@ -76,10 +80,18 @@ async def living(connection: Connection, *, since: int, limit: int) -> tuple[int
         The number to go on from with ``after``, and them.
     """
     newest = await latest(connection)  # first: what is committed meanwhile is asked for again
-    page = [Revocation(*row) for row in await connection.fetch(_LIVING, since=since, limit=limit)]
+    page = [_read(*row) for row in await connection.fetch(_LIVING, since=since, limit=limit)]
     return newest if len(page) < limit else page[-1].seq, page
 
 
 async def purge(connection: Connection, *, before: int, limit: int) -> int:
     """Remove up to ``limit`` revocations whose last token had expired at a time, and tell how many."""
     return len(await connection.fetch(_PURGE, before=before, limit=limit))
+
+
+def _read(seq: int, session_id: str, revoked_at: object, expires_at: object) -> Revocation:
+    """One that somebody else has written with times that are none, as SQLite stores them, must not hide the others."""
+    if isinstance(revoked_at, int) and isinstance(expires_at, int):
+        return Revocation(seq, session_id, revoked_at, expires_at)
+    _log.warning("revocation %d has times that are none; it counts for as long as any token may live", seq)
+    return Revocation(seq, session_id, revoked_at=0, expires_at=MAX_LIFETIME)
