@@ -20,7 +20,7 @@ from watchword.clock import system_clock, utc_milliseconds
 from watchword.denials import Denials
 from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools, keyring, revocations
-from watchword.flows.audit import keeping
+from watchword.flows.audit import keeping, recognise
 from watchword.flows.housekeeping import keep_tidy
 from watchword.flows.rotation import keep_rotating
 from watchword.guard import Guard
@@ -211,6 +211,28 @@ async def preflight(settings: Settings) -> None:
     """
     async with open_store(settings) as store:
         await _load_keys(build_keys(settings), store=store, clock=system_clock)
+
+
+async def check_secret(settings: Settings, store: Store) -> None:
+    """See that the secret is that of the services on this database, before a command seals under it what they read.
+
+    What tells is whether it opens a stored key or, where there is none, as under HS256, has sealed a recent event.
+
+    Raises:
+        SettingRefused: it is another one.
+        Unavailable: the database is away, slow or locked.
+    """
+    keys = build_keys(settings)
+    try:
+        try:
+            await keyring.catch_up(keys, store=store, clock=system_clock)
+        except KeyRefused:
+            if not keys.count:  # one that is spoilt among others keeps nobody from locking a user out
+                raise
+        if not keys.count:
+            await recognise(store, seals=Seals(settings.secret_key, settings.secret_key_fallbacks))
+    except KeyRefused as fault:
+        raise SettingRefused("SECRET_KEY", str(fault)) from fault
 
 
 async def _load_keys(keys: KeyHolder, *, store: Store, clock: Clock) -> None:

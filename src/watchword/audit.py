@@ -137,6 +137,12 @@ class Seals:
         """Seal an event: all fields of an ``Entry`` but its digest, behind the event before."""
         return self.keys[0].digest(fields, previous=previous)
 
+    def have_made(self, entry: Entry, *, previous: object) -> bool:
+        """Whether an event was sealed under one of the secrets, behind the digest before it."""
+        return isinstance(previous, bytes) and any(
+            key.fits(entry.digest, entry[:-1], previous=previous) for key in self.keys
+        )
+
     def follow(self, writer: str, *, anchor: Anchor | None = None) -> "Chain":
         """A writer's chain, to be followed from its beginning, or from where old events were removed."""
         return Chain(self.keys, writer, anchor)

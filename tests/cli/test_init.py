@@ -195,3 +195,16 @@ def test_a_missing_driver_is_told(tmp_path: Path, command: str) -> None:
     line = refusal(run([sys.executable, "-c", without, *command.split()], environ=environ))
     assert "WATCHWORD_DATABASE_URL: needs asyncpg; install watchword[postgresql]" in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+def test_a_service_that_has_a_secret_gets_no_second_one(tmp_path: Path, algorithm: str) -> None:
+    """In a shell that lacks it, init says what to give and leaves nothing behind that commands would seal with."""
+    instance = tmp_path / "instance"
+    theirs = fresh_environment(instance, ALGORITHM=algorithm, SECRET_KEY="0123456789 abcdefghijklmnopqrstuvwxyz")
+    run(INIT, environ=theirs).check_returncode()
+    ours = fresh_environment(instance, ALGORITHM=algorithm)
+    line = refusal(run(INIT, environ=ours))
+    assert line.startswith("watchword: WATCHWORD_SECRET_KEY: is not set, and the database has keys or users")
+    assert [path.name for path in instance.iterdir()] == ["watchword.db"]
+    assert "run `watchword init`" in refusal(run([*COMMAND, "users", "disable", "admin"], environ=ours))

@@ -83,3 +83,27 @@ def test_a_database_that_fails_names_its_setting(tmp_path: Path) -> None:
     change(instance / "watchword.db", "DROP TABLE users")
     line = refusal(run([*COMMAND, "users", "list"], environ=environ))
     assert line == "watchword: WATCHWORD_DATABASE_URL: the database answers: no such table: users\n"
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+def test_a_secret_that_is_not_the_services_changes_nothing(tmp_path: Path, algorithm: str) -> None:
+    """What a command would tell the audit trail under it would be called broken: it is refused before it acts."""
+    theirs = fresh_environment(tmp_path, ALGORITHM=algorithm, SECRET_KEY="0123456789-abcdefghijklmnopqrstuvwxyz")
+    run([*COMMAND, "init"], environ=theirs).check_returncode()
+    another = {**theirs, "WATCHWORD_SECRET_KEY": "zyxwvutsrqponmlkjihgfedcba-9876543210"}
+    line = refusal(run([*COMMAND, "users", "disable", "admin"], environ=another))
+    assert line.startswith("watchword: WATCHWORD_SECRET_KEY: ")
+    assert "sealed under another secret" in line
+    assert run([*COMMAND, "users", "list"], environ=another).stdout == "admin\tenabled\tadmin\n"
+    with_the_former = {**another, "WATCHWORD_SECRET_KEY_FALLBACKS": theirs["WATCHWORD_SECRET_KEY"]}
+    run([*COMMAND, "users", "disable", "admin"], environ=with_the_former).check_returncode()
+    run([*COMMAND, "users", "enable", "admin"], environ=theirs).check_returncode()
+
+
+def test_one_key_that_is_spoilt_keeps_nobody_from_acting(tmp_path: Path) -> None:
+    """The secret has proven itself by another key, and a user must be locked out also then."""
+    environ = fresh_environment(tmp_path / "instance")
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    run([*COMMAND, "keys", "rotate"], environ=environ).check_returncode()
+    change(tmp_path / "instance" / "watchword.db", "UPDATE signing_keys SET sealed = x'00' WHERE generation = 1")
+    run([*COMMAND, "users", "disable", "admin"], environ=environ).check_returncode()

@@ -33,10 +33,11 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
     """Run a command's story that changes something; what it tells is in the audit trail when the command ends.
 
     Raises:
-        StartRefused: the database cannot be reached or has another schema.
+        StartRefused: the database cannot be reached or has another schema, or the secret is not that of its services.
     """
 
     async def run(store: Store) -> T:
+        await app.check_secret(settings, store)
         asker = Asker(app.build_recorder(settings, clock=system_clock), actor="cli")
         async with keeping(asker, store):
             return await story(store, asker)

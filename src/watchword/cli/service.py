@@ -15,6 +15,7 @@ from watchword import app, diagnosis
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
+from watchword.flows.keyring import has_keys
 from watchword.recorder import Asker
 from watchword.settings import SECRET_FILE, Settings, instance_folder
 from watchword.store import migrations
@@ -39,6 +40,11 @@ def init() -> None:
         settings = Settings.read({**os.environ, "WATCHWORD_SECRET_KEY": secret})
         with _instance_folder(), _draft_of(path, secret) as draft:
             _migrate(settings)
+            # Looked at in this order: another init that runs now has made its secret before its key.
+            if asyncio.run(_is_in_use(settings)) and not path.exists():
+                raise SettingRefused(
+                    "SECRET_KEY", "is not set, and the database has keys or users of a service: give that one's secret"
+                )
             # Of several that run at once, the first gives the secret. It is whole as soon as it is there.
             with suppress(FileExistsError):
                 os.link(draft, path)
@@ -111,6 +117,11 @@ def _migrate(settings: Settings) -> None:
         migrations.upgrade(settings.database_url)
     except Unavailable as fault:
         raise SettingRefused("DATABASE_URL", str(fault)) from None
+
+
+async def _is_in_use(settings: Settings) -> bool:
+    async with app.open_store(settings) as store:
+        return await has_keys(store) or await has_users(store)
 
 
 async def _first_user(settings: Settings) -> str | None:

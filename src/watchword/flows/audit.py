@@ -10,6 +10,7 @@ from typing import Final, Literal, NoReturn
 
 from watchword.audit import LAST, Entry, Event, Seals
 from watchword.errors import ChainBroken, Unavailable
+from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import Store, audit
 
@@ -20,6 +21,7 @@ INTERVAL: Final = 0.5
 
 _RETRY: Final = 1.0
 _PAGE: Final = 1000
+_RECENT: Final = 100
 _EVER: Final = 2**63 - 1
 
 _log = logging.getLogger(__name__)
@@ -130,6 +132,23 @@ class Verdict:
     events: int
     state: Literal["ended", "open", "broken"]
     reason: str = ""
+
+
+async def recognise(store: Store, *, seals: Seals) -> None:
+    """See that one of the last events was sealed under a secret that is given. Where there is none, any secret will do.
+
+    One is enough: whoever was here before with another secret, or has written to the table, shuts nobody out.
+
+    Raises:
+        KeyRefused: all of them were sealed under another.
+        Unavailable: the database is away, slow or locked.
+    """
+    recent = await store.read(partial(audit.newest_links, limit=_RECENT))
+    if recent and not any(seals.have_made(entry, previous=previous) for entry, previous in recent):
+        raise KeyRefused(
+            "the last audit events were sealed under another secret; give the service's,"
+            " or the former one in WATCHWORD_SECRET_KEY_FALLBACKS"
+        )
 
 
 async def verify(store: Store, *, seals: Seals, looked_at: Callable[[int], None]) -> AsyncIterator[Verdict]:

@@ -22,6 +22,11 @@ INTERVAL: Final = 0.3
 _log = logging.getLogger(__name__)
 
 
+async def has_keys(store: Store) -> bool:
+    """Whether there is any stored key, of whatever algorithm, dead or alive."""
+    return bool(await store.read(signing_keys.all_keys))
+
+
 async def load(keys: KeyHolder, *, store: Store, clock: Clock) -> None:
     """Learn the stored keys; make the first, end those of other algorithms, seal anew what only a fallback opens.
 

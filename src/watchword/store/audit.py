@@ -20,6 +20,11 @@ _CHUNKS = (16, 4, 1)
 # of revocations and of signing keys.
 _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136119) */")
 _NEWEST = Statement(f"SELECT id, {_LISTED} FROM audit_events ORDER BY id DESC LIMIT :limit")
+_NEWEST_LINKS = Statement(
+    f"SELECT {_QUALIFIED}, before.digest FROM audit_events LEFT JOIN audit_events AS before"
+    " ON before.writer = audit_events.writer AND before.seq = audit_events.seq - 1"
+    " ORDER BY audit_events.id DESC LIMIT :limit"
+)
 # From the beginning without a bound: somebody else may have moved an event to the least place that there is.
 _ALL = f"SELECT id, {_LISTED} FROM audit_events WHERE at >= :since AND at < :until"
 _FROM_THE_BEGINNING = Statement(f"{_ALL} ORDER BY id LIMIT :limit")
@@ -67,6 +72,12 @@ async def append(connection: Connection, *, entries: Sequence[Entry]) -> None:
 async def newest(connection: Connection, *, limit: int) -> list[tuple[int, Entry]]:
     """The last events that were written, each with its number in the table, the oldest first."""
     return [_numbered(row) for row in reversed(await connection.fetch(_NEWEST, limit=limit))]
+
+
+async def newest_links(connection: Connection, *, limit: int) -> list[tuple[Entry, object]]:
+    """The last events that were written, each with the digest before it; that of a writer's first is empty."""
+    rows = await connection.fetch(_NEWEST_LINKS, limit=limit)
+    return [(Entry(*row[:_SIZE]), b"" if row[_SIZE] is None else row[_SIZE]) for row in rows]
 
 
 async def after(
