@@ -4,7 +4,7 @@ from functools import partial
 
 from watchword.audit import Entry, Seals
 from watchword.flows import Tools
-from watchword.flows.audit import write_down
+from watchword.flows.trail import write_down
 from watchword.recorder import Asker, Recorder
 from watchword.store import Store, audit
 

@@ -30,8 +30,6 @@ _BY_OUR_OWN: Final = frozenset({Event.TOKEN_CREATED, Event.AUTHZ_FAIL, Event.PAS
 """By an account or a client of ours. Whatever ends a session, or needs a login for each, is not for nothing."""
 _FOR_NOTHING: Final = frozenset({Outcome.REFUSED, Outcome.ABORTED})
 """Without a password having been judged, for which there is a throttle."""
-_LOOK_AGAIN: Final = 0.02
-_MOST_LOOKS: Final = 500
 _ITSELF: Final = "service"
 _SECOND: Final = 1000
 
@@ -139,13 +137,6 @@ class Recorder:
         if self._seq:
             self._tell_losses()
             self.record(last, outcome=Outcome.SUCCESS, actor=actor)
-
-    async def room(self) -> None:
-        """Wait until half of the queue is free, for who tells of thousands of things; not for ever, as nobody waits."""
-        for _ in range(_MOST_LOOKS):
-            if len(self._waiting) <= MOST // 2:
-                return
-            await asyncio.sleep(_LOOK_AGAIN)
 
     def next_batch(self) -> list[Entry]:
         """The oldest that wait."""

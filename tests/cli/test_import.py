@@ -1,6 +1,9 @@
 """``watchword users import``: a report line by line, totals for people and programs, progress for people alone."""
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,31 @@ def test_progress_is_for_a_terminal_alone(environ: dict[str, str], file: Path) -
     assert "100%" in screen
     assert REPORT[0] in screen
     assert "Added 700;" in screen
+
+
+def test_a_service_manager_ends_an_import_in_order(environ: dict[str, str]) -> None:
+    """At SIGTERM, and not less so at two, the trail has all users that were added, and the command's end."""
+    importing = subprocess.Popen(
+        [*COMMAND, "users", "import", "-"], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert importing.stdin
+    try:
+        importing.stdin.write("\n".join([*GOOD, ""]))
+        importing.stdin.flush()
+        deadline = time.monotonic() + 30
+        while (
+            number_of_users(environ) < 2 and time.monotonic() < deadline
+        ):  # the first batch is in, and it waits for the rest of the second
+            time.sleep(0.05)
+        importing.send_signal(signal.SIGTERM)
+        importing.send_signal(signal.SIGTERM)
+        assert importing.communicate(timeout=30)[0] == ""
+        assert importing.returncode == 128 + signal.SIGTERM
+    finally:
+        importing.kill()
+        importing.wait()
+    ((last,),) = rows(database(environ), "SELECT event FROM audit_events ORDER BY id DESC LIMIT 1")
+    assert last == "sys_command_ended"
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(environ: dict[str, str], tmp_path: Path) -> None:

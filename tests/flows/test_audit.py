@@ -10,7 +10,8 @@ from tests.builders import FakeClock, an_asker
 from tests.trail import a_recorder_like, events, trail
 from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.flows import Tools, audit
-from watchword.flows.audit import Verdict, export, keeping, tail, verify, write_down
+from watchword.flows.audit import Verdict, export, keeping, tail, verify
+from watchword.flows.trail import write_down
 from watchword.recorder import Asker, Recorder
 from watchword.store import store_at
 from watchword.store.connection import Statement

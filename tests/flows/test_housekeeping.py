@@ -8,10 +8,11 @@ from tests.builders import FakeClock, add_user, an_asker, log_in, refresh
 from tests.trail import a_recorder_like, trail
 from watchword.audit import Event
 from watchword.flows import Tools, housekeeping
-from watchword.flows.audit import verify, write_down
+from watchword.flows.audit import verify
 from watchword.flows.housekeeping import KEPT, keep_tidy, tidy_up
 from watchword.flows.rotation import rotate
 from watchword.flows.sessions import end_sessions_of
+from watchword.flows.trail import write_down
 from watchword.key_states import OUTLIVES, PUBLISH_AHEAD
 from watchword.recorder import Asker
 from watchword.store import signing_keys

@@ -11,7 +11,7 @@ import pytest
 from werkzeug.security import generate_password_hash
 
 from tests.builders import PASSWORD, add_user, an_asker, log_in
-from tests.trail import trail
+from tests.trail import events, trail
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, Unavailable
 from watchword.flows import Tools, admin, imports
@@ -287,3 +287,13 @@ async def test_every_user_of_a_large_import_is_in_the_audit_trail(
     outcomes = await load(tools, [{"username": f"user{each}", "password_hash": HASH} for each in range(number)])
     assert {outcome.status for outcome in outcomes} == {"added"}
     assert [entry.event for entry in await trail(tools)].count(Event.USER_CREATED) == number
+
+
+async def test_the_trail_is_never_more_than_a_batch_behind(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a line has been told, all users of before are in the trail: who kills an import leaves few untold."""
+    monkeypatch.setattr(imports, "BATCH", 2)
+    lines = [json.dumps({"username": f"user{number}", "password_hash": HASH}).encode() for number in range(6)]
+    async for _ in importer(tools, lines):
+        added = [entry.user_id for entry in await events(tools.store)]
+        assert sorted(added) == sorted(user.id for user in await everybody(tools))
+    assert len(added) == 6

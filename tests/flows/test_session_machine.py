@@ -36,13 +36,13 @@ from watchword.errors import (
     WatchwordError,
 )
 from watchword.flows import Lifetimes, Tools, admin, housekeeping
-from watchword.flows.audit import write_down
 from watchword.flows.issue import Issued
 from watchword.flows.logout import Scope, log_out
 from watchword.flows.password import change_password
 from watchword.flows.refresh import refresh
 from watchword.flows.revocations import catch_up
 from watchword.flows.sessions import end_own, end_sessions_of, list_own
+from watchword.flows.trail import write_down
 from watchword.model import AccessToken, Revocation, Session
 from watchword.passwords import PasswordRules
 from watchword.store import revocations, sessions

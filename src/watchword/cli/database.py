@@ -1,8 +1,9 @@
 """The database, for as long as a command needs it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from watchword import app
 from watchword.clock import system_clock
@@ -12,6 +13,29 @@ from watchword.settings import Settings
 from watchword.store import Store, migrations
 
 T = TypeVar("T")
+
+
+def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work. A SIGTERM, as a service manager sends it, ends it in order, as Ctrl-C does.
+
+    Raises:
+        SystemExit: there was one.
+    """
+
+    async def run() -> T:
+        working = asyncio.ensure_future(work)
+
+        def end() -> None:
+            if not working.cancelling():  # a second one would cut off the writing down of what was done
+                working.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+        return await working
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 def with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
@@ -26,7 +50,7 @@ def with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
             await migrations.check(store)
             return await story(store)
 
-    return asyncio.run(run())
+    return run_to_the_end(run())
 
 
 def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]) -> T:

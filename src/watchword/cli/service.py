@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from watchword import app, diagnosis
+from watchword.cli.database import run_to_the_end
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
@@ -49,7 +50,7 @@ def init() -> None:
             with suppress(FileExistsError):
                 os.link(draft, path)
         settings = Settings.read()
-    password = asyncio.run(_first_user(settings))
+    password = run_to_the_end(_first_user(settings))
     if password is None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
         return

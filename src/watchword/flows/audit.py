@@ -10,6 +10,7 @@ from typing import Final, Literal, NoReturn
 
 from watchword.audit import LAST, Entry, Event, Seals
 from watchword.errors import ChainBroken, Unavailable
+from watchword.flows.trail import write_down
 from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import Store, audit
@@ -48,17 +49,6 @@ async def keeping(asker: Asker, store: Store) -> AsyncIterator[None]:
             await write_down(recorder, store)
         except Unavailable as fault:
             _log.error("%d audit events are only in the log: %s", len(recorder), fault)
-
-
-async def write_down(recorder: Recorder, store: Store) -> None:
-    """Write all that waits.
-
-    Raises:
-        Unavailable: the database is away, slow or locked; what is not written waits on.
-    """
-    while batch := recorder.next_batch():
-        await store.write(partial(audit.append, entries=batch))
-        recorder.written(batch)
 
 
 async def _keep(recorder: Recorder, store: Store) -> NoReturn:
