@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import asyncpg
+
 PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql")
 
 # Nobody wants back what a crash of this server would lose.
@@ -157,3 +159,17 @@ def _run(command: Sequence[str | Path], folder: Path = Path("/"), account: _Acco
     if done.returncode != 0:
         log = folder / "log"
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{log.read_text() if log.is_file() else ''}")
+
+
+async def take_no_writes(url: str) -> None:
+    """Make of a database one that is only read from now on, and cut off who is there."""
+    connection = await asyncpg.connect(url)
+    try:
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()

@@ -1,14 +1,22 @@
 """What ``watchword doctor`` finds: each fault by name and with what to do; it tells no secret and changes nothing."""
 
+import asyncio
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import COMMAND, change, digests, fresh_environment, run
+from tests.cli.commands import COMMAND, change, digests, fresh_environment, refusal, run
+from tests.postgresql import take_no_writes
 from tests.servers import free_port
+from watchword.app import preflight
 from watchword.diagnosis import Finding, examine
+from watchword.errors import SettingRefused
+from watchword.settings import Settings
+from watchword.store import lanes
+from watchword.store.lanes import TunedConnection
 
 CANARY = "canary-in-a-setting"
 
@@ -162,3 +170,32 @@ async def test_who_is_trusted_to_say_who_asks(instance: Path, proxies: str | Non
     (finding,) = [finding for finding in await examine(environ) if finding.subject == "proxies"]
     assert finding.verdict == verdict
     assert told in finding.message
+
+
+def connect_to_read(path: Path, factory: type[TunedConnection]) -> TunedConnection:
+    """A connection as of somebody who may not write the file; the tests may be root's, who may do all."""
+    return sqlite3.connect(
+        f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, factory=factory
+    )
+
+
+async def test_a_file_that_takes_no_writes_is_found(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody could log in the doctor does not say that all is well, and the service does not start."""
+    monkeypatch.setattr(lanes, "connect", connect_to_read)
+    (message,) = bad(await examine(fresh_environment(instance)))
+    assert message == "database: WATCHWORD_DATABASE_URL: the database answers: attempt to write a readonly database"
+    with pytest.raises(SettingRefused, match=r"WATCHWORD_DATABASE_URL: .*attempt to write a readonly database"):
+        await preflight(Settings.read(fresh_environment(instance)))
+
+
+def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: str) -> None:
+    """On a standby the doctor, init and whatever changes something say so in one line; a list is a list."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    asyncio.run(take_no_writes(postgresql_url))
+    told = "WATCHWORD_DATABASE_URL: the database takes no writes; is it a standby, or set to"
+    (message,) = bad(asyncio.run(examine(environ)))
+    assert message.startswith(f"database: {told}")
+    for command in ("init", "users disable admin"):
+        assert refusal(run([*COMMAND, *command.split()], environ=environ)).startswith(f"watchword: {told}")
+    assert run([*COMMAND, "users", "list"], environ=environ).stdout == "admin\tenabled\tadmin\n"

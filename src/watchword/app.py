@@ -204,13 +204,15 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack,
 
 
 async def preflight(settings: Settings) -> None:
-    """See whether the service could start, while a refusal is still one line and not a server's traceback.
+    """See whether the service could start and write, while a refusal is still one line and not a server's traceback.
 
     Raises:
         StartRefused: it could not.
     """
     async with open_store(settings) as store:
         await _load_keys(build_keys(settings), store=store, clock=system_clock)
+        with _naming_the_database():
+            await migrations.rehearse(store)
 
 
 async def check_secret(settings: Settings, store: Store) -> None:

@@ -89,6 +89,7 @@ async def _try_database(current: Settings) -> Finding:
     try:
         async with app.open_store(current) as store:
             await migrations.check(store)
+            await migrations.rehearse(store)
             keys = app.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=system_clock)
     except SchemaRefused as refusal:

@@ -1,10 +1,17 @@
 """GET /healthz and /readyz: alive without any other part, ready only if somebody could log in."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
 from tests.endpoints.contract import opened, refused
+from tests.postgresql import take_no_writes
+from tests.servers import environment
+from watchword.app import create_app
 from watchword.flows import Tools
+from watchword.settings import Settings
 from watchword.store.connection import Connection, Statement
 
 FOREIGN = Statement("UPDATE alembic_version SET version_num = 'another' RETURNING version_num")
@@ -24,3 +31,17 @@ async def test_not_ready_with_another_schema(tools: Tools, client: Client, caplo
     await tools.store.write(change)
     assert await refused(await client.get("/readyz"), retry_after="1") == (503, "unavailable")
     assert await opened(await client.get("/healthz")) == {"status": "alive"}
+
+
+async def test_not_ready_where_nothing_can_be_written(tmp_path: Path, postgresql_url: str) -> None:
+    """On a standby or a demoted primary no login succeeds, so another node is to be asked."""
+    app = create_app(Settings.read(environment(tmp_path, DATABASE_URL=postgresql_url)))
+    async with app.test_app():
+        client = app.test_client()
+        assert await opened(await client.get("/readyz")) == {"status": "ready"}
+        await take_no_writes(postgresql_url)
+        async with asyncio.timeout(10):
+            while (answer := await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.05)
+        assert await refused(answer, retry_after="1") == (503, "unavailable")
+        assert await opened(await client.get("/healthz")) == {"status": "alive"}

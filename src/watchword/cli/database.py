@@ -39,18 +39,12 @@ def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 def with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
-    """Run a command's story on the open database, whose schema is ours.
+    """Run a command's story that only reads on the open database, whose schema is ours.
 
     Raises:
         StartRefused: the database cannot be reached or has another schema.
     """
-
-    async def run() -> T:
-        async with app.open_store(settings) as store:
-            await migrations.check(store)
-            return await story(store)
-
-    return run_to_the_end(run())
+    return run_to_the_end(_on_our_schema(settings, story, to_write=False))
 
 
 def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]) -> T:
@@ -58,6 +52,7 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
 
     Raises:
         StartRefused: the database cannot be reached or has another schema, or the secret is not that of its services.
+        Unavailable: it takes no writes.
     """
 
     async def run(store: Store) -> T:
@@ -66,4 +61,10 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
         async with keeping(asker, store):
             return await story(store, asker)
 
-    return with_store(settings, run)
+    return run_to_the_end(_on_our_schema(settings, run, to_write=True))
+
+
+async def _on_our_schema(settings: Settings, story: Callable[[Store], Awaitable[T]], *, to_write: bool) -> T:
+    async with app.open_store(settings) as store:
+        await migrations.check(store, to_write=to_write)
+        return await story(store)

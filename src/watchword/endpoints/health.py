@@ -14,7 +14,7 @@ async def healthz(_: Tools) -> Response:
 
 
 async def readyz(tools: Tools) -> Response:
-    """Look at the database, its schema and the keys.
+    """Look at the database, its schema, whether it takes writes, and the keys.
 
     Raises:
         Unavailable: one of them is not as it must be; the log says which.

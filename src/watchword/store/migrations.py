@@ -19,7 +19,11 @@ HEAD: Final = "0005"
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads
 
-_VERSION: Final = Statement("SELECT version_num FROM alembic_version")
+_VERSION: Final = Statement(
+    "SELECT version_num /* PostgreSQL: , current_setting('transaction_read_only') */ FROM alembic_version"
+)
+# Of no row: an empty transaction SQLite lets begin even where it cannot write.
+_WRITE_NOTHING: Final = Statement("UPDATE users SET id = id WHERE 1 = 0")
 _HAS_VERSION: Final = {
     "sqlite": Statement("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"),
     "postgresql": Statement(
@@ -28,11 +32,17 @@ _HAS_VERSION: Final = {
 }
 
 
-async def check(store: Store) -> None:
+async def check(store: Store, *, to_write: bool = True) -> None:
     """Compare the database's version with the one that this code is written for.
+
+    Args:
+        store: the database.
+        to_write: whether one that only reads will not do, as a standby of PostgreSQL. On SQLite a file that we may
+            not write is found by ``rehearse``.
 
     Raises:
         SchemaRefused: it is behind, or nothing that we know.
+        Unavailable: it takes no writes.
     """
 
     async def find(connection: Connection) -> Row | None:
@@ -43,6 +53,8 @@ async def check(store: Store) -> None:
     if version is None:
         raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
     if version[0] == HEAD:
+        if to_write and version[1:] == ("on",):
+            raise Unavailable("the database takes no writes; is it a standby, or set to default_transaction_read_only?")
         return
     if _is_known(version[0]):
         raise SchemaRefused(
@@ -52,6 +64,15 @@ async def check(store: Store) -> None:
         f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, which this version does not know;"
         " it needs a newer Watchword"
     )
+
+
+async def rehearse(store: Store) -> None:
+    """Write nothing, which a database that takes no writes refuses as well.
+
+    Raises:
+        Unavailable: it does.
+    """
+    await store.write(lambda connection: connection.fetch(_WRITE_NOTHING))
 
 
 def upgrade(url: str) -> None:
