@@ -196,6 +196,18 @@ class TestSecret:
         """Each of several fallbacks must be good."""
         assert refusal_of(SECRET_KEY_FALLBACKS=f"{OLDER_SECRET},changeme").name == "SECRET_KEY_FALLBACKS"
 
+    def test_whatever_was_a_secret_can_become_a_fallback(self, tmp_path: Path) -> None:
+        """With spaces and, from a file in which each has a line, with commas; else it could never be changed."""
+        with_spaces, with_commas = f"{GOOD_SECRET[:20]} {GOOD_SECRET[20:]}", f"{GOOD_SECRET[:20]}, {GOOD_SECRET[20:]}"
+        for good in (with_spaces, with_commas):
+            assert Settings.read(environ(SECRET_KEY=good)).secret_key == good.encode()
+        together = Settings.read(environ(SECRET_KEY_FALLBACKS=f" {with_spaces} ,{OLDER_SECRET},"))
+        assert together.secret_key_fallbacks == (with_spaces.encode(), OLDER_SECRET.encode())
+        file = tmp_path / "fallbacks"
+        file.write_text(f"{with_commas}\r\n\n{with_spaces}\n")
+        each = Settings.read(environ(SECRET_KEY_FALLBACKS_FILE=str(file)))
+        assert each.secret_key_fallbacks == (with_commas.encode(), with_spaces.encode())
+
     def test_a_random_secret_that_holds_a_common_word_is_good(self) -> None:
         """Chance may spell "dev" or "test" in good random text."""
         for secret in ("dev" + GOOD_SECRET, GOOD_SECRET[:20] + "test" + GOOD_SECRET[20:], "0123456789abcdef" * 2):

@@ -100,6 +100,6 @@ async def _try_database(current: Settings) -> Finding:
     except Unavailable as fault:
         return Finding("database", "bad", f"WATCHWORD_DATABASE_URL: {fault}")
     except KeyRefused as refusal:
-        advice = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS"
+        advice = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS, or as a line to its _FILE"
         return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {advice}")
     return Finding("database", "good", f"{kind} is there, at the right schema, with {keys.count} key(s) that open")

@@ -108,7 +108,7 @@ class Settings:
             instance=instance,
             database_url=database_url(environ),
             secret_key=_secret_key(source, instance),
-            secret_key_fallbacks=source.get("SECRET_KEY_FALLBACKS", _secrets, ()),
+            secret_key_fallbacks=source.get_each("SECRET_KEY_FALLBACKS", secret),
             algorithm=algorithm,
             issuer=source.get("ISSUER", _issuer, "http://127.0.0.1:8000"),
             audience=source.get("AUDIENCE", _text, default_audience),
@@ -180,6 +180,19 @@ class _Source:
         except ValueError as fault:
             raise SettingRefused(name, str(fault)) from None
 
+    def get_each(self, name: str, read: Callable[[str], T]) -> tuple[T, ...]:
+        """Each part of a setting: between the commas of the variable, or on a line of the file, commas included.
+
+        Raises:
+            SettingRefused: as ``get`` does.
+        """
+        separator = "," if f"{PREFIX}{name}" in self._environ else "\n"
+
+        def read_each(text: str) -> tuple[T, ...]:
+            return tuple(read(part) for line in text.split(separator) if (part := line.strip()))
+
+        return self.get(name, read_each, ())
+
     def text(self, name: str) -> str | None:
         """The setting's text, from the variable or from the file that ``…_FILE`` names."""
         direct, path = (self._environ.get(f"{PREFIX}{name}{suffix}") for suffix in ("", "_FILE"))
@@ -230,10 +243,6 @@ def secret(text: str) -> bytes:
     if len(set(rest)) < 10 or len(rest) < MIN_SECRET_BYTES // 2:  # noqa: PLR2004
         raise ValueError("can be guessed; make one with `openssl rand -base64 48`")
     return data
-
-
-def _secrets(text: str) -> tuple[bytes, ...]:
-    return tuple(secret(part) for part in text.replace(",", " ").split())
 
 
 def _text(text: str) -> str:
