@@ -106,22 +106,7 @@ class Recorder:
         else:
             self._lost += 1
             self._lose()
-        telemetry.event_happened(
-            telemetry.EventLine(
-                time=telemetry.timestamp(at),
-                level="warning" if event in ALARMING else "info",
-                event=event,
-                outcome=outcome,
-                actor=actor,
-                detail=detail,
-                user_id=user_id,
-                session_id=session_id,
-                network=network,
-                request_id=request_id,
-                writer=self.writer,
-                seq=seq,
-            )
-        )
+        telemetry.event_happened(_line_of(*fields))
 
     def sum_up(self, *, at: int | None = None) -> None:
         """Tell how many of a kind were not told in a second that is over, or until now."""
@@ -137,6 +122,10 @@ class Recorder:
         if self._seq:
             self._tell_losses()
             self.record(last, outcome=Outcome.SUCCESS, actor=actor)
+
+    def unwritten(self) -> list[bytes]:
+        """What waits, as lines of the log: for a command, which has no log, where the table has not taken it."""
+        return [telemetry.encoded(_line_of(*entry[:-1])) for entry in self._waiting]
 
     def next_batch(self) -> list[Entry]:
         """The oldest that wait."""
@@ -165,6 +154,35 @@ class Recorder:
 
     def _has_more(self) -> bool:
         return any(number > MOST_ALIKE for number in self._alike.values())
+
+
+def _line_of(
+    writer: str,
+    seq: int,
+    at: int,
+    event: str,
+    outcome: str,
+    detail: str,
+    actor: str,
+    user_id: str,
+    session_id: str,
+    network: str,
+    request_id: str,
+) -> telemetry.EventLine:
+    return telemetry.EventLine(
+        time=telemetry.timestamp(at),
+        level="warning" if event in ALARMING else "info",
+        event=event,
+        outcome=outcome,
+        actor=actor,
+        detail=detail,
+        user_id=user_id,
+        session_id=session_id,
+        network=network,
+        request_id=request_id,
+        writer=writer,
+        seq=seq,
+    )
 
 
 def _summed_up_as(what: _What) -> _What | None:

@@ -210,10 +210,15 @@ def request_answered(
     _State.writer.add(_ENCODER.encode(line))
 
 
+def encoded(line: EventLine) -> bytes:
+    """An audit event's line, without its end."""
+    return _ENCODER.encode(line)
+
+
 def event_happened(line: EventLine) -> None:
     """Write the line of an audit event, at once; in a process that is not ours alone, hand it to ``logging``."""
     if _State.writer is not None:
-        _State.writer.write(_ENCODER.encode(line))
+        _State.writer.write(encoded(line))
         return
     fields = msgspec.to_builtins(line)
     del fields["time"]

@@ -107,3 +107,22 @@ def test_one_key_that_is_spoilt_keeps_nobody_from_acting(tmp_path: Path) -> None
     run([*COMMAND, "keys", "rotate"], environ=environ).check_returncode()
     change(tmp_path / "instance" / "watchword.db", "UPDATE signing_keys SET sealed = x'00' WHERE generation = 1")
     run([*COMMAND, "users", "disable", "admin"], environ=environ).check_returncode()
+
+
+def test_what_the_trail_does_not_take_is_told_at_the_terminal(tmp_path: Path) -> None:
+    """The user is locked out all the same, and each event is a line of JSON, as in the log of a service."""
+    environ = fresh_environment(tmp_path / "instance")
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    change(tmp_path / "instance" / "watchword.db", "ALTER TABLE audit_events RENAME TO audit_events_of_before")
+    done = run([*COMMAND, "users", "disable", "admin"], environ=environ)
+    assert (done.returncode, done.stdout) == (0, "Disabled admin.\n")
+    *told, first, second = done.stderr.splitlines()
+    assert told[-1].startswith("2 audit events are only in the log: ")
+    disabled, ended = json.loads(first), json.loads(second)
+    assert (disabled["event"], disabled["detail"], disabled["actor"], disabled["seq"]) == (
+        "user_updated",
+        "disabled",
+        "cli",
+        1,
+    )
+    assert (ended["event"], ended["seq"], ended["writer"]) == ("sys_command_ended", 2, disabled["writer"])

@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+
+import click
 
 from watchword import app
 from watchword.clock import system_clock
 from watchword.flows.audit import keeping
-from watchword.recorder import Asker
+from watchword.recorder import Asker, Recorder
 from watchword.settings import Settings
 from watchword.store import Store, migrations
 
@@ -58,10 +61,20 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
     async def run(store: Store) -> T:
         await app.check_secret(settings, store)
         asker = Asker(app.build_recorder(settings, clock=system_clock), actor="cli")
-        async with keeping(asker, store):
+        async with telling_what_is_lost(asker.recorder), keeping(asker, store):
             return await story(store, asker)
 
     return run_to_the_end(_on_our_schema(settings, run, to_write=True))
+
+
+@asynccontextmanager
+async def telling_what_is_lost(recorder: Recorder) -> AsyncIterator[None]:
+    """Write the events that the audit trail has not taken to standard error, for a command has no other log."""
+    try:
+        yield
+    finally:
+        for line in recorder.unwritten():
+            click.echo(line, err=True)
 
 
 async def _on_our_schema(settings: Settings, story: Callable[[Store], Awaitable[T]], *, to_write: bool) -> T:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from watchword import app, diagnosis
-from watchword.cli.database import run_to_the_end
+from watchword.cli.database import run_to_the_end, telling_what_is_lost
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
@@ -128,7 +128,7 @@ async def _is_in_use(settings: Settings) -> bool:
 async def _first_user(settings: Settings) -> str | None:
     """Make the first key and, in an empty database, the first user; return the password."""
     tools = app.build_tools(settings, clock=system_clock)
-    async with AsyncExitStack() as running:
+    async with telling_what_is_lost(tools.recorder), AsyncExitStack() as running:
         await app.start_tools(tools, settings, running, actor="cli")
         if await has_users(tools.store):
             return None
