@@ -102,6 +102,7 @@ async def test_a_wrong_setting_is_found(instance: Path, settings: dict[str, str]
         pytest.param("UPDATE alembic_version SET version_num = '9999'", "it needs a newer Watchword", id="unknown"),
         pytest.param("DROP TABLE signing_keys", "WATCHWORD_DATABASE_URL: the database answers: no such", id="no keys"),
         pytest.param("UPDATE signing_keys SET sealed = x'00'", "WATCHWORD_SECRET_KEY: the stored", id="a spoilt key"),
+        pytest.param("UPDATE signing_keys SET sealed = 'text'", "WATCHWORD_SECRET_KEY: the stored", id="a text"),
     ],
 )
 async def test_a_wrong_database_is_found(instance: Path, statement: str, told: str) -> None:

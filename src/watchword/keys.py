@@ -329,7 +329,7 @@ def unseal(sealed: SealedKey, *, secrets_to_try: Sequence[bytes]) -> SigningKey:
     for secret in secrets_to_try:
         try:
             private = AESGCM(_sealing_key(secret)).decrypt(nonce, box, label)
-        except (InvalidTag, ValueError):
+        except (InvalidTag, ValueError, TypeError):  # TypeError: SQLite stores any kind of value in any column
             continue
         loaded = cast("PrivateKey", serialization.load_der_private_key(private, password=None))
         return SigningKey.from_private(loaded, algorithm=sealed.algorithm)

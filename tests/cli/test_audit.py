@@ -179,3 +179,22 @@ def test_a_process_that_is_killed_leaves_a_chain_that_verifies(instance: Path, t
     assert (verdicts[first]["state"], verdicts[second]["state"]) == ("open", "ended")
     assert 1 <= verdicts[first]["events"] <= 21
     assert verdicts[second]["events"] == len([line for line in told if line["writer"] == second])
+
+
+@pytest.mark.parametrize("time", ["9999999999999999", "'abc'", "x'41'"])
+def test_what_a_foreign_hand_wrote_hides_nothing(instance: Path, tmp_path: Path, time: str) -> None:
+    """Tail and export show what is no time as it is, and what is behind it; a detail neither ends nor forges a line."""
+    environ = environment(Path(shutil.copytree(instance, tmp_path / "instance")))
+    forged = "char(27) || '[2J' || char(10) || 'forged'"
+    change(
+        tmp_path / "instance" / "watchword.db",
+        f"UPDATE audit_events SET at = {time}, actor = x'41', detail = {forged} WHERE id = 3",
+    )
+    everything = watchword("audit", "tail", "-n", "10000", environ=environ)
+    assert everything.returncode == 0, everything.stderr
+    lines = everything.stdout.splitlines()
+    assert lines[2].split("\t")[3:5] == ["\\x1b[2J\\nforged", "b'A'"]
+    for command in (["tail", "-n", "10000", "--json"], ["export"]):
+        done = watchword("audit", *command, environ=environ)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == len(lines)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from watchword.audit import Entry, Seals
 from watchword.cli.database import with_store
+from watchword.cli.shown import text
 from watchword.flows.audit import export as exported
 from watchword.flows.audit import tail as latest
 from watchword.flows.audit import verify as verdicts
@@ -110,11 +111,20 @@ async def _show(entries: AsyncIterator[Entry], *, as_json: bool) -> None:
 
 def _as_json(entry: Entry) -> str:
     fields = entry._asdict()
-    return json.dumps({**fields, "at": timestamp(entry.at)}, default=bytes.hex)
+    return json.dumps({**fields, "at": _at(entry)}, default=bytes.hex)
 
 
 def _as_line(entry: Entry) -> str:
     """For people: when, what, how it ended, and whatever else is known."""
     names = ("user_id", "session_id", "network", "request_id")
-    known = [f"{name.removesuffix('_id')}={getattr(entry, name)}" for name in names if getattr(entry, name)]
-    return "\t".join((timestamp(entry.at), entry.event, entry.outcome, entry.detail, entry.actor, " ".join(known)))
+    known = [f"{name.removesuffix('_id')}={text(getattr(entry, name))}" for name in names if getattr(entry, name)]
+    fields = (_at(entry), entry.event, entry.outcome, entry.detail, entry.actor, " ".join(known))
+    return "\t".join(map(text, fields))
+
+
+def _at(entry: Entry) -> object:
+    """The time of an event; what a foreign hand has put in its place as it is, for that is to be seen."""
+    try:
+        return timestamp(entry.at)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return entry.at

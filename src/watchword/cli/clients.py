@@ -1,11 +1,11 @@
 """Commands about clients: the services that may ask in their own name."""
 
 import json
-from datetime import UTC, datetime
 
 import click
 
 from watchword.cli.database import with_asker, with_store
+from watchword.cli.shown import moment, text
 from watchword.clock import system_clock
 from watchword.errors import ClientExists, UnknownClient
 from watchword.flows.clients import add_client, list_clients, revoke_client
@@ -58,8 +58,7 @@ def list_(as_json: bool) -> None:
                 fields = {"id": client.id, "name": client.name, "scope": client.scope}
                 click.echo(json.dumps({**fields, "created_at": client.created_at}))
             else:
-                since = datetime.fromtimestamp(client.created_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-                click.echo(f"{client.name}\t{client.id}\t{since}\t{client.scope}")
+                click.echo("\t".join(map(text, (client.name, client.id, moment(client.created_at), client.scope))))
 
     with_store(Settings.read(), story)
 

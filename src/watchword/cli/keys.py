@@ -2,13 +2,13 @@
 
 import json
 import time
-from datetime import UTC, datetime
 
 import click
 
 from watchword import app
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.identifiers import TAKES_AN_ID
+from watchword.cli.shown import moment
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, UnknownSigningKey
 from watchword.flows import rotation
@@ -87,4 +87,4 @@ def retire(kid: str) -> None:
 
 
 def _shown(seconds: int | None) -> str:
-    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return "-" if seconds is None else moment(seconds)

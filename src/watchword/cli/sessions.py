@@ -1,12 +1,12 @@
 """Commands about sessions."""
 
 import json
-from datetime import UTC, datetime
 
 import click
 
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.identifiers import TAKES_AN_ID
+from watchword.cli.shown import moment, text
 from watchword.clock import system_clock
 from watchword.errors import UnknownSession, UnknownUser
 from watchword.flows.sessions import end_session, end_sessions_of, list_sessions
@@ -35,8 +35,9 @@ def list_(user: str | None, as_json: bool) -> None:
                     json.dumps({**fields, **times, "network": session.network, "user_agent": session.user_agent})
                 )
             else:
-                used = datetime.fromtimestamp(session.refreshed_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-                click.echo(f"{session.id}\t{username}\t{used}\t{session.network}\t{session.user_agent}")
+                used = moment(session.refreshed_at)
+                shown = (session.id, username, used, session.network, session.user_agent)
+                click.echo("\t".join(map(text, shown)))
 
     try:
         with_store(Settings.read(), story)

@@ -23,7 +23,6 @@ INTERVAL: Final = 0.5
 _RETRY: Final = 1.0
 _PAGE: Final = 1000
 _RECENT: Final = 100
-_EVER: Final = 2**63 - 1
 
 _log = logging.getLogger(__name__)
 
@@ -89,13 +88,12 @@ async def export(store: Store, *, since: int | None, until: int | None) -> Async
         since: only those that happened then or later, in milliseconds since the epoch.
         until: only those that happened before.
     """
-    since = -_EVER if since is None else since
-    async for _, entry in _pages(store, since=since, until=_EVER if until is None else until):
+    async for _, entry in _pages(store, since=since, until=until):
         yield entry
 
 
 async def _pages(
-    store: Store, *, after: int | None = None, since: int = -_EVER, until: int = _EVER
+    store: Store, *, after: int | None = None, since: int | None = None, until: int | None = None
 ) -> AsyncIterator[tuple[int, Entry]]:
     while True:
         page = await store.read(partial(audit.after, number=after, since=since, until=until, limit=_PAGE))

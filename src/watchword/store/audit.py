@@ -13,6 +13,7 @@ _COLUMNS = Entry._fields
 _LISTED = ", ".join(_COLUMNS)
 _QUALIFIED = ", ".join(f"audit_events.{name}" for name in _COLUMNS)
 _SIZE = len(_COLUMNS)
+_EVER = 2**63 - 1
 _CHUNKS = (16, 4, 1)
 """Rows per statement. With many more, SQLite takes longer for each: it looks every name up among all."""
 
@@ -25,10 +26,7 @@ _NEWEST_LINKS = Statement(
     " ON before.writer = audit_events.writer AND before.seq = audit_events.seq - 1"
     " ORDER BY audit_events.id DESC LIMIT :limit"
 )
-# From the beginning without a bound: somebody else may have moved an event to the least place that there is.
-_ALL = f"SELECT id, {_LISTED} FROM audit_events WHERE at >= :since AND at < :until"
-_FROM_THE_BEGINNING = Statement(f"{_ALL} ORDER BY id LIMIT :limit")
-_AFTER = Statement(f"{_ALL} AND id > :after ORDER BY id LIMIT :limit")
+_BOUNDS = {"after": "id > :after", "since": "at >= :since", "until": "at < :until"}
 _FIRST_WRITER = Statement("SELECT min(writer) FROM audit_events")
 _NEXT_WRITER = Statement("SELECT min(writer) FROM audit_events WHERE writer > :after")
 _HUNG = (
@@ -37,7 +35,7 @@ _HUNG = (
     " FROM audit_events LEFT JOIN audit_anchors ON audit_anchors.writer = audit_events.writer"
     " WHERE audit_events.writer = :writer"
 )
-# And so here, where it may have been inserted.
+# From the beginning without a bound: somebody else may have inserted an event at the least place that there is.
 _CHAIN = Statement(f"{_HUNG} ORDER BY audit_events.seq LIMIT :limit")
 _CHAIN_AFTER = Statement(f"{_HUNG} AND audit_events.seq > :after ORDER BY audit_events.seq LIMIT :limit")
 _COUNT = Statement("SELECT count(*) FROM audit_events")
@@ -81,14 +79,18 @@ async def newest_links(connection: Connection, *, limit: int) -> list[tuple[Entr
 
 
 async def after(
-    connection: Connection, *, number: int | None, since: int, until: int, limit: int
+async def after(
+    connection: Connection, *, number: int | None, since: int | None, until: int | None, limit: int
 ) -> list[tuple[int, Entry]]:
-    """Up to ``limit`` events behind a number, or from the beginning, of a span of time in milliseconds."""
-    span = {"since": since, "until": until, "limit": limit}
-    if number is None:
-        rows = await connection.fetch(_FROM_THE_BEGINNING, **span)
-    else:
-        rows = await connection.fetch(_AFTER, after=number, **span)
+    """Up to ``limit`` events behind a number, or from the beginning; of a span of time in milliseconds, or all.
+
+    What has no time, as SQLite would store it, is in no span.
+    """
+    if since is not None and until is None:
+        until = _EVER  # for SQLite a text is greater than any number
+    bounds = {"after": number, "since": since, "until": until}
+    given = {name: value for name, value in bounds.items() if value is not None}
+    rows = await connection.fetch(_listing(*given), **given, limit=limit)
     return [_numbered(row) for row in rows]
 
 
@@ -162,6 +164,13 @@ async def purge(connection: Connection, *, seals: Seals, before: int, limit: int
 async def forget_anchors(connection: Connection, *, before: int) -> None:
     """Remove what was kept of writers of whom nothing has been heard since a time in milliseconds."""
     await connection.fetch(_FORGET, before=before)
+
+
+@cache
+def _listing(*bounds: str) -> Statement:
+    """What lists events within bounds. The first page has none below: an event may have been moved to the least place."""
+    condition = " AND ".join(_BOUNDS[name] for name in bounds) or "1 = 1"
+    return Statement(f"SELECT id, {_LISTED} FROM audit_events WHERE {condition} ORDER BY id LIMIT :limit")
 
 
 @cache
