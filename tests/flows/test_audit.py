@@ -10,8 +10,9 @@ from tests.builders import FakeClock, an_asker
 from tests.trail import a_recorder_like, events, trail
 from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.flows import Tools, audit
-from watchword.flows.audit import Verdict, export, keeping, tail, verify
+from watchword.flows.audit import Verdict, export, keeping, recognise, tail, verify
 from watchword.flows.trail import write_down
+from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import store_at
 from watchword.store.connection import Statement
@@ -276,3 +277,18 @@ async def test_a_tail_is_the_end_and_what_comes(tools: Tools, monkeypatch: pytes
             an_asker(tools).tell(Event.TOKEN_REUSE)
             await asyncio.sleep(0.01)
     assert (await next_one).event == Event.TOKEN_REUSE
+
+
+async def test_a_secret_is_known_by_the_last_events(tools: Tools) -> None:
+    """Any will do where there is none; else one of them is enough, so that a spoilt or foreign row shuts nobody out."""
+    ours, another = tools.recorder.seals, Seals(b"another secret of thirty-two bytes")
+    await recognise(tools.store, seals=another)
+    for _ in range(2):
+        an_asker(tools).tell(Event.USER_CREATED)
+    await write_down(tools.recorder, tools.store)
+    await tools.store.write(
+        lambda connection: connection.fetch(Statement("UPDATE audit_events SET seq = 9 WHERE seq = 2"))
+    )
+    await recognise(tools.store, seals=ours)
+    with pytest.raises(KeyRefused, match="sealed under another secret"):
+        await recognise(tools.store, seals=another)
