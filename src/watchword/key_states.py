@@ -22,8 +22,8 @@ from watchword.tokens import CLOCK_SKEW, MAX_LIFETIME
 PUBLISH_AHEAD: Final = 900
 """Seconds from publishing a key to signing with it: more than anybody keeps the key set (``max-age=600``)."""
 HEAD_START: Final = 4
-"""The same in an emergency: time for our own processes, which read the keys several times a second, and for whoever asks
-for newer ones at most every two seconds, as the recipes do: times are whole seconds, so it may be one less."""
+"""The same in an emergency: time for our own processes, which read the keys several times a second, and for whoever
+asks for newer ones at most every two seconds, as the recipes do: times are whole seconds, so it may be one less."""
 ROTATE_AFTER: Final = 30 * 86_400
 """Seconds for which a key signs before it is followed by another."""
 OUTLIVES: Final = MAX_LIFETIME + CLOCK_SKEW + 300

@@ -79,7 +79,6 @@ async def newest_links(connection: Connection, *, limit: int) -> list[tuple[Entr
 
 
 async def after(
-async def after(
     connection: Connection, *, number: int | None, since: int | None, until: int | None, limit: int
 ) -> list[tuple[int, Entry]]:
     """Up to ``limit`` events behind a number, or from the beginning; of a span of time in milliseconds, or all.
@@ -168,7 +167,7 @@ async def forget_anchors(connection: Connection, *, before: int) -> None:
 
 @cache
 def _listing(*bounds: str) -> Statement:
-    """What lists events within bounds. The first page has none below: an event may have been moved to the least place."""
+    """What lists events within bounds. A first page has none below: one may have been moved to the least place."""
     condition = " AND ".join(_BOUNDS[name] for name in bounds) or "1 = 1"
     return Statement(f"SELECT id, {_LISTED} FROM audit_events WHERE {condition} ORDER BY id LIMIT :limit")
 
