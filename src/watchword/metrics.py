@@ -115,10 +115,13 @@ class Metrics:
     async def expose(self, host: str, port: int) -> None:
         """Answer ``GET /metrics`` on a listener of its own until cancelled.
 
-        While the address is taken, as by a predecessor that still drains, the service goes on without it.
+        While the address cannot be had, as from a predecessor that still drains, the service goes on without it.
         """
         is_told = False
         while True:
+            # Before the first try too: an application starts before its server listens, and where both are told the
+            # same address it would take the server's from it, again in each successor.
+            await asyncio.sleep(_RETRY_SECONDS)
             try:
                 server, thread = start_http_server(port, addr=host, registry=self.registry)
                 break
@@ -126,7 +129,6 @@ class Metrics:
                 if not is_told:
                     _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
                 is_told = True
-                await asyncio.sleep(_RETRY_SECONDS)
         try:
             await asyncio.Event().wait()
         finally:

@@ -64,7 +64,9 @@ def server(tmp_path: Path, pipe: Pipe) -> Iterator[Server]:
 
 def lines_lost(server: Server) -> float:
     """What the service tells about its log."""
-    page = httpx.get(f"http://{server.environ['WATCHWORD_METRICS_BIND']}/metrics", timeout=SECONDS).text
+    patient = httpx.HTTPTransport(retries=5)  # its listener comes a second after the service
+    with httpx.Client(transport=patient, timeout=SECONDS) as prometheus:
+        page = prometheus.get(f"http://{server.environ['WATCHWORD_METRICS_BIND']}/metrics").text
     return float(next(line for line in page.splitlines() if line.startswith(LOST)).removeprefix(LOST))
 
 

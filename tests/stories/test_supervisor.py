@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.commands import COMMAND, HYPERCORN
 from tests.servers import Server, environment, free_port, running, watchword
 
 SECONDS = 20.0
@@ -204,3 +205,23 @@ def test_metrics_of_each_worker_on_a_port_of_its_own(tmp_path: Path) -> None:
         assert 'watchword_hashing_info{backend="' in page
         assert "watchword_hash_queue_depth 0.0" in page
         assert "process_resident_memory_bytes" in page
+
+
+@pytest.mark.parametrize("way", ["serve", "hypercorn"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_metrics_on_the_services_own_address_are_gone_without(tmp_path: Path, host: str, way: str) -> None:
+    """Told the same address twice, the service serves on it, no worker dies of it, and the log says it once."""
+    instance, port = tmp_path / "instance", free_port()
+    environ = {**environment(instance), "WATCHWORD_METRICS_BIND": f"{host}:{port}"}
+    watchword("init", environ=environ).check_returncode()
+    command = [*COMMAND, "serve", "--bind"] if way == "serve" else [*HYPERCORN, "-b"]
+    with running([*command, f"127.0.0.1:{port}"], environ=environ, port=port, log=tmp_path / "log") as server:
+        until(lambda: "no metrics" in server.log.read_text())
+        time.sleep(1.5)  # in which it is tried again
+        assert httpx.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(SECONDS) == 0
+    told = server.log.read_text()
+    assert told.count(f"no metrics on {host}:{port} yet: [Errno 98] Address already in use") == 1
+    assert "Traceback" not in told
+    assert "is replaced" not in told
