@@ -4,6 +4,7 @@ The application is an ordinary Quart application with a guard, so your own route
 """
 
 import asyncio
+import logging
 import multiprocessing
 import signal
 import time
@@ -37,6 +38,8 @@ from watchword.settings import Settings
 from watchword.store import Store, migrations, store_at
 from watchword.throttle import Throttle
 from watchword.tokens import Profile
+
+_log = logging.getLogger(__name__)
 
 _DAY: Final = 86_400
 
@@ -258,14 +261,20 @@ def _naming_the_database() -> Iterator[None]:
 
 
 def _run_beside(work: Coroutine[Any, Any, None], running: AsyncExitStack) -> None:
-    """Let work go on beside the requests until the application stops."""
-    task = asyncio.create_task(work)
+    """Let work go on beside the requests until the application stops; should it end by itself, the log says why."""
+    task = asyncio.create_task(work, name=getattr(work, "__qualname__", None))
+    task.add_done_callback(_tell_its_end)
 
     async def end() -> None:
         task.cancel()
         await asyncio.wait([task])
 
     running.push_async_callback(end)
+
+
+def _tell_its_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        _log.error("%s has ended and is not begun again", task.get_name(), exc_info=fault)
 
 
 def _leave_sigterm_to_the_master() -> None:

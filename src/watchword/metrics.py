@@ -125,7 +125,7 @@ class Metrics:
             try:
                 server, thread = start_http_server(port, addr=host, registry=self.registry)
                 break
-            except (OSError, OverflowError) as fault:  # taken, or beyond 65535
+            except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
                 if not is_told:
                     _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
                 is_told = True

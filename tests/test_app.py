@@ -1,0 +1,32 @@
+"""What goes on in the application beside its requests."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from watchword.app import _run_beside
+
+
+async def test_no_work_beside_the_requests_dies_unseen(caplog: pytest.LogCaptureFixture) -> None:
+    """What ends by an exception that nobody foresaw is in the log once, by its name and with its traceback."""
+
+    async def follow_the_news() -> None:
+        raise ZeroDivisionError
+
+    async with AsyncExitStack() as running:
+        _run_beside(follow_the_news(), running)
+        await asyncio.sleep(0.01)
+        (told,) = caplog.records
+    assert "follow_the_news has ended" in told.getMessage()
+    assert told.exc_info is not None
+    assert told.exc_info[0] is ZeroDivisionError
+    assert caplog.records == [told]
+
+
+async def test_work_that_the_end_stops_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """An application that stops says nothing of what went on until then."""
+    async with AsyncExitStack() as running:
+        _run_beside(asyncio.sleep(60), running)
+        await asyncio.sleep(0.01)
+    assert caplog.records == []
