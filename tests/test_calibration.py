@@ -7,10 +7,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchword import calibration
 from watchword.calibration import GUIDES, raise_passes
 from watchword.cli.calibrate import calibrate
 from watchword.passwords import Parameters
-from watchword.settings import Settings, cores
+from watchword.settings import MAX_HASH_PASSES, Settings, cores
 
 
 @given(passes=st.integers(1, 20), milliseconds=st.floats(0.1, 1000), target=st.floats(0.1, 10_000))
@@ -20,6 +21,7 @@ def test_a_target_never_weakens_a_set(passes: int, milliseconds: float, target: 
     after = raise_passes(before, milliseconds=milliseconds, target_ms=target)
     assert after.memory_kib == before.memory_kib
     assert after.passes >= before.passes
+    assert after.passes <= MAX_HASH_PASSES
     if after.passes > before.passes:
         assert after.passes * milliseconds / passes <= target * 1.000001
 
@@ -37,6 +39,24 @@ def test_every_set_is_told_with_its_settings(monkeypatch: pytest.MonkeyPatch) ->
         environ = dict(setting.split("=") for setting in each["settings"].split())
         settings = Settings.read({**environ, "WATCHWORD_SECRET_KEY": "a root secret for tests, 0123456789 and more"})
         assert (settings.hash_memory_kib, settings.hash_passes) == (each["memory_kib"], each["passes"])
+
+
+def test_a_target_out_of_reach_is_told_and_its_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No set has more passes than the settings take; the line about it is no line of the JSON."""
+    monkeypatch.setattr(calibration, "GUIDES", GUIDES[-1:])
+    done = CliRunner().invoke(calibrate, ["--json", "--seconds", "0.1", "--target-ms", "10000"])
+    assert done.exit_code == 0
+    assert done.stderr == "For 10000 ms some would need more passes than the settings take.\n"
+    assert json.loads(done.stdout)["passes"] == MAX_HASH_PASSES
+
+
+@pytest.mark.parametrize("option", ["--target-ms", "--seconds"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1"])
+def test_a_time_is_a_number_within_bounds(option: str, value: str) -> None:
+    """NaN is under no bound and over none, and would go through to a traceback or to sets that nobody measured."""
+    done = CliRunner().invoke(calibrate, [option, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.stderr
 
 
 def test_people_read_a_table() -> None:

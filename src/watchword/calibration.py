@@ -14,6 +14,7 @@ from typing import Final
 from watchword.passwords import Parameters
 from watchword.passwords.backends import BackEnd, time_backends
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES
+from watchword.settings import most_passes
 
 # KiB of memory, fewest passes, and who allows the set.
 GUIDES: Final = (
@@ -76,9 +77,13 @@ def calibrate(*, threads: int, seconds: float, target_ms: float | None) -> Itera
 
 
 def raise_passes(parameters: Parameters, *, milliseconds: float, target_ms: float) -> Parameters:
-    """As many passes as fit into the target time, and never fewer than there were: time grows with the passes."""
+    """As many passes as fit into the target time and the settings take, and never fewer than there were.
+
+    Time grows with the passes.
+    """
     per_pass = milliseconds / parameters.passes
-    return replace(parameters, passes=max(parameters.passes, int(target_ms / per_pass)))
+    fitting = min(int(target_ms / per_pass), most_passes(parameters.memory_kib))
+    return replace(parameters, passes=max(parameters.passes, fitting))
 
 
 def _milliseconds(backend: BackEnd, parameters: Parameters) -> float:

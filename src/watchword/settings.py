@@ -102,7 +102,6 @@ class Settings:
         instance = instance_folder(environ)
         algorithm = source.get("ALGORITHM", _one_of(*ALGORITHMS), "ES256")
         hash_memory_kib = source.get("HASH_MEMORY_KIB", _integer(8, MAX_HASH_MEMORY_KIB), 19_456)
-        most_passes = min(MAX_HASH_PASSES, MAX_HASH_WORK_KIB // hash_memory_kib)
         default_audience = None if algorithm == "HS256" else "watchword"
         return cls(
             instance=instance,
@@ -117,7 +116,7 @@ class Settings:
             session_lifetime=source.get("SESSION_LIFETIME", _integer(60, 31_536_000), 2_592_000),
             refresh_grace=source.get("REFRESH_GRACE", _integer(0, 300), 10),
             hash_memory_kib=hash_memory_kib,
-            hash_passes=source.get("HASH_PASSES", _integer(1, most_passes), 2),
+            hash_passes=source.get("HASH_PASSES", _integer(1, most_passes(hash_memory_kib)), 2),
             hash_threads=source.get("HASH_THREADS", _integer(1, 1024), cores()),
             hash_max_wait=source.get("HASH_MAX_WAIT", _seconds(0.05, 60.0), 1.0),
             password_min_length=source.get("PASSWORD_MIN_LENGTH", _integer(8, 1024), 15),
@@ -126,6 +125,11 @@ class Settings:
             metrics_bind=source.get("METRICS_BIND", _address_or_off, DEFAULT_METRICS_BIND),
             api_docs=source.get("API_DOCS", _switch, True),
         )
+
+
+def most_passes(memory_kib: int) -> int:
+    """The highest HASH_PASSES with so much HASH_MEMORY_KIB."""
+    return min(MAX_HASH_PASSES, MAX_HASH_WORK_KIB // memory_kib)
 
 
 def instance_folder(environ: Mapping[str, str] = os.environ) -> Path:

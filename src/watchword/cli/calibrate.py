@@ -1,7 +1,9 @@
 """The command that measures password hashing on this machine and says what to set."""
 
 import json
+import math
 import sys
+from typing import Any
 
 import click
 from rich.console import Console
@@ -9,16 +11,24 @@ from rich.progress import track
 
 from watchword.calibration import GUIDES, Calibration
 from watchword.calibration import calibrate as measure
-from watchword.settings import cores
+from watchword.settings import cores, most_passes
 
 HEADINGS = f"{'settings to paste':<56} {'one hash':>9} {'logins/s':>9} {'full pool':>10}  allowed by"
 
 
+class _NumberRange(click.FloatRange):
+    """As click's, without NaN, which is neither under nor over any bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("NaN is not a number.", param, ctx)
+        return number
+
+
 @click.command()
-@click.option(
-    "--target-ms", type=click.FloatRange(1, 10_000), help="Raise the passes until one hash takes about so long."
-)
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="For each set.")
+@click.option("--target-ms", type=_NumberRange(1, 10_000), help="Raise the passes until one hash takes about so long.")
+@click.option("--seconds", type=_NumberRange(0.1, 60), default=1.0, show_default=True, help="For each set.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per set.")
 def calibrate(target_ms: float | None, seconds: float, as_json: bool) -> None:
     """Measure what password hashing costs here, for every parameter set that OWASP's guides allow.
@@ -28,15 +38,22 @@ def calibrate(target_ms: float | None, seconds: float, as_json: bool) -> None:
     sets = measure(threads=cores(), seconds=seconds, target_ms=target_ms)
     terminal = Console(stderr=True)
     shown = track(sets, "Hashing", total=len(GUIDES), console=terminal, disable=not sys.stderr.isatty(), transient=True)
-    if as_json:
-        for each in shown:
+    measured = []
+    for each in shown:
+        measured.append(each)
+        if as_json:
             click.echo(json.dumps(_fields(each)))
-        return
-    measured = list(shown)
-    click.echo(HEADINGS)
-    for each in measured:
-        click.echo(_row(each))
-    click.echo(f"\nWith {measured[0].threads} threads, by {measured[0].backend}.")
+    if not as_json:
+        click.echo(HEADINGS)
+        for each in measured:
+            click.echo(_row(each))
+        click.echo(f"\nWith {measured[0].threads} threads, by {measured[0].backend}.")
+    if target_ms is not None and any(map(_has_most_passes, measured)):
+        click.echo(f"For {target_ms:g} ms some would need more passes than the settings take.", err=True)
+
+
+def _has_most_passes(each: Calibration) -> bool:
+    return each.parameters.passes == most_passes(each.parameters.memory_kib)
 
 
 def _row(each: Calibration) -> str:
