@@ -53,12 +53,17 @@ def migrate_sqlite(url: URL) -> None:
         migrate(connection)
 
 
-async def migrate_postgresql(url: URL) -> None:
-    """Through asyncpg, the driver that is installed anyway."""
+async def migrate_postgresql(url: str) -> None:
+    """Through asyncpg, the driver that is installed anyway, which reads the URL as it does for the service."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    from watchword.store.postgresql import with_known_options
+
+    asyncpgs = {"dsn": with_known_options(url)}
     # Who has waited for the lock must see that the work is done already, whatever the operator's default.
-    engine = create_async_engine(url, poolclass=pool.NullPool, isolation_level="READ COMMITTED")
+    engine = create_async_engine(
+        "postgresql+asyncpg://", connect_args=asyncpgs, poolclass=pool.NullPool, isolation_level="READ COMMITTED"
+    )
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)
@@ -68,13 +73,11 @@ async def migrate_postgresql(url: URL) -> None:
 
 def online() -> None:
     """Find the database and choose the way to it."""
-    url = make_url(context.config.attributes.get("url") or os.environ["WATCHWORD_DATABASE_URL"])
-    if url.get_backend_name() == "sqlite":
-        migrate_sqlite(url)
-        return
-    # Of the URL's options those that the service heeds too.
-    options = {known: url.query[given] for given, known in (("sslmode", "ssl"), ("host", "host")) if given in url.query}
-    asyncio.run(migrate_postgresql(url.set(drivername="postgresql+asyncpg", query=options)))
+    url: str = context.config.attributes.get("url") or os.environ["WATCHWORD_DATABASE_URL"]
+    if url.startswith("sqlite:"):
+        migrate_sqlite(make_url(url))
+    else:
+        asyncio.run(migrate_postgresql(url))
 
 
 online()

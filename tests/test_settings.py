@@ -20,6 +20,7 @@ from watchword.settings import (
     instance_folder,
     unknown_names,
 )
+from watchword.store.postgresql import with_known_options
 
 GOOD_SECRET = "kV9w-Qz3_Xr7LmT1-bN5y_Hc8JpD2fGs"
 OLDER_SECRET = "Wm4x_Rt6-Ya0KqB9_vE2n-Ud7ZsC5hPj"
@@ -394,12 +395,13 @@ def test_a_text_that_cannot_be_meant_is_refused(name: str, value: str) -> None:
         "postgresql://user:canary@h:port/d",
         "postgresql://user:canary@h",
         "postgresql://user:canary@[/d",
+        "postgresql://user:1/d?canary=&ssl=@h/d",
         "postgresql://user:canary\u2100@h/d",
         "mysql://user:canary@h/d",
         "canary",
         "sqlite://canary/x",
     ],
-    ids=range(7),
+    ids=range(8),
 )
 @pytest.mark.parametrize("name", ["DATABASE_URL", "ISSUER"])
 def test_a_refused_url_is_not_repeated(name: str, url: str) -> None:
@@ -407,6 +409,32 @@ def test_a_refused_url_is_not_repeated(name: str, url: str) -> None:
     refusal = refusal_of(**{name: url})
     assert "canary" not in str(refusal)
     assert refusal.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ("ssl=require", "'ssl'"),
+        ("SSLMODE=require", "'SSLMODE'"),
+        ("ssl_mode=require", "'ssl_mode'"),
+        ("sslcrl=/etc/crl.pem", "'sslcrl'"),
+        ("sslmode=require&sslmode=disable", "'sslmode' twice"),
+        ("host=a&sslmode=require&host=b", "'host' twice"),
+        ("sslmode=", "'sslmode' without a value"),
+    ],
+)
+def test_tls_that_nobody_would_heed_is_refused(query: str, word: str) -> None:
+    """An option that is passed over, or read in two ways, would connect without what it asks for."""
+    refusal = refusal_of(DATABASE_URL=f"postgresql://u:canary@h/d?{query}")
+    assert f"WATCHWORD_DATABASE_URL: has the option {word}" in str(refusal)
+    assert "canary" not in str(refusal)
+
+
+@pytest.mark.parametrize("option", ["host", "sslmode", "sslrootcert", "sslcert", "sslkey"])
+def test_an_option_that_is_taken_is_heeded(option: str) -> None:
+    """What the settings let through reaches the driver."""
+    url = f"postgresql://u@h/d?{option}=x"
+    assert with_known_options(database_url({"WATCHWORD_DATABASE_URL": f"{url}&application_name=y"})) == url
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from watchword.errors import SettingRefused
 from watchword.networks import Network, networks
@@ -34,6 +34,9 @@ _EXAMPLE_SECRETS: Final = re.compile(
 )
 _URL_MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
+
+_TLS_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+"""Those of a PostgreSQL URL that ``store.postgresql`` heeds."""
 
 T = TypeVar("T")
 
@@ -316,6 +319,21 @@ def _issuer(text: str) -> str:
     return text
 
 
+def _check_options(query: str) -> None:
+    """See that nobody asks for TLS in words that are passed over, or that are read in two ways."""
+    options = parse_qsl(query, keep_blank_values=True)
+    names = [name for name, _ in options]
+    for name, value in options:
+        if name != "host" and not name.lower().startswith("ssl"):
+            continue  # passed over, and never told: it may be a part of a password that nobody escaped
+        if not value:
+            raise ValueError(f"has the option {name!r} without a value")
+        if names.count(name) > 1:
+            raise ValueError(f"has the option {name!r} twice")
+        if name not in {"host", *_TLS_OPTIONS}:
+            raise ValueError(f"has the option {name!r}; of TLS there are {', '.join(sorted(_TLS_OPTIONS))}")
+
+
 def _database_url(text: str) -> str:
     url = _split(text)
     if url.scheme == "sqlite":
@@ -324,6 +342,7 @@ def _database_url(text: str) -> str:
     elif url.scheme in {"postgresql", "postgres"}:
         if not url.path.strip("/"):
             raise ValueError("names no database; write postgresql://user:password@host:5432/database")
+        _check_options(url.query)
     else:
         raise ValueError("must begin with sqlite:/// or postgresql://")
     return text

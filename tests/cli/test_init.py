@@ -183,6 +183,34 @@ def test_options_of_the_url_are_no_stumbling_block(tmp_path: Path, postgresql_se
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("command", ["init", "users list"])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ("sslmode=require", "SSL"),
+        ("sslmode=verify-full&sslrootcert=/no/such.pem", "No such file"),
+        ("ssl=require", "'ssl'"),
+    ],
+)
+def test_tls_is_asked_for_alike(tmp_path: Path, postgresql_server: str, command: str, options: str, word: str) -> None:
+    """Migrations and the service read the options in one way: neither goes on without the TLS that they ask for."""
+    url = f"{postgresql_server}?{options}"
+    environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="0123456789 abcdefghijklmnopqrstuvwxyz")
+    line = refusal(run([*COMMAND, *command.split()], environ=environ))
+    assert line.startswith("watchword: WATCHWORD_DATABASE_URL: ")
+    assert word in line
+
+
+@pytest.mark.parametrize("command", ["init", "users list"])
+def test_a_database_on_what_is_no_host_is_refused(tmp_path: Path, command: str) -> None:
+    """An empty label is refused by the resolver before it asks anybody, in another way than an unknown name."""
+    url = f"postgresql://u:{CANARY}@db..internal/d"
+    environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="0123456789 abcdefghijklmnopqrstuvwxyz")
+    line = refusal(run([*COMMAND, *command.split()], environ=environ))
+    assert line.startswith("watchword: WATCHWORD_DATABASE_URL: the database answers: ")
+    assert CANARY not in line
+
+
 @pytest.mark.parametrize("command", ["init", "migrate", "users list"])
 def test_a_missing_driver_is_told(tmp_path: Path, command: str) -> None:
     """Without the extra for PostgreSQL the refusal says what to install."""

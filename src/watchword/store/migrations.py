@@ -97,7 +97,7 @@ def upgrade(url: str) -> None:
             "WATCHWORD_DATABASE_URL: the database is at a schema that this version does not know;"
             " it needs a newer Watchword"
         ) from fault
-    except (SQLAlchemyError, OSError) as fault:
+    except (SQLAlchemyError, OSError, UnicodeError) as fault:  # the last is the resolver's, of what is no host name
         reason = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
         raise Unavailable(f"the database answers: {reason}") from fault
     except ModuleNotFoundError as fault:  # the driver of PostgreSQL is an extra

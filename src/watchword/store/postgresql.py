@@ -23,7 +23,7 @@ _WATCHERS: Final = 2
 """One for the news of ended sessions and one for the keys: a lock on either table must not make the other's old."""
 _SERVER_PATIENCE: Final = 1.8
 """Seconds for which the server waits for a lock: a little less than we do, as the connection then lives on."""
-_URL_OPTIONS: Final = frozenset({"host", "sslmode"})
+_URL_OPTIONS: Final = frozenset({"host", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
 class PostgresqlStore(Store):
@@ -51,7 +51,7 @@ class PostgresqlStore(Store):
 
     async def _make_pool(self, size: int) -> Any:
         return await asyncpg.create_pool(
-            _with_known_options(self._url),
+            with_known_options(self._url),
             min_size=0,
             max_size=size,
             timeout=PATIENCE,
@@ -109,7 +109,10 @@ class PostgresqlStore(Store):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         with _translated():
-            raw = await pool.acquire(timeout=PATIENCE)
+            try:
+                raw = await pool.acquire(timeout=PATIENCE)
+            except UnicodeError as fault:  # the resolver's, of what can be no host name
+                raise Unavailable(f"the database answers: {fault}") from fault
             cut = loop.call_at(deadline, raw.terminate)
             try:
                 yield _PostgresqlConnection(raw)
@@ -137,8 +140,8 @@ class _PostgresqlConnection:
         return rows
 
 
-def _with_known_options(url: str) -> str:
-    """The URL without what other programs like to read in one, which would be taken for settings of the server."""
+def with_known_options(url: str) -> str:
+    """The URL for asyncpg, without what other programs like to read in one, which it would take for server settings."""
     parts = urlsplit(url)
     options = [(name, value) for name, value in parse_qsl(parts.query) if name in _URL_OPTIONS]
     return parts._replace(query=urlencode(options)).geturl()
