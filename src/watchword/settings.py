@@ -337,7 +337,8 @@ def _check_options(query: str) -> None:
 def _database_url(text: str) -> str:
     url = _split(text)
     if url.scheme == "sqlite":
-        if url.netloc or len(url.path) < 2 or ":memory:" in text or _URL_MARKS & set(text):  # noqa: PLR2004
+        is_path = text.startswith("sqlite:///") and len(url.path) > 1  # in small letters, as the store reads it
+        if not is_path or ":memory:" in text or _URL_MARKS & set(text):
             raise ValueError("must be sqlite:///PATH, with nothing before or behind the path, and without ?, # and %")
     elif url.scheme in {"postgresql", "postgres"}:
         if not url.path.strip("/"):
