@@ -141,7 +141,10 @@ def instance_folder(environ: Mapping[str, str] = os.environ) -> Path:
     Raises:
         SettingRefused: not a path that can stand in a URL.
     """
-    folder = Path(_Source(environ).get("INSTANCE", _text, "instance")).absolute()
+    try:
+        folder = Path(_Source(environ).get("INSTANCE", _text, "instance")).absolute()
+    except FileNotFoundError:
+        raise SettingRefused("INSTANCE", "is relative to the current folder, which has been removed") from None
     if _URL_MARKS & set(str(folder)):
         raise SettingRefused("INSTANCE", "must be a path without ?, # and %, as it becomes part of a database URL")
     return folder

@@ -5,11 +5,13 @@ A command's module is loaded when the command is called, so that none pays for w
 
 import sys
 from importlib import import_module
+from io import UnsupportedOperation
 from typing import Final, NoReturn
 
 import click
 
 from watchword import __version__
+from watchword.cli import streams
 from watchword.errors import Unavailable, WatchwordError
 
 _HOMES: Final = {
@@ -47,10 +49,16 @@ def watchword() -> None:
 
 def main() -> NoReturn:
     """Run a command; a refusal is one line on standard error and a status of 1."""
+    streams.settle()
     try:
         watchword(prog_name="watchword")
     except Unavailable as fault:
         sys.exit(f"watchword: WATCHWORD_DATABASE_URL: {fault}")
     except WatchwordError as refusal:
         sys.exit(f"watchword: {refusal}")
+    except UnsupportedOperation:  # of a stream that ``settle`` put there
+        sys.exit("watchword: standard input or standard output is closed")
+    except OSError as fault:  # standard output is full, a file gone; a pipe that nobody reads is click's to see
+        streams.forget_what_is_unwritten()
+        sys.exit(f"watchword: {fault}")
     sys.exit()

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from watchword.cli import streams
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.shown import moment, text
 from watchword.clock import system_clock
@@ -36,6 +37,7 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
 
     The secret alone is on standard output, so that a script can take it.
     """
+    streams.expect_an_output()
     try:
         secret = with_asker(
             Settings.read(),
@@ -44,7 +46,7 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
     except ClientExists:
         raise click.ClickException(f"there is a client {name} already") from None
     click.echo(f"Added {name}. Its secret is shown this once:", err=True)
-    click.echo(secret)
+    streams.show_once(secret, otherwise=f"run `watchword clients revoke {name}` and add it again")
 
 
 @clients.command("list")

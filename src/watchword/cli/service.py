@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from watchword import app, diagnosis
+from watchword.cli import streams
 from watchword.cli.database import run_to_the_end, telling_what_is_lost
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
@@ -30,6 +31,7 @@ def init() -> None:
 
     What is there already stays as it is, so running it again does no harm.
     """
+    streams.expect_an_output()
     path = instance_folder() / SECRET_FILE
     given = {"WATCHWORD_SECRET_KEY", "WATCHWORD_SECRET_KEY_FILE"} & os.environ.keys()
     if given or os.access(path, os.F_OK):  # false, not an error, where the way there is barred
@@ -55,7 +57,10 @@ def init() -> None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
         return
     body = json.dumps({"username": FIRST_USER, "password": password})
-    click.echo(f"The first user is {FIRST_USER}, with the password {password}")
+    streams.show_once(
+        f"The first user is {FIRST_USER}, with the password {password}",
+        otherwise=f"run `watchword users set-password {FIRST_USER}`",
+    )
     click.echo("It is shown this once. When the service runs, log in with:\n")
     click.echo(f"  curl {settings.issuer}/login -H 'Content-Type: application/json' -d '{body}'\n")
 

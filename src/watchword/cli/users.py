@@ -172,7 +172,10 @@ def _change(name: str, story: Callable[[Store, Asker], Awaitable[None]]) -> None
 
 def _ask_password(*, from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:  # which holds a part of the password
+            raise click.UsageError(f"the password is not {sys.stdin.encoding}") from None
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)

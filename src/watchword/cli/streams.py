@@ -1,0 +1,59 @@
+"""The standard streams as a command may find them: closed, full, or in an encoding that lacks a letter."""
+
+import os
+import sys
+from io import TextIOWrapper
+from typing import Final
+
+import click
+
+_REFUSING: Final = {"stdin": (os.O_WRONLY, "w"), "stdout": (os.O_RDONLY, "r"), "stderr": (os.O_WRONLY, "w")}
+"""How to open /dev/null for a stream that is closed: to read from or to write to it fails, but for the last one."""
+
+
+def settle() -> None:
+    """See that there are all three, and that standard output writes every letter.
+
+    The next file or socket to be opened would get the number of a closed one, and be read, written or closed as it.
+    """
+    for name, (flags, mode) in _REFUSING.items():
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, flags)
+            os.set_inheritable(descriptor, True)  # a worker opens files too
+            setattr(sys, name, os.fdopen(descriptor, mode))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def forget_what_is_unwritten() -> None:
+    """Let what standard output did not take go nowhere, or Python would complain of it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def expect_an_output() -> None:
+    """See that there is a standard output, before a secret is made that is shown once.
+
+    Raises:
+        ClickException: it is closed.
+    """
+    if not sys.stdout.writable():
+        raise click.ClickException("standard output is closed, and what is shown once would be lost")
+
+
+def show_once(text: str, *, otherwise: str) -> None:
+    """Write what nobody can ask for again.
+
+    Args:
+        text: what to write.
+        otherwise: what to do if it is lost.
+
+    Raises:
+        ClickException: it could not be written.
+    """
+    try:
+        click.echo(text)
+    except OSError as fault:
+        forget_what_is_unwritten()
+        raise click.ClickException(
+            f"standard output failed ({fault.strerror}), and a secret is lost: {otherwise}"
+        ) from None

@@ -1,0 +1,117 @@
+"""Standard streams that are closed, full or in another encoding: one line in place of a traceback."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import COMMAND, fresh_environment, rows, run
+
+PASSWORD = "kestrel-harbour-violet-94"
+
+
+def shell(line: str, environ: Mapping[str, str], *, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run a command of ours with the shell's redirections."""
+    return subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(COMMAND)} {line}"],
+        env=environ,
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An instance that is set up."""
+    environ = fresh_environment(tmp_path_factory.mktemp("streams") / "instance")
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    return environ
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("users add dora --password-stdin <&-", "watchword: standard input or standard output is closed"),
+        ("users import - <&-", "watchword: standard input or standard output is closed"),
+        ("users list >&-", "watchword: standard input or standard output is closed"),
+        ("users list >/dev/full", "watchword: [Errno 28] No space left on device"),
+        ("openapi >/dev/full", "watchword: [Errno 28] No space left on device"),
+        ("clients add a --scope metrics:read >&-", "Error: standard output is closed, and what is shown once would be"),
+        ("init >&-", "Error: standard output is closed, and what is shown once would be"),
+    ],
+)
+def test_a_stream_that_fails_is_one_line(environ: dict[str, str], line: str, said: str) -> None:
+    """Status 1 and what is wrong; Python's own complaint at its end does not follow."""
+    done = shell(line, environ)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith(said)
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_closed_stderr_is_no_fault(environ: dict[str, str]) -> None:
+    """There is nobody to tell anything to, and the command does what it is asked for."""
+    done = shell("users import - --json 2>&-", environ)
+    assert (done.returncode, done.stdout) == (0, b'{"added": 0, "exists": 0, "refused": 0, "dry_run": false}\n')
+
+
+def test_a_secret_that_is_lost_is_told(environ: dict[str, str], tmp_path: Path) -> None:
+    """The disk is full when it is shown: what was made stays, and the line says how to get another secret."""
+    done = shell("clients add gateway --scope metrics:read >/dev/full", environ)
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith("a secret is lost: run `watchword clients revoke gateway` and add it again\n")
+    done = shell("init >/dev/full", fresh_environment(tmp_path / "instance"))
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith("a secret is lost: run `watchword users set-password admin`\n")
+
+
+def test_no_secret_is_made_for_a_closed_output(environ: dict[str, str], tmp_path: Path) -> None:
+    """What would be shown to nobody is not made in the first place."""
+    shell("clients add nobody --scope metrics:read >&-", environ)
+    database = Path(environ["WATCHWORD_INSTANCE"]) / "watchword.db"
+    assert rows(database, "SELECT count(*) FROM clients WHERE name = 'nobody'") == [(0,)]
+    shell("init >&-", fresh_environment(tmp_path / "instance"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """What a command opens, or a program that it starts, is never taken for standard input, output or error."""
+    seen = tmp_path / "seen"
+    story = (
+        "import os, sys; from watchword.cli.streams import settle; settle(); opened = os.open(os.devnull, 0);"
+        "print(opened > 2, all(map(os.get_inheritable, range(3))), file=open(sys.argv[1], 'w'))"
+    )
+    line = f"exec {shlex.join([sys.executable, '-c', story, str(seen)])} <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", line], check=True)
+    assert seen.read_text() == "True True\n"
+
+
+def test_letters_that_the_locale_lacks_are_escaped(environ: dict[str, str]) -> None:
+    """A user whose name cannot be written is added and said to be, and the list goes on behind him."""
+    latin = {**environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = shell("users add 日本 --password-stdin", latin, stdin=f"{PASSWORD}\n".encode())
+    assert (done.returncode, done.stdout) == (0, rb"Added \u65e5\u672c." + b"\n")
+    assert rb"\u65e5\u672c" in shell("users list", latin).stdout
+
+
+def test_a_password_in_another_encoding_is_refused(environ: dict[str, str]) -> None:
+    """Bytes that are no text of the stream's encoding are refused without a word of them."""
+    strict = {**environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = shell("users add dora --password-stdin", strict, stdin=PASSWORD.encode() + b"\xff\n")
+    assert done.returncode == 2
+    assert done.stderr.endswith(b"Error: the password is not utf-8\n")
+
+
+def test_a_folder_that_is_gone_is_told(environ: dict[str, str], tmp_path: Path) -> None:
+    """A relative instance folder, which is the default, is nowhere when the current folder is removed."""
+    relative = {name: value for name, value in environ.items() if name != "WATCHWORD_INSTANCE"}
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f"cd {gone} && rmdir {gone} && exec {shlex.join(COMMAND)} users list"
+    done = subprocess.run(["sh", "-c", line], env=relative, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == ("watchword: WATCHWORD_INSTANCE: is relative to the current folder, which has been removed\n")
