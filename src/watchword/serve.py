@@ -4,7 +4,7 @@ Hypercorn's own multi-worker mode shares one socket, so that one worker may get 
 with status 0 when a worker crashes, and cuts what is in flight when it is told to stop. Hence the laws of this file:
 
 1. The parent binds one SO_REUSEPORT socket per worker, over which the kernel spreads connections, and keeps it for as
-   long as it lives: what waits in its queue outlives the worker that would have taken it.
+   long as it lives: what waits in its queue outlives the worker that would have taken it. A Unix socket all share.
 2. A worker is ``hypercorn -w 0`` on its socket. It says when it serves, and drains by itself when the parent is gone.
 3. A worker that dies is replaced on its socket, after a pause if it died young; one that cannot be started is tried
    again. If what sees to it fails itself, the service ends, for a place left empty would go unnoticed.
@@ -12,12 +12,14 @@ with status 0 when a worker crashes, and cuts what is in flight when it is told 
 """
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,9 @@ START_SECONDS: Final = 30.0
 YOUNG: Final = 1.0
 """Seconds of life below which a worker's death makes its successor wait."""
 LONGEST_PAUSE: Final = 5.0
+
+_UNIX: Final = "unix:"
+"""How the address of a Unix socket begins."""
 
 _ENDED_BEFORE_IT_SERVED: Final = -signal.SIGTERM
 """A worker that serves handles the signal; one that is still starting has nothing to drain, and dies of it."""
@@ -245,18 +250,48 @@ def _longer(pause: float) -> float:
     return min(LONGEST_PAUSE, max(0.1, 2 * pause))
 
 
-def _bind(config: Config, *, sets: int) -> Iterator[list[socket.socket]]:
-    """Bind the addresses once per worker; they listen as soon as a worker does."""
+def _bind(config: Config, *, sets: int) -> list[list[socket.socket]]:
+    """Bind the addresses once per worker; they listen as soon as a worker does.
+
+    A Unix socket is bound once for all, as its file leads to one alone. The configuration tells which port 0 became.
+    """
     try:
+        for address in config.bind:
+            _expect_nobody_at(address)
         config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
-        for each in _bound(config):
+        first = _bound(config)
+        shared = [each for each in first if each.family == socket.AF_UNIX]
+        listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
+        for each in set(first) - set(shared):
             each.close()
         config.workers = 2  # asks Hypercorn for SO_REUSEPORT
-        for _ in range(sets):
-            yield _bound(config)
+        config.bind = [address for address in listening if not address.startswith(_UNIX)]
+        bound = [[*shared, *_bound(config)] for _ in range(sets)]
+        config.bind = listening
+        return bound
     except (OSError, OverflowError, UnicodeError) as fault:  # taken or forbidden, a port beyond 65535, no host name
         reason = getattr(fault, "strerror", None) or fault
         raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
+
+
+def _expect_nobody_at(bind: str) -> None:
+    """See that nobody serves behind the file of a Unix socket, which Hypercorn would remove.
+
+    Raises:
+        OSError: somebody does, or the file is out of reach.
+    """
+    if not bind.startswith(_UNIX):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        error = probe.connect_ex(bind.removeprefix(_UNIX)) or errno.EADDRINUSE
+    if error not in {errno.ENOENT, errno.ECONNREFUSED}:
+        raise OSError(error, os.strerror(error))
+
+
+def _with_its_port(bind: str, bound: socket.socket) -> str:
+    host, _, port = bind.rpartition(":")
+    return f"{host}:{bound.getsockname()[1]}" if port == "0" else bind
 
 
 def _bound(config: Config) -> list[socket.socket]:

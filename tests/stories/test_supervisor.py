@@ -184,6 +184,30 @@ def test_a_second_service_on_the_same_port_is_refused(server: Server, tmp_path: 
     assert refused.stderr == f"watchword: cannot listen on {bind} (Address already in use)\n"
 
 
+def test_two_workers_on_a_unix_socket(tmp_path: Path) -> None:
+    """Either answers on it; a second service is refused in one line, and the first one is still there."""
+    environ, path, log = environment(tmp_path / "instance"), tmp_path / "w", tmp_path / "log"
+    watchword("init", environ=environ).check_returncode()
+    command = [*COMMAND, "serve", "--workers", "2", "--bind", f"unix:{path}"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        until(lambda: log.read_text().count("Running on") == 2)
+        refused = watchword(*command[3:], environ=environ)
+        assert (refused.returncode, refused.stderr) == (
+            1,
+            f"watchword: cannot listen on unix:{path} (Address already in use)\n",
+        )
+        for _ in range(20):
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=SECONDS) as client:
+                assert client.get("http://login/readyz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_metrics_of_each_worker_on_a_port_of_its_own(tmp_path: Path) -> None:
     """Worker n answers /metrics on the configured port plus n, and counts what it answered itself."""
     instance = tmp_path / "instance"
