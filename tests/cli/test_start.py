@@ -132,7 +132,7 @@ def test_an_address_that_cannot_be_had_is_refused(instance: Path, address: str) 
     assert f"cannot listen on {address} (" in refusal(done)
 
 
-@pytest.mark.parametrize("address", ["", ":8000", "nonsense"])
+@pytest.mark.parametrize("address", ["", ":8000", "nonsense", "[]:8000", "]:8000"])
 def test_an_address_without_a_host_is_refused(instance: Path, address: str) -> None:
     """An empty host would mean every interface, which nobody may ask for by mistake."""
     done = run([*COMMAND, "serve", "--bind", address], environ=fresh_environment(instance), seconds=20)

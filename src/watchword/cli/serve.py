@@ -10,7 +10,8 @@ from watchword.settings import cores
 
 
 def _with_a_host(_context: click.Context, _parameter: click.Parameter, bind: str | None) -> str | None:
-    if bind is not None and not bind.rpartition(":")[0]:  # to Hypercorn, no host means every interface
+    # To Hypercorn, which drops brackets, no host means every interface.
+    if bind is not None and not bind.rpartition(":")[0].strip("[]"):
         raise click.BadParameter("must be HOST:PORT")
     return bind
 
