@@ -100,6 +100,12 @@ def test_four_at_once_make_one_of_each(tmp_path: Path, empty_database: dict[str,
     assert run([*COMMAND, "doctor"], environ=fresh_environment(instance, **empty_database)).returncode == 0
 
 
+def test_the_command_to_paste_knows_an_issuer_that_ends_with_a_slash(tmp_path: Path) -> None:
+    """The path follows it as in the metadata: with one slash."""
+    done = run(INIT, environ=fresh_environment(tmp_path, ISSUER="https://login.example/tenant/"))
+    assert "  curl https://login.example/tenant/login -H" in done.stdout
+
+
 def test_the_password_is_as_long_as_the_rule_asks(tmp_path: Path) -> None:
     """A rule stricter than our usual password makes a longer one, not a refusal after half of the work."""
     done = run(INIT, environ=fresh_environment(tmp_path, PASSWORD_MIN_LENGTH="40"))

@@ -62,7 +62,7 @@ def init() -> None:
         otherwise=f"run `watchword users set-password {FIRST_USER}`",
     )
     click.echo("It is shown this once. When the service runs, log in with:\n")
-    click.echo(f"  curl {settings.issuer}/login -H 'Content-Type: application/json' -d '{body}'\n")
+    click.echo(f"  curl {settings.issuer.rstrip('/')}/login -H 'Content-Type: application/json' -d '{body}'\n")
 
 
 @click.command()
