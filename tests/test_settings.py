@@ -261,6 +261,12 @@ class TestSecretFile:
         with pytest.raises(SettingRefused, match="cannot be read"):
             self.read(tmp_path)
 
+    def test_a_pipe_in_the_files_place_is_refused(self, tmp_path: Path) -> None:
+        """Whoever read from it would wait until somebody wrote, for ever."""
+        os.mkfifo(tmp_path / SECRET_FILE, 0o600)
+        with pytest.raises(SettingRefused, match="no regular file"):
+            self.read(tmp_path)
+
     def test_a_secret_that_is_set_makes_the_file_irrelevant(self, tmp_path: Path) -> None:
         """The variable wins over the generated file, also over one that would be refused."""
         path = tmp_path / SECRET_FILE

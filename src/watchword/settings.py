@@ -222,12 +222,15 @@ def _secret_key(source: _Source, instance: Path) -> bytes:
         return given
     path = instance / SECRET_FILE
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, for ever
+            raise SettingRefused("SECRET_KEY", f"{path} cannot be read (it is no regular file)")
         text = path.read_text(encoding="utf-8").strip()
-        mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         raise SettingRefused("SECRET_KEY", f"is not set and {path} does not exist; run `watchword init`") from None
     except (OSError, UnicodeDecodeError) as fault:
         raise SettingRefused("SECRET_KEY", f"{path} cannot be read ({type(fault).__name__})") from None
+    mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         raise SettingRefused("SECRET_KEY", f"{path} is open to others (mode {mode:04o}); run chmod 600 on it")
     try:
