@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -56,6 +56,7 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
     Raises:
         StartRefused: the database cannot be reached or has another schema, or the secret is not that of its services.
         Unavailable: it takes no writes.
+        ClickException: somebody pressed Ctrl-C.
     """
 
     async def run(store: Store) -> T:
@@ -64,7 +65,8 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
         async with telling_what_is_lost(asker.recorder), keeping(asker, store):
             return await story(store, asker)
 
-    return run_to_the_end(_on_our_schema(settings, run, to_write=True))
+    with interruptible():
+        return run_to_the_end(_on_our_schema(settings, run, to_write=True))
 
 
 @asynccontextmanager
@@ -75,6 +77,19 @@ async def telling_what_is_lost(recorder: Recorder) -> AsyncIterator[None]:
     finally:
         for line in recorder.unwritten():
             click.echo(line, err=True)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Around what changes something, say of Ctrl-C that it may be done: a write goes on without who asked for it.
+
+    Raises:
+        ClickException: an interrupt came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; what was asked for may have been done all the same") from None
 
 
 async def _on_our_schema(settings: Settings, story: Callable[[Store], Awaitable[T]], *, to_write: bool) -> T:

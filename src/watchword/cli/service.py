@@ -13,7 +13,7 @@ import click
 
 from watchword import app, diagnosis
 from watchword.cli import streams
-from watchword.cli.database import run_to_the_end, telling_what_is_lost
+from watchword.cli.database import interruptible, run_to_the_end, telling_what_is_lost
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
@@ -52,7 +52,8 @@ def init() -> None:
             with suppress(FileExistsError):
                 os.link(draft, path)
         settings = Settings.read()
-    password = run_to_the_end(_first_user(settings))
+    with interruptible():
+        password = run_to_the_end(_first_user(settings))
     if password is None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
         return
