@@ -15,11 +15,14 @@ compiler := $(shell command -v $(CC) || command -v gcc || command -v clang)
 native := $(if $(filter 0,$(NATIVE)),,$(STAMPS)/native-$(or $(notdir $(compiler)),none))
 postgresql := $(if $(shell command -v postgres || ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null),,$(STAMPS)/postgresql-server)
 
+# Whether the .venv was made here: in a copy of a checkout its programs would run the original's code.
+ours := $(shell grep -qsF -e " $(realpath .venv)" -e " $(CURDIR)/.venv" .venv/pyvenv.cfg && echo yes)
+
 # A package that the caller's PYTHONPATH shows would count as installed.
 unexport PYTHONPATH
 
 .NOTPARALLEL:
-.PHONY: help setup run test lint bench format blocklist lock clean
+.PHONY: always help setup run test lint bench format blocklist lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -56,7 +59,7 @@ clean: ## remove all that make made; the instance folder stays
 # --- what .venv is made of ---------------------------------------------------------------------------------------
 
 # Without its stamp a .venv is half made, or not ours: begin again.
-$(STAMPS)/venv:
+$(STAMPS)/venv: $(if $(ours),,always)
 	@$(PYTHON) -c 'import sys; sys.exit("Watchword needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make setup PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo "Making .venv"
 	@$(PYTHON) -m venv --clear .venv
