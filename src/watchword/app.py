@@ -23,6 +23,7 @@ from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools, keyring, revocations
 from watchword.flows.audit import keeping, recognise
 from watchword.flows.housekeeping import keep_tidy
+from watchword.flows.readiness import Readiness
 from watchword.flows.rotation import keep_rotating
 from watchword.guard import Guard
 from watchword.keyholder import KeyHolder
@@ -116,6 +117,7 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
         clock=clock,
         metrics=metrics,
         recorder=build_recorder(settings, clock=clock, lose=metrics.audit_event_lost),
+        readiness=Readiness(store, keys.ring),
     )
 
 

@@ -10,8 +10,10 @@ from tests.endpoints.contract import opened, refused
 from tests.postgresql import take_no_writes
 from tests.servers import environment
 from watchword.app import create_app
+from watchword.errors import SchemaRefused, Unavailable
 from watchword.flows import Tools
 from watchword.settings import Settings
+from watchword.store import migrations
 from watchword.store.connection import Connection, Statement
 
 FOREIGN = Statement("UPDATE alembic_version SET version_num = 'another' RETURNING version_num")
@@ -45,3 +47,28 @@ async def test_not_ready_where_nothing_can_be_written(tmp_path: Path, postgresql
                 await asyncio.sleep(0.05)
         assert await refused(answer, retry_after="1") == (503, "unavailable")
         assert await opened(await client.get("/healthz")) == {"status": "alive"}
+
+
+async def test_one_look_answers_all_who_ask_meanwhile(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 77: all who ask keep the news of ended sessions waiting no more than one, even if one of them leaves."""
+    looks, may_answer = 0, asyncio.Event()
+
+    async def slow(_: object) -> None:
+        nonlocal looks
+        looks += 1
+        await may_answer.wait()
+        raise SchemaRefused("another")
+
+    monkeypatch.setattr(migrations, "check", slow)
+    asking = [asyncio.create_task(tools.readiness.check()) for _ in range(100)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    await asyncio.sleep(0)
+    may_answer.set()
+    first, *others = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert {type(other) for other in others} == {Unavailable}
+    assert looks == 1
+    with pytest.raises(Unavailable):
+        await tools.readiness.check()
+    assert looks == 2

@@ -3,9 +3,7 @@
 from quart import Response
 
 from watchword.endpoints.answers import answer
-from watchword.errors import SchemaRefused, Unavailable
 from watchword.flows import Tools
-from watchword.store import migrations
 
 
 async def healthz(_: Tools) -> Response:
@@ -14,15 +12,10 @@ async def healthz(_: Tools) -> Response:
 
 
 async def readyz(tools: Tools) -> Response:
-    """Look at the database, its schema, whether it takes writes, and the keys.
+    """Say that a login would find what it needs.
 
     Raises:
-        Unavailable: one of them is not as it must be; the log says which.
+        Unavailable: it would not.
     """
-    try:
-        await migrations.check(tools.store)
-    except SchemaRefused as refusal:
-        raise Unavailable(str(refusal)) from refusal
-    if not tools.ring.can_sign:
-        raise Unavailable("there is no key to sign with")
+    await tools.readiness.check()
     return answer({"status": "ready"})

@@ -6,6 +6,7 @@ What a story needs is handed to it: the instruments as ``Tools`` or one by one, 
 from dataclasses import dataclass
 
 from watchword.denials import Denials
+from watchword.flows.readiness import Readiness
 from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRing
 from watchword.metrics import Metrics
@@ -55,6 +56,7 @@ class Tools:
         clock: tells the time.
         metrics: counts and times.
         recorder: takes what happens for the audit trail.
+        readiness: looks whether all this would do for a login.
     """
 
     store: Store
@@ -71,3 +73,4 @@ class Tools:
     clock: Clock
     metrics: Metrics
     recorder: Recorder
+    readiness: Readiness
