@@ -27,9 +27,13 @@ EXAMPLES: Final = REQUESTS // len((*DOORS, *ROUTES)) if IS_FULL else 6
 """Cases per operation and phase; there are fewer where fewer different ones can be thought of."""
 CONFIGURATION: Final = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429, "5xx"]
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 413, 422, 429, "5xx"]
+
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
 """
-"""That a password is easy to guess (422) is more than a schema can say; the other statuses are the check's own."""
+"""That a password is easy to guess (422), or a body too long in its bytes (413), is more than a schema can say; the
+other statuses are the checks' own."""
 SECONDS: Final = 6 * 3600 if IS_FULL else 300
 
 
