@@ -126,6 +126,14 @@ def test_a_unix_socket_is_not_taken_from_who_serves_on_it(tmp_path: Path) -> Non
     mine.close()
 
 
+def test_a_unix_socket_is_ours_before_a_worker_listens(tmp_path: Path) -> None:
+    """Of two services that start at the same time the second is refused too."""
+    address = f"unix:{tmp_path}/w"
+    ((mine,),) = serve._bind(addressed_to(address), sets=1)
+    with mine, pytest.raises(StartRefused, match=r"\(Address already in use\)"):
+        serve._bind(addressed_to(address), sets=1)
+
+
 def test_a_unix_socket_out_of_reach_is_refused(tmp_path: Path) -> None:
     """A file where a folder should be on the way to it is told as the system tells it."""
     (tmp_path / "file").touch()

@@ -151,12 +151,18 @@ class TestDefaults:
 class TestSecret:
     """Row 92: a start without a good secret is refused."""
 
+    @pytest.mark.parametrize("secret", [f" {GOOD_SECRET}", f"{GOOD_SECRET}\t"], ids=["before it", "behind it"])
+    def test_blanks_around_it_are_refused(self, secret: str) -> None:
+        """They would be lost on the day that it becomes a fallback, and the stored keys with them."""
+        assert refusal_of(SECRET_KEY=secret).name == "SECRET_KEY"
+
     @pytest.mark.parametrize(
         "secret",
         [
             pytest.param("", id="empty"),
             pytest.param("secret", id="secret"),
             pytest.param("changeme", id="changeme"),
+            pytest.param(f"{GOOD_SECRET}\n{GOOD_SECRET}", id="two lines"),
             pytest.param(GOOD_SECRET[:31], id="31 bytes"),
             pytest.param("é" * 15, id="30 bytes of 15 letters"),
             pytest.param("x" * 64, id="one repeated byte"),

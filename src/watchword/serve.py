@@ -261,6 +261,8 @@ def _bind(config: Config, *, sets: int) -> list[list[socket.socket]]:
         config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
         first = _bound(config)
         shared = [each for each in first if each.family == socket.AF_UNIX]
+        for each in shared:
+            each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
         listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
         for each in set(first) - set(shared):
             each.close()

@@ -251,6 +251,8 @@ def secret(text: str) -> bytes:
         raise ValueError("is not UTF-8") from None
     if len(data) < MIN_SECRET_BYTES:
         raise ValueError(f"is shorter than {MIN_SECRET_BYTES} bytes; make one with `openssl rand -base64 48`")
+    if text != text.strip() or len(text.splitlines()) > 1:  # it could be no fallback later
+        raise ValueError("has more than one line, or blanks around it; make one with `openssl rand -base64 48`")
     # What makes up the length of a well-known word must be random by itself: "changeme" and 24 zeros are not.
     rest = _EXAMPLE_SECRETS.sub("", text)
     if len(set(rest)) < 10 or len(rest) < MIN_SECRET_BYTES // 2:  # noqa: PLR2004

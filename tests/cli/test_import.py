@@ -103,11 +103,7 @@ def test_a_service_manager_ends_an_import_in_order(environ: dict[str, str]) -> N
     try:
         importing.stdin.write("\n".join([*GOOD, ""]))
         importing.stdin.flush()
-        deadline = time.monotonic() + 30
-        while (
-            number_of_users(environ) < 2 and time.monotonic() < deadline
-        ):  # the first batch is in, and it waits for the rest of the second
-            time.sleep(0.05)
+        wait_for_the_first_batch(environ)
         importing.send_signal(signal.SIGTERM)
         importing.send_signal(signal.SIGTERM)
         assert importing.communicate(timeout=30)[0] == ""
@@ -117,6 +113,48 @@ def test_a_service_manager_ends_an_import_in_order(environ: dict[str, str]) -> N
         importing.wait()
     ((last,),) = rows(database(environ), "SELECT event FROM audit_events ORDER BY id DESC LIMIT 1")
     assert last == "sys_command_ended"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "line"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 1, "Error: interrupted; what was asked")]
+)
+def test_an_import_that_waits_for_more_ends_at_one_signal(
+    environ: dict[str, str], number: int, status: int, line: str
+) -> None:
+    """What it waits for may never come, and nothing else runs meanwhile that could hear of it."""
+    importing = subprocess.Popen(
+        [*COMMAND, "users", "import", "-"],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert importing.stdin
+    assert importing.stderr
+    try:
+        importing.stdin.write("\n".join([*GOOD, ""]))
+        importing.stdin.flush()
+        wait_for_the_first_batch(environ)
+        time.sleep(0.5)  # until it has read what there is of the second
+        importing.send_signal(number)
+        assert importing.wait(timeout=30) == status
+        told = importing.stderr.read()
+    finally:
+        importing.kill()
+        importing.communicate()
+    assert line in told
+    assert "Traceback" not in told
+    ((last,),) = rows(database(environ), "SELECT event FROM audit_events ORDER BY id DESC LIMIT 1")
+    assert last == "sys_command_ended"
+
+
+def wait_for_the_first_batch(environ: dict[str, str]) -> None:
+    """Until an import of ``GOOD`` waits for the rest of its second batch, or is just about to."""
+    deadline = time.monotonic() + 30
+    while number_of_users(environ) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(environ: dict[str, str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from watchword import strictjson
 from watchword.bench.http import Request, authority
 from watchword.bench.users import User
 
@@ -82,7 +83,7 @@ def token_of(body: bytes) -> str:
         ValueError: there is none.
     """
     try:
-        token = json.loads(body)["token"]
+        token = strictjson.loads(body)["token"]
     except (ValueError, TypeError, KeyError):
         token = None
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):

@@ -1,14 +1,13 @@
 """The database, for as long as a command needs it."""
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import click
 
 from watchword import app
+from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.clock import system_clock
 from watchword.flows.audit import keeping
 from watchword.recorder import Asker, Recorder
@@ -16,29 +15,6 @@ from watchword.settings import Settings
 from watchword.store import Store, migrations
 
 T = TypeVar("T")
-
-
-def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work. A SIGTERM, as a service manager sends it, ends it in order, as Ctrl-C does.
-
-    Raises:
-        SystemExit: there was one.
-    """
-
-    async def run() -> T:
-        working = asyncio.ensure_future(work)
-
-        def end() -> None:
-            if not working.cancelling():  # a second one would cut off the writing down of what was done
-                working.cancel()
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
-        return await working
-
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError:
-        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 def with_store(settings: Settings, story: Callable[[Store], Awaitable[T]]) -> T:
@@ -77,19 +53,6 @@ async def telling_what_is_lost(recorder: Recorder) -> AsyncIterator[None]:
     finally:
         for line in recorder.unwritten():
             click.echo(line, err=True)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Around what changes something, say of Ctrl-C that it may be done: a write goes on without who asked for it.
-
-    Raises:
-        ClickException: an interrupt came.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.ClickException("interrupted; what was asked for may have been done all the same") from None
 
 
 async def _on_our_schema(settings: Settings, story: Callable[[Store], Awaitable[T]], *, to_write: bool) -> T:

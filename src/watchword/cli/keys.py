@@ -7,6 +7,7 @@ import click
 
 from watchword import app
 from watchword.cli.database import with_asker, with_store
+from watchword.cli.endings import interruptible
 from watchword.cli.identifiers import TAKES_AN_ID
 from watchword.cli.shown import moment
 from watchword.clock import system_clock
@@ -65,8 +66,9 @@ def rotate(at_once: bool) -> None:
     if not at_once:
         click.echo(f"The key {key.kid} is published, and signs from {_shown(key.signs_from)}.")
         return
-    while system_clock() <= key.signs_from:  # one second more, in which every process has turned to it
-        time.sleep(0.1)
+    with interruptible():
+        while system_clock() <= key.signs_from:  # one second more, in which every process has turned to it
+            time.sleep(0.1)
     click.echo(f"The key {key.kid} signs.")
 
 

@@ -13,7 +13,8 @@ import click
 
 from watchword import app, diagnosis
 from watchword.cli import streams
-from watchword.cli.database import interruptible, run_to_the_end, telling_what_is_lost
+from watchword.cli.database import telling_what_is_lost
+from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users

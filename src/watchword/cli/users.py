@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from watchword import app
 from watchword.cli.database import with_asker, with_store
+from watchword.cli.endings import waiting_for_input
 from watchword.clock import system_clock
 from watchword.errors import UnknownUser, UserExists
 from watchword.flows import admin
@@ -182,6 +183,11 @@ def _ask_password(*, from_stdin: bool) -> str:
     return password
 
 
+def _read(file: IO[bytes]) -> bytes:
+    with waiting_for_input():
+        return file.readline()
+
+
 @contextmanager
 def _progress(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
     """The file's lines, with a bar on a terminal that follows them."""
@@ -191,7 +197,7 @@ def _progress(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
         task = progress.add_task("import", total=size)
 
         def lines() -> Iterator[bytes]:
-            for line in file:
+            while line := _read(file):
                 progress.advance(task, len(line))
                 yield line
 
