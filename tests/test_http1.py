@@ -415,18 +415,28 @@ async def test_a_status_may_have_no_name(status: int) -> None:
     assert line == b"%d " % status
 
 
+@pytest.mark.parametrize("sent", ["whole", "in two parts"])
 @pytest.mark.parametrize(
     "rest",
-    [b"0\r\n" + b"a:\r\n" * 15_000 + b"\r\n", b"0\r\n" + b"a:\r\n" * 15_000, b"1;" + b"a" * 20_000 + b"\r\nb\r\n"],
-    ids=["fields behind it", "no end", "an extension"],
+    [
+        b"0\r\n" + b"a:\r\n" * 15_000 + b"\r\n",
+        b"0\r\n" + b"a:\r\n" * 15_000,
+        b"1;" + b"a" * 20_000 + b"\r\nb\r\n",
+        b"0\r\na:" + b" " * 600 + b"\0\r\n\r\n",
+        b"1;" + b" " * 600 + b"\nb\r\n",
+    ],
+    ids=["fields behind it", "no end", "an extension", "blanks", "blanks in an extension"],
 )
-async def test_what_is_said_beside_a_body_is_little(rest: bytes) -> None:
-    """Fields behind a body in chunks are read as those of a head are, and take as long."""
+async def test_what_is_said_beside_a_body_is_little(rest: bytes, sent: str) -> None:
+    """Fields behind a body in chunks are read as those of a head are, and take as long, whatever they come with."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX: " + b"x" * 1900 + b"\r\n"
     async with served(answering(b"x")) as connect:
-        answer = await whole(
-            await connect(), b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n" + rest
-        )
-    ((status, *lines),) = heads(answer)
+        reader, writer = await connect()
+        if sent == "in two parts":  # between the two ends of a line that end the head
+            writer.write(head)
+            await asyncio.sleep(0.1)
+            head = b""
+        ((status, *lines),) = heads(await whole((reader, writer), head + b"\r\n" + rest))
     assert status.startswith(b"431 ")
     assert b"connection: close" in lines
 

@@ -13,7 +13,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
    request that calls itself another HTTP than 1.x is refused, as is a method in small letters (RFC 9110 §9.1): behind a
    proxy that counts every POST there is no ``post``.
 7. No request makes the others wait by its form: h11 gets little at a time, no head of a thousand fields, and none with
-   what no field may hold, for which it would try each way to part the blanks before it.
+   what no field may hold, for which it would try each way to part the blanks before it. Behind a head that announces
+   chunks it gets less still: there may be fields, and they may not be told from a body.
 """
 
 import asyncio
@@ -102,6 +103,7 @@ class Http1Protocol:
         self._reading = self._fresh()
         self._ahead = bytearray()
         self._is_all = False
+        self._is_chunked = False
         self._one_reads = asyncio.Lock()
         self._requests = 0
         self._request: _Request | None = None
@@ -178,14 +180,23 @@ class Http1Protocol:
             Whether there was anything.
         """
         if self._ahead:
-            self._reading.receive_data(bytes(self._ahead[:_PIECE]))
-            del self._ahead[:_PIECE]
+            size = self._size_of_piece()
+            self._reading.receive_data(bytes(self._ahead[:size]))
+            del self._ahead[:size]
             return True
         if self._is_all:
             self._reading.receive_data(b"")
             self._is_all = False
             return True
         return False
+
+    def _size_of_piece(self) -> int:
+        """How many bytes h11 may have next: of a head those to its end, so that what follows is not at hand with it."""
+        if self._reading.their_state is not h11.IDLE:
+            return _MOST_BETWEEN if self._is_chunked else _PIECE
+        before = self._reading.trailing_data[0][-2:]
+        end = _END_OF_HEAD.search(before + self._ahead[:_PIECE])
+        return _PIECE if end is None else max(1, end.end() - len(before))
 
     def _fault_of_head(self) -> int | None:
         """The status for a head that h11 must not see, or for what is there of one; None where nothing is wrong."""
@@ -248,6 +259,7 @@ class Http1Protocol:
     async def _begin(self, asked: h11.Request) -> None:
         await self._send(Updated(idle=False))
         self._requests += 1
+        self._is_chunked = any(name == b"transfer-encoding" for name, _ in asked.headers)
         raw_path, _, query = asked.target.partition(b"?")
         scope: HTTPScope = {
             "type": "http",
