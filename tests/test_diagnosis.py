@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,15 @@ async def test_a_file_that_takes_no_writes_is_found(instance: Path, monkeypatch:
     assert message == "database: WATCHWORD_DATABASE_URL: the database answers: attempt to write a readonly database"
     with pytest.raises(SettingRefused, match=r"WATCHWORD_DATABASE_URL: .*attempt to write a readonly database"):
         await preflight(Settings.read(fresh_environment(instance)))
+
+
+async def test_a_file_that_somebody_writes_to_is_no_reason(instance: Path) -> None:
+    """Who holds its lock for longer than anybody waits ends some time; until then logins are 503, and tokens go on."""
+    environ = fresh_environment(instance)
+    with closing(sqlite3.connect(instance / "watchword.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert bad(await examine(environ)) == []
+        await preflight(Settings.read(environ))
 
 
 def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: str) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from quart import Quart
 
-from watchword import endpoints, telemetry
+from watchword import endpoints, telemetry, usernames
 from watchword.audit import Event, Seals
 from watchword.clock import system_clock, utc_milliseconds
 from watchword.denials import Denials
@@ -193,6 +193,7 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack,
         await starting.enter_async_context(keeping(Asker(tools.recorder, actor=actor), tools.store))
         starting.push_async_callback(tools.throttle.errands_done)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
+        usernames.rehearse()
         backend = await asyncio.to_thread(lambda: tools.hasher.backend)
         tools.metrics.describe_hashing(
             tools.hasher.pool.queue,

@@ -30,6 +30,7 @@
     │   ├── TooManyAttempts         too many guesses at this account, or from this network, have failed
     │   ├── Overloaded              more work is queued than can be done in time
     │   └── Unavailable             the database is away, slow or locked, or its news are too old
+    │       ├── Locked                  somebody else writes, and has done for too long
     │       └── Unconfirmed             it went away while it committed
     └── StartRefused            the service must not start like this
         ├── SettingRefused          a setting is missing or wrong; names it
@@ -246,6 +247,10 @@ class Overloaded(TryLater):
 
 class Unavailable(TryLater):
     """The database is away, slow or locked, or has told nothing for so long that a token cannot be judged."""
+
+
+class Locked(Unavailable):
+    """Another process writes to the SQLite file, and has done for longer than anybody waits."""
 
 
 class Unconfirmed(Unavailable):

@@ -34,6 +34,11 @@ def canonical(username: str) -> str:
     return name
 
 
+def rehearse() -> None:
+    """Load what a name beyond ASCII needs; when the first one comes there may be no descriptor left to open it with."""
+    _profile().enforce("é")
+
+
 @cache
 def _profile() -> Any:
     from precis_i18n import get_profile

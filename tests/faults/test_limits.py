@@ -82,14 +82,14 @@ def test_more_connections_than_descriptors(server: Server) -> None:
 
 def test_who_is_connected_needs_no_descriptor(tmp_path: Path) -> None:
     """Row F14: a worker that can open nothing more gives the first token of its life, and sets its first password."""
-    login = json.dumps({"username": "alice", "password": PASSWORD})
+    login = json.dumps({"username": "ålice", "password": PASSWORD})
     change = {"current_password": PASSWORD, "new_password": "another long password"}
     with (
         watchword_server(tmp_path / "instance") as server,
         connection(server) as connected,
         connection(server) as another,
     ):
-        add_users(server, "alice")
+        add_users(server, "ålice")
         (worker,) = workers_of(server)
         limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))

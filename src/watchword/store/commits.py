@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Story
 from watchword.store.checkpoints import Checkpoints
-from watchword.store.lanes import Lane, WritingConnection, translated
+from watchword.store.lanes import KIND_OF_CODE, Lane, WritingConnection, translated
 
 T = TypeVar("T")
 
@@ -27,8 +27,6 @@ _NAP_SECONDS: Final = 0.001
 """Between two tries for the lock. SQLite's own handler naps for up to a tenth of a second, and so finds the lock taken
 again and again where another process writes one commit after the other."""
 _NAP: Final = threading.Event()  # never set; a sleep fails where libfaketime plays with the clock
-_CODE: Final = 0xFF
-"""The part of an extended error code that tells the kind."""
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +150,7 @@ def _begin(connection: WritingConnection, write: _Write) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode & _CODE != sqlite3.SQLITE_BUSY or not write.left:
+            if fault.sqlite_errorcode & KIND_OF_CODE != sqlite3.SQLITE_BUSY or not write.left:
                 raise
             _NAP.wait(_NAP_SECONDS)
         else:

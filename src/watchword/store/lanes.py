@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from watchword.errors import Unavailable
+from watchword.errors import Locked, Unavailable
 from watchword.store import PATIENCE, Story
 from watchword.store.connection import Row, Statement
 from watchword.threads import Threads
@@ -20,6 +20,8 @@ from watchword.threads import Threads
 T = TypeVar("T")
 C = TypeVar("C", bound="TunedConnection")
 
+KIND_OF_CODE: Final = 0xFF
+"""The part of an extended error code that tells the kind."""
 _MEANWHILE: Final = 0.1
 """Seconds in a queue that are worth taking off the wait for a lock."""
 
@@ -141,4 +143,5 @@ def translated() -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except (sqlite3.DatabaseError, OSError) as fault:
-        raise Unavailable(f"the database answers: {fault}") from fault
+        is_locked = getattr(fault, "sqlite_errorcode", 0) & KIND_OF_CODE == sqlite3.SQLITE_BUSY
+        raise (Locked if is_locked else Unavailable)(f"the database answers: {fault}") from fault

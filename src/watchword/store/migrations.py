@@ -4,10 +4,11 @@ Checking reads one row and loads no Alembic, as every start does it; upgrading i
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from watchword.errors import SchemaRefused, Unavailable
+from watchword.errors import Locked, SchemaRefused, Unavailable
 from watchword.store import Store
 from watchword.store.connection import Connection, Row, Statement, first
 
@@ -72,7 +73,8 @@ async def rehearse(store: Store) -> None:
     Raises:
         Unavailable: it does.
     """
-    await store.write(lambda connection: connection.fetch(_WRITE_NOTHING))
+    with suppress(Locked):  # whoever writes there ends some time
+        await store.write(lambda connection: connection.fetch(_WRITE_NOTHING))
 
 
 def upgrade(url: str) -> None:
