@@ -13,7 +13,7 @@ import pytest
 
 from tests.builders import PASSWORD
 from tests.servers import Server, watchword, watchword_server
-from watchword.client import LoginRefused, SessionOver, WatchwordAuth
+from watchword.client import LoginRefused, NotAuthenticated, SessionOver, UnexpectedAnswer, WatchwordAuth
 
 ALICE: dict[str, Any] = {"username": "alice", "password": PASSWORD}
 LIFETIME = 900
@@ -166,13 +166,24 @@ async def test_a_refresh_token_that_was_used_long_ago(service: Server, caller: h
 
 
 @pytest.mark.parametrize(
-    "nonsense",
-    ["none", "wwr_", "wwr_a.b.c", "Bearer x", "☃", "\x00" * 80, "\udcff", "a" * 20_000],
-    ids=lambda nonsense: ascii(nonsense[:10]),
+    ("nonsense", "fault"),
+    [
+        ("none", SessionOver),
+        ("wwr_", SessionOver),
+        ("wwr_a.b.c", SessionOver),
+        ("Bearer x", SessionOver),
+        ("☃", SessionOver),
+        ("\x00" * 80, UnexpectedAnswer),
+        ("\udcff", UnexpectedAnswer),
+        ("a" * 20_000, UnexpectedAnswer),
+    ],
+    ids=lambda argument: ascii(argument[:10]) if isinstance(argument, str) else argument.__name__,
 )
-async def test_what_is_no_refresh_token(service: Server, caller: httpx.AsyncClient, nonsense: str) -> None:
-    """A file that holds something else is as good as a session that is over; a password helps."""
-    with pytest.raises(SessionOver):
+async def test_what_is_no_refresh_token(
+    service: Server, caller: httpx.AsyncClient, nonsense: str, fault: type[NotAuthenticated]
+) -> None:
+    """A file that holds something else is of no use, whatever the service calls it; a password helps."""
+    with pytest.raises(fault):
         await caller.get("/me", auth=WatchwordAuth(service.url, refresh_token=nonsense))
     auth = WatchwordAuth(service.url, **ALICE, refresh_token=nonsense)
     assert (await caller.get("/me", auth=auth)).status_code == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,14 @@ from tests.client.service import (
     token_answer,
     token_refused,
 )
-from watchword.client import LoginRefused, NotAuthenticated, ServiceUnavailable, SessionOver, WatchwordAuth
+from watchword.client import (
+    LoginRefused,
+    NotAuthenticated,
+    ServiceUnavailable,
+    SessionOver,
+    UnexpectedAnswer,
+    WatchwordAuth,
+)
 
 ALICE = {"username": USERNAME, "password": PASSWORD}
 
@@ -355,15 +363,54 @@ async def test_a_refused_refresh_token_falls_back_on_the_password(
     assert (service.count("/refresh"), service.count("/login")) == (1, 2)
 
 
-@pytest.mark.parametrize("status", [400, 413])
+NO_TOKEN = [(400, "invalid_request"), (413, "payload_too_large")]
+
+
+@pytest.mark.parametrize(("status", "code"), NO_TOKEN)
 async def test_a_refresh_token_that_cannot_be_one_falls_back_on_the_password(
-    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, status: int
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, status: int, code: str
 ) -> None:
     """A crash left NULs in its file, or another file's text: the service answers otherwise than to one that is over."""
     auth = make_auth(refresh_token="damaged", **ALICE)
-    service.plan("/refresh", httpx.Response(status))
+    service.plan("/refresh", httpx.Response(status, json={"code": code}))
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
     assert (service.count("/refresh"), service.count("/login")) == (1, 1)
+
+
+@pytest.mark.parametrize(("status", "code"), NO_TOKEN)
+async def test_a_refresh_token_that_cannot_be_one_is_kept_where_nothing_else_is(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, status: int, code: str
+) -> None:
+    """Were it given up for one such answer, which may be to what a proxy made of the request, nothing would be left."""
+    auth = make_auth(refresh_token=service.open())
+    service.plan("/refresh", httpx.Response(status, json={"code": code}))
+    with pytest.raises(UnexpectedAnswer, match=f"status {status}"):
+        await caller.get(REPORTS, auth=auth)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize(
+    "body",
+    [{"html": "<h1>Bad Request</h1>"}, {"json": {"error": "invalid_request"}}, {"json": ["code"]}],
+    ids=["a page", "other words", "no object"],
+)
+@pytest.mark.parametrize("credentials", [{}, ALICE], ids=["without a password", "with one"])
+async def test_what_a_proxy_says_ends_no_session(
+    service: LoginService,
+    make_auth: AuthMaker,
+    caller: httpx.AsyncClient,
+    status: int,
+    body: dict[str, Any],
+    credentials: dict[str, str],
+) -> None:
+    """Its 400 or 413 says nothing of the refresh token, which is presented again, and is no reason for a login."""
+    auth = make_auth(refresh_token=service.open(), **credentials)
+    service.plan("/refresh", httpx.Response(status, **body))
+    with pytest.raises(UnexpectedAnswer, match=f"status {status}"):
+        await caller.get(REPORTS, auth=auth)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert (service.count("/refresh"), service.count("/login")) == (2, 0)
 
 
 async def test_without_a_password_the_session_is_over(
@@ -514,7 +561,13 @@ async def test_waiting_for_a_turn_is_waiting(
 
 
 @pytest.mark.parametrize(
-    "answer", [lambda: busy(10), lambda: httpx.Response(500), lambda: httpx.Response(200, text="Welcome!")]
+    "answer",
+    [
+        lambda: busy(10),
+        lambda: httpx.Response(400, html="<h1>Bad Request</h1>"),
+        lambda: httpx.Response(500),
+        lambda: httpx.Response(200, text="Welcome!"),
+    ],
 )
 async def test_while_a_token_lives_it_serves_though_it_cannot_be_renewed(
     service: LoginService,

@@ -247,13 +247,17 @@ class Session:
         return standing
 
     def _renew(self, errand: Errand) -> Story[Access | Refused]:
-        """Refresh, or log in where that is refused or there is nothing to refresh with."""
+        """Refresh, or log in where that is refused or there is nothing to refresh with.
+
+        What the service takes for no refresh token at all is kept until a login has replaced it; it may be all we have.
+        """
         if self._refresh_token is not None:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
             asked_at, response = yield from self._ask(errand, "/refresh", secrets)
-            if response.status_code not in wire.NO_REFRESH_TOKEN:
+            if response.status_code == wire.UNAUTHORIZED:
+                self._refresh_token = None
+            elif self._credentials is None or not wire.finds_no_token(response):
                 return (yield from self._accept(errand, response, asked_at))
-            self._refresh_token = None
             _log.debug("the refresh token is refused")
         if self._credentials is None:
             message = "the refresh token is refused, and there is no password to log in with"

@@ -15,14 +15,15 @@ from watchword.loopback import is_loopback
 
 OK: Final = 200
 UNAUTHORIZED: Final = 401
-NO_REFRESH_TOKEN: Final = frozenset({400, UNAUTHORIZED, 413})
-"""What a login service answers to a refresh token that is none: it may also be too long, or hold what no JSON may."""
 SERVICE_UNAVAILABLE: Final = 503
 BUSY: Final = frozenset({429, 502, 503, 504})
 """What a login service answers, or a proxy before it, when a later try may fare better."""
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes that are read of a login service's answer. A token answer has one or two thousand."""
+
+_NO_TOKEN: Final = {400: "invalid_request", 413: "payload_too_large"}
+"""A login service's words for a refresh token that could never be one: it holds what no JSON may, or is too long."""
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
@@ -173,6 +174,20 @@ def read_token_answer(response: httpx.Response) -> TokenAnswer:
     if refresh_token is not None and not (isinstance(refresh_token, str) and refresh_token):
         raise ValueError("a refresh token that is none")
     return TokenAnswer(token, expires_in, refresh_token)
+
+
+def finds_no_token(response: httpx.Response) -> bool:
+    """Whether a login service says that what it got for a refresh token could never be one.
+
+    The status alone does not say so: a proxy on the way has a 400 and a 413 of its own, whatever was sent.
+    """
+    if response.status_code not in _NO_TOKEN:
+        return False
+    try:
+        answer = strictjson.loads(response.content)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("code") == _NO_TOKEN[response.status_code]
 
 
 def retry_after(response: httpx.Response) -> int | None:
