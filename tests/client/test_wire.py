@@ -1,5 +1,6 @@
 """Where secrets and tokens go, and what is taken for an answer."""
 
+import gzip
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -245,6 +246,57 @@ async def test_while_a_token_lives_an_answer_that_never_ends_fails_nobody(
     async with httpx.AsyncClient(mounts=mounts, transport=Wire(service), auth=auth) as client:
         assert (await client.get(REPORTS)).status_code == 200
     assert endless.is_closed
+
+
+async def test_no_compressed_answer_is_asked_for(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """Without the header a server may compress as it likes (RFC 9110 §12.5.3), and such an answer is not taken."""
+    auth = make_auth(username=USERNAME, password=PASSWORD, refresh_token=refresh_token("over", 0))
+    await caller.get(REPORTS, auth=auth)
+    asked = [(arrived.url.path, arrived.headers["Accept-Encoding"]) for arrived in service.arrived[:2]]
+    assert asked == [("/refresh", "identity"), ("/login", "identity")]
+
+
+TOKEN_ANSWER = token_answer("packed").content
+COMPRESSED = {
+    "a bomb": ("gzip, gzip", gzip.compress(gzip.compress(bytes(10_000_000)))),
+    "a token answer": ("gzip", gzip.compress(TOKEN_ANSWER)),
+    "in name only": ("gzip", TOKEN_ANSWER),
+    "in an unknown way": ("pack200-gzip", TOKEN_ANSWER),
+}
+
+
+def compressed(encoding: str, body: bytes) -> httpx.MockTransport:
+    """Leads to a server that compresses whatever it says."""
+    headers = {"Content-Encoding": encoding}
+    return httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(body)))
+
+
+@pytest.mark.parametrize(("encoding", "body"), COMPRESSED.values(), ids=COMPRESSED)
+async def test_a_compressed_answer_is_not_unpacked(
+    service: LoginService, auth: WatchwordAuth, stopwatch: Stopwatch, encoding: str, body: bytes
+) -> None:
+    """800 bytes of it became 400 MB. To a refresh that comes early it is as good as any that is no token answer."""
+    async with httpx.AsyncClient(transport=Wire(service), auth=auth) as client:
+        await client.get(REPORTS)
+    stopwatch.advance(LIFETIME - 20)
+    mounts = {URL: compressed(encoding, body)}
+    async with httpx.AsyncClient(mounts=mounts, transport=Wire(service), auth=auth) as client:
+        answer = await client.get(REPORTS)
+        assert answer.status_code == 200
+        assert [before.content for before in answer.history] == [b""]
+        stopwatch.advance(20)
+        with pytest.raises(UnexpectedAnswer, match="a compressed answer"):
+            await client.get(REPORTS)
+
+
+@pytest.mark.parametrize(("encoding", "body"), COMPRESSED.values(), ids=COMPRESSED)
+def test_a_thread_unpacks_no_compressed_answer(auth: WatchwordAuth, encoding: str, body: bytes) -> None:
+    """The same under ``httpx.Client``."""
+    refused = pytest.raises(UnexpectedAnswer, match="a compressed answer")
+    with httpx.Client(transport=compressed(encoding, body), auth=auth) as client, refused:
+        client.get(REPORTS)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ class Curtailed(httpx.AsyncByteStream, httpx.SyncByteStream):
     """The beginning of an answer's body: so much of it as a login service would send, and in good time.
 
     What answers at its address may be another server, and one that never ends would fill our memory or hold our turn.
+    So would a compressed one, of which a kilobyte can be hundreds of megabytes: nothing of it is let through.
     Nothing is raised, for an object that lacks its end is no JSON and so no token answer.
 
     Args:
@@ -88,7 +89,7 @@ class Curtailed(httpx.AsyncByteStream, httpx.SyncByteStream):
 
     def __init__(self, response: httpx.Response, seconds: float, clock: Callable[[], float]) -> None:
         self._stream = response.stream
-        self._left = MAX_ANSWER
+        self._left = 0 if _is_compressed(response) else MAX_ANSWER
         self._clock = clock
         self._until = clock() + seconds
 
@@ -112,6 +113,10 @@ class Curtailed(httpx.AsyncByteStream, httpx.SyncByteStream):
     def _bears(self, part: bytes) -> bool:
         self._left -= len(part)
         return self._left >= 0 and self._clock() <= self._until
+
+
+def _is_compressed(response: httpx.Response) -> bool:
+    return response.headers.get("Content-Encoding") not in {None, "identity"}
 
 
 def service_url(base_url: str | httpx.URL) -> httpx.URL:
@@ -147,6 +152,7 @@ def request_with(secrets: Secrets, service: httpx.URL, path: str, *, on_behalf_o
     headers = {
         "Host": service.netloc.decode("ascii"),
         "Accept": "application/json",
+        "Accept-Encoding": "identity",
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
     }
@@ -163,6 +169,8 @@ def read_token_answer(response: httpx.Response) -> TokenAnswer:
     """
     if response.status_code != OK:
         raise ValueError(f"status {response.status_code}")
+    if _is_compressed(response):
+        raise ValueError("a compressed answer, which may be of any length")
     answer = strictjson.loads(response.content)
     if not isinstance(answer, dict):
         raise ValueError("no object")
