@@ -43,8 +43,8 @@ class WatchwordAuth(httpx.Auth):
             requests with this object. What it raises reaches the caller; both tokens are used all the same.
         patience: seconds that one request may wait, all in all: for a login service or an endpoint that answers 503
             with ``Retry-After``, and for its turn while another one logs in or refreshes. An endpoint is waited for
-            only by idempotent methods, and its 503 returned when patience ends. For as long, at most, an answer of a
-            login service is read.
+            only by idempotent methods, and its 503 returned when patience ends. An answer of a login service is read
+            for as long; but each part of it may take the time that the request's timeouts allow.
         clock: tells seconds that never go back.
         sleep: waits for seconds; without it ``asyncio.sleep``, or ``time.sleep`` under a ``Client``.
 
