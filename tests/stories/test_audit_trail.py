@@ -342,7 +342,7 @@ async def test_an_attempt_without_a_database_is_told(tools: Tools, event_lines: 
 async def test_an_attempt_that_fails_by_our_own_fault_is_told(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a 500 there is an event as well."""
     await add_user(tools)
-    monkeypatch.setattr("watchword.flows.login.issue", {}.pop)
+    monkeypatch.setattr("watchword.flows.login.new_salt", {}.pop)
     with pytest.raises(TypeError):
         await log_in(tools)
     assert told(await trail(tools))[1:] == [("authn_login_fail", "refused", "internal_error")]

@@ -26,14 +26,23 @@ class Issued:
     refresh_expires_in: int
 
 
-def issue(tools: Tools, *, user: User, session: Session, now: int) -> Issued:
-    """Mint the tokens of a session that is stored, or about to be, as one ``with_token`` of this lifetime.
+def expect_a_key(tools: Tools) -> None:
+    """See that a token could be signed, before a session is stored for it.
 
     Raises:
         Unavailable: no key signs, until the next is made.
     """
     if not tools.ring.can_sign:
         raise Unavailable("there is no key to sign with")
+
+
+def issue(tools: Tools, *, user: User, session: Session, now: int) -> Issued:
+    """Mint the tokens of a session that is stored already, as one ``with_token`` of this lifetime.
+
+    Raises:
+        Unavailable: no key signs, until the next is made.
+    """
+    expect_a_key(tools)
     lifetime = min(tools.lifetimes.access_token, session.ends_at - now)
     claims = AccessToken(
         sub=user.id,
