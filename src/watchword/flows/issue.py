@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from watchword import tokens
-from watchword.errors import Unavailable
 from watchword.flows import Tools
 from watchword.identifiers import new_id
 from watchword.model import FIRST_PARTY_CLIENT, AccessToken, Session, User
@@ -26,23 +25,13 @@ class Issued:
     refresh_expires_in: int
 
 
-def expect_a_key(tools: Tools) -> None:
-    """See that a token could be signed, before a session is stored for it.
-
-    Raises:
-        Unavailable: no key signs, until the next is made.
-    """
-    if not tools.ring.can_sign:
-        raise Unavailable("there is no key to sign with")
-
-
 def issue(tools: Tools, *, user: User, session: Session, now: int) -> Issued:
     """Mint the tokens of a session that is stored already, as one ``with_token`` of this lifetime.
 
     Raises:
         Unavailable: no key signs, until the next is made.
     """
-    expect_a_key(tools)
+    tools.readiness.expect_a_key()
     lifetime = min(tools.lifetimes.access_token, session.ends_at - now)
     claims = AccessToken(
         sub=user.id,

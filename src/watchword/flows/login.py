@@ -6,7 +6,7 @@ from watchword import usernames
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidUsername
 from watchword.flows import Tools
-from watchword.flows.issue import Issued, expect_a_key, issue
+from watchword.flows.issue import Issued, issue
 from watchword.flows.outcomes import departure_told, failure_told
 from watchword.flows.proof import counted, proven, refusals_counted
 from watchword.identifiers import new_id, new_salt
@@ -62,7 +62,7 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
                     session_id=session.id,
                 )
 
-            expect_a_key(tools)
+            tools.readiness.expect_a_key()
             if await proof.conclude(renew_and_open, then=tell) is None:  # disabled, deleted, or given another password
                 raise InvalidCredentials("changed meanwhile", user_id=proof.user.id)
             # Not before: those who are told their outcome in one bunch would come to the database one by one.

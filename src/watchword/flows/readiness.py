@@ -36,6 +36,14 @@ class Readiness:
             await asyncio.shield(self._look)
         except SchemaRefused as refusal:
             raise Unavailable(str(refusal)) from refusal
+        self.expect_a_key()
+
+    def expect_a_key(self) -> None:
+        """See that a token could be signed, before a session is stored for it.
+
+        Raises:
+            Unavailable: no key signs, until the next is made.
+        """
         if not self._ring.can_sign:
             raise Unavailable("there is no key to sign with")
 
