@@ -20,6 +20,8 @@ class Plan:
         overload: 256 clients that log in.
         cost_rounds: how often the CPU of a request is measured, in number.
         cost: of each of these.
+        growth_turns: how often few and many users log in, in number.
+        growth: of each of these.
         refresh: clients that exchange refresh tokens.
         flood: one network that floods, and others that log in.
         refusals: logins that are refused for each reason, in number.
@@ -36,6 +38,8 @@ class Plan:
     overload: float = 20.0
     cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
     cost: float = 0.3
+    growth_turns: int = 12
+    growth: float = 3.0
     refresh: float = 5.0
     flood: float = 20.0
     refusals: int = 500
@@ -53,6 +57,8 @@ QUICK: Final = Plan(
     overload=2.0,
     cost_rounds=2,
     cost=0.3,
+    growth_turns=1,
+    growth=1.0,
     refresh=1.0,
     flood=2.0,
     refusals=8,

@@ -112,7 +112,8 @@ of its own on the same cores, with no priority over the servers; what it used is
   from its own; nobody tries again. A proxy on the same machine is said to have sent them.
 - *Start*: from the process's start to its first 200 on a route that does nothing.
 - *Memory*: the proportional set size of the server and all its children.
-- *Growth*: two instances with few and many users take turns; the same number of accounts log in, spread over all.
+- *Growth*: two instances with few and many users take turns of three seconds; the same number of accounts log in,
+  spread over all, of the many others in each turn.
 """
 
 
