@@ -1,14 +1,12 @@
 """Log in: a user name and a password go in, tokens come out, or one refusal for every reason."""
 
-from contextlib import AsyncExitStack
-
 from watchword import usernames
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidUsername
 from watchword.flows import Tools
 from watchword.flows.issue import Issued, issue
-from watchword.flows.outcomes import departure_told, failure_told
-from watchword.flows.proof import counted, proven, refusals_counted
+from watchword.flows.outcomes import Telling, counted, refusals_counted
+from watchword.flows.proof import proven
 from watchword.identifiers import new_id, new_salt
 from watchword.model import Revocation, Session, User
 from watchword.recorder import Asker
@@ -32,14 +30,10 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
         Overloaded: too many logins are waiting for their hash.
         Unavailable: the database is away, slow or locked.
     """
-    event = Event.LOGIN_FAIL
+    telling = Telling(asker, Event.LOGIN_FAIL)
     find = _finding(username)
-    with counted(tools.metrics), failure_told(asker, event):
-        async with AsyncExitStack() as proving:
-            with departure_told(asker, event):
-                proof = await proving.enter_async_context(
-                    proven(tools, username=username, asker=asker, find=find, password=password)
-                )
+    with counted(tools.metrics), telling.failure():
+        async with proven(tools, username=username, find=find, password=password, telling=telling) as proof:
             now = tools.clock()
             session = _begun(tools, proof.user, now=now, network=asker.network, user_agent=asker.user_agent)
 
@@ -75,7 +69,7 @@ def turn_away(tools: Tools, *, asker: Asker) -> None:
     Raises:
         Overloaded: nobody from there would get a place in the queue for a hash.
     """
-    with refusals_counted(tools.metrics), failure_told(asker, Event.LOGIN_FAIL):
+    with refusals_counted(tools.metrics), Telling(asker, Event.LOGIN_FAIL).failure():
         tools.hasher.pool.turn_away(asker.network)
 
 

@@ -1,48 +1,82 @@
-"""How an attempt to prove a password is told when it comes to nothing: as one event, whatever the reason."""
+"""How an attempt to prove a password ends: counted, and told if it comes to nothing, as one event for every reason."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from watchword.audit import Event, Outcome
 from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, WatchwordError
-from watchword.flows.proof import reason_of
 from watchword.limits import NETWORK
+from watchword.metrics import Metrics
+from watchword.problems import problem_of
 from watchword.recorder import Asker
 
 
 @contextmanager
-def failure_told(asker: Asker, event: Event, *, user_id: str = "", session_id: str = "") -> Iterator[None]:
-    """Tell if what happens inside is refused.
+def counted(metrics: Metrics) -> Iterator[None]:
+    """Count what happens inside as one attempt to prove a password, by how it ends."""
+    with refusals_counted(metrics):
+        yield
+    metrics.login_ended("success")
 
-    Args:
-        asker: whose attempt it is.
+
+@contextmanager
+def refusals_counted(metrics: Metrics) -> Iterator[None]:
+    """Count what happens inside as an attempt if it is refused."""
+    try:
+        yield
+    except WatchwordError as refusal:
+        metrics.login_ended(_outcome_of(refusal), _reason_of(refusal))
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Tells of an attempt, once.
+
+    Attributes:
+        asker: whose it is.
         event: what a failure is called. One that the throttle stops at the account is ``authn_login_fail_max``; who is
             sent away for want of room, or with all of a network, is ``excess_rate_limit_exceeded``.
         user_id: whose account it is about, where that is known before the password is proven.
         session_id: of the bearer.
     """
-    try:
-        yield
-    except Exception as refusal:
-        asker.tell(
-            _called(refusal, event),
-            outcome=Outcome.FAILURE if isinstance(refusal, InvalidCredentials) else Outcome.REFUSED,
-            detail=reason_of(refusal) if isinstance(refusal, WatchwordError) else "internal_error",
-            user_id=user_id or _about(refusal),
-            session_id=session_id,
-        )
-        raise
 
+    asker: Asker
+    event: Event
+    user_id: str = ""
+    session_id: str = ""
 
-@contextmanager
-def departure_told(asker: Asker, event: Event, *, user_id: str = "", session_id: str = "") -> Iterator[None]:
-    """Tell if the client hangs up while nothing has changed yet; see ``failure_told``."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        asker.tell(event, outcome=Outcome.ABORTED, detail="client_left", user_id=user_id, session_id=session_id)
-        raise
+    @contextmanager
+    def failure(self) -> Iterator[None]:
+        """Tell if what happens inside is refused."""
+        try:
+            yield
+        except Exception as refusal:
+            self.asker.tell(
+                _called(refusal, self.event),
+                outcome=Outcome.FAILURE if isinstance(refusal, InvalidCredentials) else Outcome.REFUSED,
+                detail=_reason_of(refusal) if isinstance(refusal, WatchwordError) else "internal_error",
+                user_id=self.user_id or _about(refusal),
+                session_id=self.session_id,
+            )
+            raise
+
+    @contextmanager
+    def departure(self) -> Iterator[None]:
+        """Tell if the client hangs up while nothing has changed yet."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.asker.tell(
+                self.event,
+                outcome=Outcome.ABORTED,
+                detail="client_left",
+                user_id=self.user_id,
+                session_id=self.session_id,
+            )
+            raise
 
 
 def _about(refusal: Exception) -> str:
@@ -57,3 +91,20 @@ def _called(refusal: Exception, event: Event) -> Event:
             return Event.RATE_LIMIT_EXCEEDED
         case _:
             return event
+
+
+def _outcome_of(refusal: WatchwordError) -> str:
+    match refusal:
+        case InvalidCredentials():
+            return "failure"
+        case TooManyAttempts():
+            return "throttled"
+        case _:
+            return "refused"
+
+
+def _reason_of(refusal: WatchwordError) -> str:
+    """A stable word for why an attempt came to nothing."""
+    if isinstance(refusal, InvalidCredentials | TooManyAttempts):
+        return str(refusal).replace(" ", "_")
+    return problem_of(refusal).code

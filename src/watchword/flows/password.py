@@ -3,14 +3,13 @@
 Who knew the old password may have logged in with it. The session that changes it has just proven it and goes on.
 """
 
-from contextlib import AsyncExitStack
 from functools import partial
 
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidToken
 from watchword.flows import Tools
-from watchword.flows.outcomes import departure_told, failure_told
-from watchword.flows.proof import counted, proven
+from watchword.flows.outcomes import Telling, counted
+from watchword.flows.proof import proven
 from watchword.model import AccessToken, Revocation
 from watchword.recorder import Asker
 from watchword.store import sessions, users
@@ -40,13 +39,12 @@ async def change_password(
     """
     tools.password_rules.check(new_password, username=token.username)
     find = partial(users.find_by_id, user_id=token.sub)
-    event = Event.PASSWORD_CHANGE_FAIL
-    with counted(tools.metrics), failure_told(asker, event, user_id=token.sub, session_id=token.sid):
-        async with AsyncExitStack() as proving:
-            with departure_told(asker, event, user_id=token.sub, session_id=token.sid):
-                proof = await proving.enter_async_context(
-                    proven(tools, username=token.username, asker=asker, find=find, password=current_password)
-                )
+    telling = Telling(asker, Event.PASSWORD_CHANGE_FAIL, user_id=token.sub, session_id=token.sid)
+    with counted(tools.metrics), telling.failure():
+        async with proven(
+            tools, username=token.username, find=find, password=current_password, telling=telling
+        ) as proof:
+            with telling.departure():
                 new_hash = await tools.hasher.hash(new_password, claimant=token.username, network=asker.network)
             now = tools.clock()
 

@@ -1,4 +1,4 @@
-"""Prove a password: the same work, whatever is wrong, under the throttle, and a count of how it ended.
+"""Prove a password: the same work, whatever is wrong, under the throttle.
 
 Whether the user is unknown, disabled, or without a readable password changes neither the answer nor the work:
 each attempt that the throttle lets in looks the user up and computes one hash. Here alone are passwords proven, so that
@@ -7,44 +7,24 @@ every way to try one is charged to the same account.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
-from watchword.errors import InvalidCredentials, TooManyAttempts, Unconfirmed, UnreadableHash, WatchwordError
+from watchword.errors import InvalidCredentials, Unconfirmed, UnreadableHash
 from watchword.flows import Tools
 from watchword.flows.attempts import Attempt, abandon, charge, count_as_failed
-from watchword.metrics import Metrics
+from watchword.flows.outcomes import Telling
 from watchword.model import User
 from watchword.passwords import Verified, password_bytes
 from watchword.passwords.pool import Place
-from watchword.problems import problem_of
-from watchword.recorder import Asker
 from watchword.store import Story
 from watchword.store.connection import Connection
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-@contextmanager
-def counted(metrics: Metrics) -> Iterator[None]:
-    """Count what happens inside as one attempt to prove a password, by how it ends."""
-    with refusals_counted(metrics):
-        yield
-    metrics.login_ended("success")
-
-
-@contextmanager
-def refusals_counted(metrics: Metrics) -> Iterator[None]:
-    """Count what happens inside as an attempt if it is refused."""
-    try:
-        yield
-    except WatchwordError as refusal:
-        metrics.login_ended(_outcome_of(refusal), reason_of(refusal))
-        raise
 
 
 @dataclass(slots=True)
@@ -107,16 +87,16 @@ class Proof:
 
 @asynccontextmanager
 async def proven(
-    tools: Tools, *, username: str, asker: Asker, find: Story[User | None] | None, password: str
+    tools: Tools, *, username: str, find: Story[User | None] | None, password: str, telling: Telling
 ) -> AsyncIterator[Proof]:
     """Check a password against a user's; inside it is proven, and to be concluded.
 
     Args:
         tools: the instruments.
         username: to whose account it is charged, whether or not there is one.
-        asker: who tries it, and from which network.
         find: looks the user up; None where it is known already that there is none.
         password: what is claimed.
+        telling: whose attempt it is; tells if they leave before it is proven.
 
     Raises:
         InvalidRequest: the password is empty or longer than any password may be.
@@ -126,7 +106,8 @@ async def proven(
         Unavailable: the database is away, slow or locked.
     """
     password_bytes(password)  # what can be nobody's is no guess
-    with tools.hasher.pool.place(username, asker.network) as place:
+    asker = telling.asker
+    with telling.departure(), tools.hasher.pool.place(username, asker.network) as place:
         attempt = await charge(tools, place=place, username=username, asker=asker, find=find)
         verified = await _verify(tools, attempt, place=place, password=password)
     user = attempt.user
@@ -164,20 +145,3 @@ async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
 def _hash_to_check(user: User | None) -> str | None:
     """The hash that the password must fit; None for those whom no password lets in."""
     return None if user is None or user.is_disabled else user.password_hash
-
-
-def _outcome_of(refusal: WatchwordError) -> str:
-    match refusal:
-        case InvalidCredentials():
-            return "failure"
-        case TooManyAttempts():
-            return "throttled"
-        case _:
-            return "refused"
-
-
-def reason_of(refusal: WatchwordError) -> str:
-    """A stable word for why an attempt came to nothing."""
-    if isinstance(refusal, InvalidCredentials | TooManyAttempts):
-        return str(refusal).replace(" ", "_")
-    return problem_of(refusal).code
