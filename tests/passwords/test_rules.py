@@ -1,7 +1,9 @@
 """Claims about the rules for new passwords: length and guessing count, and nothing else is asked."""
 
 import secrets
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -180,6 +182,31 @@ class TestNames:
         """Where a low length would allow it without the name, what is left is still not guessable."""
         assert broken("watchword12345678", rules=SHORT) == ("too_common",)
         assert broken("alicepassword99", username="alice", rules=SHORT) == ("too_common",)
+
+
+def test_the_work_does_not_grow_with_the_words_in_a_password() -> None:
+    """Row 11: rows of keys are full of common words, and a thousand letters are not read again for each of them."""
+    rows = "1234567890qwertyuiopasdfghjklzxcvbnm1q2w3e4r5t6y7u8i9o0pqazwsxed"
+    nested = "xk9%vl" + "a" * 550 + "b" + "a" * 200 + "b" + "a" * 200
+    assert broken(rows + nested) == ()
+    assert calls_for(rows + nested) < 40_000
+
+
+def calls_for(password: str) -> int:
+    """How many functions are called to check a password."""
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        broken(password)
+    finally:
+        sys.setprofile(before)
+    return calls
 
 
 @given(password=st.text(min_size=1, max_size=300), username=st.text(max_size=40))

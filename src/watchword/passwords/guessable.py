@@ -4,7 +4,8 @@ Nobody is told which characters to use. What is looked at is whether a password 
 tried early: "password12345678", "qwertyuiopasdfgh", "L3tmeinL3tmein!!". Several words in a row are nobody's business:
 a passphrase is made of them (NIST SP 800-63B-4 §3.1.1.2 compares whole passwords, and their derivatives).
 
-All of it is bounded: half a millisecond as a rule, some milliseconds for the worst of the longest passwords.
+All of it is bounded, for it is asked on the event loop by whoever has an account: half a millisecond as a rule, some
+milliseconds for the worst of the longest passwords. So a password is read once, and not again for each word in it.
 """
 
 import re
@@ -77,11 +78,11 @@ def is_guessable(folded: str, words: Blocklist) -> bool:
         folded: the password, perhaps ``without`` names.
         words: the common ones.
     """
-    left = _novelty(folded)
+    novel = _novel(folded)
     # A shorter word leaves enough, or is no more of the password than chance may bring.
-    at_least = max(left - LEAST_LEFT + 1, (left + 1) // 2)
-    return left < LEAST_LEFT or any(
-        _novelty(_take_out(folded, spelled, word)) < LEAST_LEFT
+    at_least = max(len(novel) - LEAST_LEFT + 1, (len(novel) + 1) // 2)
+    return len(novel) < LEAST_LEFT or any(
+        _left_of(novel, spelled.replace(word, _TAKEN_OUT * len(word))) < LEAST_LEFT
         for spelled, word in _words_in(folded, words, at_least=at_least)
     )
 
@@ -108,15 +109,21 @@ def _take_out(folded: str, spelled: str, word: str) -> str:
     return _TAKEN_OUT.join((*parts, folded[at:]))
 
 
-def _novelty(folded: str) -> int:
-    """Count the code points that neither go on along a row nor repeat what went before; no further than matters."""
-    count = at = 0
-    while at < len(folded) and count < LEAST_LEFT + WORD_LENGTHS[-1]:
+def _novel(folded: str) -> list[int]:
+    """Where code points neither go on along a row nor repeat what went before; no further than matters."""
+    novel: list[int] = []
+    at = 0
+    while at < len(folded) and len(novel) < LEAST_LEFT + WORD_LENGTHS[-1]:
         known = max(_walk(folded, at), _repetition(folded, at))
-        if not known:
-            count += folded[at] != _TAKEN_OUT
+        if not known and folded[at] != _TAKEN_OUT:
+            novel.append(at)
         at += known or 1
-    return count
+    return novel
+
+
+def _left_of(places: list[int], folded: str) -> int:
+    """How many of these are not among the marks."""
+    return sum(folded[place] != _TAKEN_OUT for place in places)
 
 
 def _walk(folded: str, at: int) -> int:
@@ -129,7 +136,7 @@ def _walk(folded: str, at: int) -> int:
 
 def _repetition(folded: str, at: int) -> int:
     """How far what follows has been there before; it may overlap, as in "aaaa"."""
-    size = _SHORTEST_REPETITION
-    while at + size <= len(folded) and folded.find(folded[at : at + size], 0, at + size - 1) >= 0:
-        size += 1
+    size, found = _SHORTEST_REPETITION, 0
+    while at + size <= len(folded) and (found := folded.find(folded[at : at + size], found, at + size - 1)) >= 0:
+        size += 1  # what is longer is found there or behind it
     return size - 1 if size > _SHORTEST_REPETITION else 0
