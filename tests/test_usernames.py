@@ -62,6 +62,14 @@ def test_length_ends_at_the_bound() -> None:
             canonical(name)
 
 
+@pytest.mark.parametrize("dot", ["\u30fb", "\uff65"])
+def test_katakana_middle_dots_end_at_the_bound(dot: str) -> None:
+    """Row 11: for each of them a whole name is read, so what is almost nothing else is refused before any is."""
+    assert canonical(dot * 8 + "カ") == "\u30fb" * 8 + "カ"
+    with pytest.raises(InvalidUsername, match="at most 8 katakana middle dots"):
+        canonical(dot * 9 + "カ")
+
+
 def test_a_name_that_grows_beyond_the_bound_is_refused() -> None:
     """A canonical name is a name itself, so letters that NFC takes apart count as what they become."""
     assert len(canonical("\u0958" * 64)) == 128

@@ -12,6 +12,12 @@ from watchword.errors import InvalidUsername
 
 MAX_CODE_POINTS: Final = 128
 
+_MOST_DOTS: Final = 8
+"""Katakana middle dots. PRECIS asks for each whether there is a kana in the name (RFC 5892 §A.7), and so would read a
+name of little else a hundred times: 50 ms for who only sends a login."""
+
+_DOTS: Final = "\u30fb\uff65"  # the profile makes the narrow one wide
+
 _PLAIN: Final = re.compile(r"[!-~]+", re.ASCII)
 
 
@@ -25,6 +31,8 @@ def canonical(username: str) -> str:
         raise InvalidUsername(f"A user name has 1 to {MAX_CODE_POINTS} characters")
     if _PLAIN.fullmatch(username):
         return username.lower()  # what the profile does to visible ASCII, without loading it
+    if sum(map(username.count, _DOTS)) > _MOST_DOTS:
+        raise InvalidUsername(f"A user name has at most {_MOST_DOTS} katakana middle dots")
     try:
         name: str = _profile().enforce(username)
     except UnicodeEncodeError as fault:
