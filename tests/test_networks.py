@@ -68,6 +68,8 @@ OURS = TrustedProxies(networks("10.0.0.0/24, 2001:db8:ffff::/48"))
         ("2001:db8:ffff::1", ["203.0.113.9"], "203.0.113.9"),
         ("10.0.0.1", [], "10.0.0.1"),
         ("10.0.0.1", ["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+        ("10.0.0.1", ["203.0.113.9" + 15 * ", 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9" + 16 * ", 10.0.0.2"], "10.0.0.2"),
         ("10.0.0.1", ["203.0.113.9, unknown"], "10.0.0.1"),
         ("10.0.0.1", ["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
         ("10.0.0.1", ["203.0.113.9, "], "10.0.0.1"),
@@ -80,7 +82,7 @@ OURS = TrustedProxies(networks("10.0.0.0/24, 2001:db8:ffff::/48"))
     ],
 )
 def test_a_trusted_proxys_word_counts(peer: str | None, forwarded: list[str], network: str) -> None:
-    """From the right, past trusted hops alone; from anybody else the header says nothing (row 87)."""
+    """From the right, past trusted hops alone, and few; from anybody else the header says nothing (row 87)."""
     assert OURS.network(peer, forwarded=forwarded, is_claimed=True) == network
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -13,6 +14,9 @@ _PREFIX_BITS: Final = 64
 It is the least that a subscriber has. Sites are to have more (RFC 6177), and are as many networks here, for no address
 tells how much; by a shorter prefix those who have a /64 would be stopped for what their neighbours do.
 """
+
+_MOST_HOPS: Final = 16
+"""Between a client and us. Who writes more of them, and ours, wants us to be busy with reading."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,14 +70,14 @@ class TrustedProxies:
             if is_claimed:
                 self._tell(network_of(peer))
             return network_of(peer)
-        for field in reversed(forwarded):
-            for entry in reversed(field.split(",")):
-                before = _parsed(_without_port(entry.strip()))
-                if before is None:  # a word such as "unknown": the last that is known has to answer for it
-                    return network_of(str(hop))
-                hop = before
-                if not self._trusts(hop):
-                    return network_of(str(hop))
+        entries = (entry for field in reversed(forwarded) for entry in reversed(field.split(",")))
+        for entry in islice(entries, _MOST_HOPS):
+            before = _parsed(_without_port(entry.strip()))
+            if before is None:  # a word such as "unknown": the last that is known has to answer for it
+                break
+            hop = before
+            if not self._trusts(hop):
+                break
         return network_of(str(hop))
 
     def _trusts(self, hop: IPv4Address | IPv6Address | None) -> bool:
