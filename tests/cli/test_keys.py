@@ -11,6 +11,7 @@ import pytest
 from tests.builders import SECRET
 from tests.cli.commands import change, in_process, refusal, rows
 from tests.servers import environment, watchword
+from watchword.cli.shown import moment
 from watchword.errors import RotationRefused, SettingRefused, WatchwordError
 from watchword.flows.keyring import load
 from watchword.keyholder import KeyHolder
@@ -72,11 +73,11 @@ def test_a_key_is_rotated_and_retired(run: Run) -> None:
     assert list(first.values())[1:] == ["ES256", "signing", 1_700_000_000, 1_700_000_000, None]
     rotated = run("rotate").stdout
     assert states(run) == ["signing", "published"]
-    second = listed(run)[1]["kid"]
+    second, made = (listed(run)[1][name] for name in ("kid", "created_at"))
     assert rotated.startswith(f"The key {second} is published, and signs from 20")
     assert isinstance(refused(run("rotate")), RotationRefused)
     assert isinstance(refused(run("retire", str(first["kid"]))), RotationRefused)
-    assert run("rotate", "--now").stdout == f"The key {second} signs.\n"
+    assert run("rotate", "--now").stdout == f"The key {second}, made at {moment(made)}, signs.\n"
     assert states(run) == ["verifying", "signing"]
     assert run("retire", str(first["kid"])).stdout == f"The key {first['kid']} is retired.\n"
     assert [key["kid"] for key in listed(run)] == [second]

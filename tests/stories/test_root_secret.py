@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.builders import PASSWORD, FakeClock, add_user
+from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from watchword.app import create_app, preflight
 from watchword.errors import SettingRefused
 from watchword.flows import Tools
+from watchword.flows.rotation import list_keys, retire, rotate
+from watchword.key_states import HEAD_START, KeyState
+from watchword.keyholder import KeyHolder
 from watchword.settings import Settings
 
 OLD, NEW = b"the former root secret 0123456789 abc", b"the present root secret 0123456789 ab"
@@ -93,3 +96,29 @@ async def test_two_nodes_change_their_secret_in_two_rounds(settings: Settings, c
                     assert all([await passes(each, given) for given in kept])
                     kept = [await refreshed(each, given) or {} for given in kept]
                     assert all(kept)
+
+
+async def test_after_a_leak_nothing_is_left_that_the_secret_has_sealed(
+    settings: Settings, clock: FakeClock, tools: Tools
+) -> None:
+    """Row 92: as ``docs/keys.md`` says, also where the next key had been published already."""
+
+    async def kids() -> set[str]:
+        return {key.kid for key, _ in await list_keys(tools.store, algorithm=settings.algorithm, now=clock.now)}
+
+    operator = an_asker(tools)
+    await rotate(KeyHolder(algorithm=settings.algorithm, secret=OLD), store=tools.store, now=clock.now, asker=operator)
+    leaked = await kids()
+    async with node(settings, clock, NEW, OLD):
+        ours = KeyHolder(algorithm=settings.algorithm, secret=NEW, fallbacks=(OLD,))
+        for key, state in await list_keys(tools.store, algorithm=settings.algorithm, now=clock.now):
+            if state is KeyState.PUBLISHED:
+                await retire(tools.store, kid=key.kid, algorithm=settings.algorithm, now=clock.now, asker=operator)
+        made = await rotate(ours, store=tools.store, now=clock.now, asker=operator, at_once=True)
+        clock.advance(HEAD_START)
+        for kid in await kids() - {made.kid}:
+            await retire(tools.store, kid=kid, algorithm=settings.algorithm, now=clock.now, asker=operator)
+    assert await kids() == {made.kid}
+    assert made.kid not in leaked
+    async with node(settings, clock, NEW):  # the fallback is given up
+        pass
