@@ -35,6 +35,7 @@ from watchword.passwords import Hasher, Parameters, PasswordRules
 from watchword.passwords.pool import Observer, nobody_looks
 from watchword.recorder import Asker, Recorder
 from watchword.refresh_tokens import RefreshKeys
+from watchword.scrapes import expose
 from watchword.settings import Settings
 from watchword.store import Store, migrations, store_at
 from watchword.throttle import Throttle
@@ -77,7 +78,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
         _run_beside(keep_tidy(tools.store, clock=clock, seals=tools.recorder.seals, audit_kept=kept), running)
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
-            _run_beside(tools.metrics.expose(host, port + worker), running)
+            _run_beside(expose(tools.metrics.registry, host, port + worker), running)
 
     @app.after_serving
     async def stop() -> None:

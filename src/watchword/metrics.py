@@ -3,12 +3,10 @@
 One ``Metrics`` per application, handed to whoever observes; no label ever holds a name, an address or a token.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -19,9 +17,6 @@ from prometheus_client.registry import Collector
 TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 """The content type of what is exposed to those who ask for no other form."""
 
-_log = logging.getLogger(__name__)
-
-_RETRY_SECONDS: Final = 1.0
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Other methods share a label: a client could invent any number of them."""
 
@@ -112,32 +107,8 @@ class Metrics:
         self._reads, self._writes = database.labels("read"), database.labels("write")
         self._seen: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
-    async def expose(self, host: str, port: int) -> None:
-        """Answer ``GET /metrics`` on a listener of its own until cancelled.
-
-        While the address cannot be had, as from a predecessor that still drains, the service goes on without it.
-        """
-        is_told = False
-        while True:
-            # Before the first try too: an application starts before its server listens, and where both are told the
-            # same address it would take the server's from it, again in each successor.
-            await asyncio.sleep(_RETRY_SECONDS)
-            try:
-                server, thread = start_http_server(port, addr=host, registry=self.registry)
-                break
-            except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
-                if not is_told:
-                    _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
-                is_told = True
-        try:
-            await asyncio.Event().wait()
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
     def exposition(self) -> bytes:
-        """What ``expose`` answers to those who ask for no other form."""
+        """What those are answered who ask for no other form."""
         return generate_latest(self.registry)
 
     def describe_hashing(self, queue: Queue, *, backend: str, memory_kib: int, passes: int, threads: int) -> None:
