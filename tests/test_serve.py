@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -132,6 +133,18 @@ def test_a_unix_socket_is_ours_before_a_worker_listens(tmp_path: Path) -> None:
     ((mine,),) = serve._bind(addressed_to(address), sets=1)
     with mine, pytest.raises(StartRefused, match=r"\(Address already in use\)"):
         serve._bind(addressed_to(address), sets=1)
+
+
+def test_of_two_starts_at_one_instant_one_waits_for_the_other(tmp_path: Path) -> None:
+    """Both would find nobody there, and the second would take the socket from the first."""
+    address = addressed_to(f"unix:{tmp_path}/w")
+    with serve._turn_in(tmp_path), ThreadPoolExecutor(1) as threads:
+        other = threads.submit(serve._bind, address, sets=1)
+        with pytest.raises(StartRefused, match=r"\(Resource temporarily unavailable\)"):
+            other.result()
+    assert not (tmp_path / "w").exists()
+    ((mine,),) = serve._bind(address, sets=1)
+    mine.close()
 
 
 def test_a_unix_socket_out_of_reach_is_refused(tmp_path: Path) -> None:

@@ -13,14 +13,16 @@ with status 0 when a worker crashes, and cuts what is in flight when it is told 
 
 import asyncio
 import errno
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,6 +42,8 @@ LONGEST_PAUSE: Final = 5.0
 
 _UNIX: Final = "unix:"
 """How the address of a Unix socket begins."""
+_TURN_SECONDS: Final = 1.0
+"""To wait for another start in the same folder; it takes a moment."""
 
 _ENDED_BEFORE_IT_SERVED: Final = -signal.SIGTERM
 """A worker that serves handles the signal; one that is still starting has nothing to drain, and dies of it."""
@@ -256,13 +260,17 @@ def _bind(config: Config, *, sets: int) -> list[list[socket.socket]]:
     A Unix socket is bound once for all, as its file leads to one alone. The configuration tells which port 0 became.
     """
     try:
-        for address in config.bind:
-            _expect_nobody_at(address)
-        config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
-        first = _bound(config)
-        shared = [each for each in first if each.family == socket.AF_UNIX]
-        for each in shared:
-            each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
+        with ExitStack() as turns:
+            for address in config.bind:
+                if address.startswith(_UNIX):
+                    path = Path(address.removeprefix(_UNIX))
+                    turns.enter_context(_turn_in(path.parent))
+                    _expect_nobody_at(path)
+            config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
+            first = _bound(config)
+            shared = [each for each in first if each.family == socket.AF_UNIX]
+            for each in shared:
+                each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
         listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
         for each in set(first) - set(shared):
             each.close()
@@ -276,17 +284,38 @@ def _bind(config: Config, *, sets: int) -> list[list[socket.socket]]:
         raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
 
 
-def _expect_nobody_at(bind: str) -> None:
+@contextmanager
+def _turn_in(folder: Path) -> Iterator[None]:
+    """Let no other start of ours look for a socket in a folder and bind it: of two at once both would find nobody.
+
+    Raises:
+        OSError: the turn did not come, or the folder is out of reach.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        last = time.monotonic() + _TURN_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > last:
+                    raise
+                time.sleep(_TURN_SECONDS / 100)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _expect_nobody_at(path: Path) -> None:
     """See that nobody serves behind the file of a Unix socket, which Hypercorn would remove.
 
     Raises:
         OSError: somebody does, or the file is out of reach.
     """
-    if not bind.startswith(_UNIX):
-        return
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
-        error = probe.connect_ex(bind.removeprefix(_UNIX)) or errno.EADDRINUSE
+        error = probe.connect_ex(str(path)) or errno.EADDRINUSE
     if error not in {errno.ENOENT, errno.ECONNREFUSED}:
         raise OSError(error, os.strerror(error))
 
