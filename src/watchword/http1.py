@@ -10,8 +10,7 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
 5. No answer ends elsewhere than it says: what follows would be taken for a part of it, or it for what follows.
 6. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
-   request that calls itself another HTTP than 1.x is refused, as is a method in small letters (RFC 9110 §9.1): behind a
-   proxy that counts every POST there is no ``post``.
+   request that calls itself another HTTP than 1.x is refused.
 7. No request makes the others wait by its form: h11 gets little at a time, no head of a thousand fields, and none with
    what no field may hold, for which it would try each way to part the blanks before it. Behind a head that announces
    chunks it gets less still: there may be fields, and they may not be told from a body.
@@ -234,7 +233,7 @@ class Http1Protocol:
                 await self._refuse(fault.error_status_hint)
                 return
             if isinstance(event, h11.Request):
-                if not event.http_version.startswith(b"1.") or event.method != event.method.upper():
+                if not event.http_version.startswith(b"1."):
                     await self._refuse(_BAD_REQUEST)
                     return
                 if not valid_server_name(self._config, cast("Request", event)):

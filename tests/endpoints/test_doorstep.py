@@ -29,6 +29,13 @@ async def test_a_target_without_a_slash_is_not_there(client: Client, path: str) 
     assert await refused(response) == (404, "not_found")
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/login", "/me", "/nowhere"])
+async def test_a_method_in_small_letters_is_none(client: Client, path: str) -> None:
+    """Row 35: whichever server is in front, as one may be that makes a POST of a ``post``."""
+    response = await client.get(path, scope_base={"method": "get"})
+    assert await refused(response, connection="close") == (400, "invalid_request")
+
+
 @pytest.mark.parametrize(
     "base", [{"query_string": b"\xff"}, {"headers": [(b"host", b"a..b")]}, {"headers": [(b"host", b"x" * 64)]}]
 )

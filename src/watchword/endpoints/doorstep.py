@@ -5,8 +5,9 @@
    not UTF-8, would end in an empty 500.
 3. What a proxy in front may have understood in another way. Of a target that does not begin with a slash Quart takes
    what a URL parser would call the path, so that ``GET http:/me`` is /me to us and something else to a proxy's rules,
-   as ``/%6de`` and ``//me`` are: our routes answer to one spelling. And of a request with both a length and chunks
-   (RFC 9112 §6.1) the two may see different ends.
+   as ``/%6de`` and ``//me`` are: our routes answer to one spelling. So does POST: behind a proxy that counts every one
+   there is no ``post`` (RFC 9110 §9.1). And of a request with both a length and chunks (RFC 9112 §6.1) the two may see
+   different ends.
 """
 
 import logging
@@ -53,7 +54,8 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
             await inside(scope, receive, send)
             return
         exchange = Exchange(scope, send, tools.metrics)
-        if scope["type"] == "http" and _has_two_ends(scope):  # before all else: whatever it asks for, it is the last
+        if scope["type"] == "http" and (_has_two_ends(scope) or scope["method"] != scope["method"].upper()):
+            # Before all else: whatever it asks for, it is the last.
             await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
         elif scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
             exchange.route = door.path
