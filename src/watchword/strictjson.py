@@ -16,6 +16,7 @@ MAX_INTEGER_DIGITS = 20
 _OPENERS = re.compile(rb"[\[{]")
 # A string (or what is left of one: it always matches, so time stays linear) or a bracket.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]+|\\.|\\\Z)*+"?|[\[{]|[\]}]', re.DOTALL)
+_ESCAPE = "\\u"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -41,7 +42,8 @@ def loads(data: bytes) -> Any:
         value = _DECODER.decode(text)
     except json.JSONDecodeError:
         raise ValueError("not JSON") from None
-    _check_strings(value)
+    if _ESCAPE in text:  # in strict JSON and in UTF-8 there is no other way to write them
+        _refuse_unstorable(value)
     return value
 
 
@@ -61,24 +63,20 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member is repeated")
-    for name, value in pairs:
-        _refuse_unstorable(name)
-        _check_strings(value)
     return members
 
 
-def _check_strings(value: Any) -> None:
-    """Look into what is not an object; objects have looked at their own members already."""
+def _refuse_unstorable(value: Any) -> None:
     if isinstance(value, str):
-        _refuse_unstorable(value)
+        if _UNSTORABLE.search(value):
+            raise ValueError("NUL or a lone surrogate")
     elif isinstance(value, list):
         for item in value:
-            _check_strings(item)
-
-
-def _refuse_unstorable(text: str) -> None:
-    if _UNSTORABLE.search(text):
-        raise ValueError("NUL or a lone surrogate")
+            _refuse_unstorable(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_unstorable(name)
+            _refuse_unstorable(item)
 
 
 def _integer(digits: str) -> int:
