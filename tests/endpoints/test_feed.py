@@ -165,6 +165,18 @@ async def test_a_number_has_one_spelling(tools: Tools, client: Client) -> None:
         assert await refused(response) == (400, "invalid_request"), number
 
 
+async def test_a_query_has_its_bound(tools: Tools, client: Client) -> None:
+    """Row 28: thousands of parameters are not taken apart, here for anybody and at a logout for who may have one."""
+    await add_user(tools)
+    user = bearer((await log_in(tools)).token)
+    for more, expected in (("a" * 200, (401, "invalid_token")), ("&a" * 150, (400, "invalid_request"))):
+        challenge = {"www_authenticate": INVALID} if expected[0] == 401 else {}
+        response = await client.get(f"/revocations?after=1&{more}", headers=bearer("nobodys"))
+        assert await refused(response, **challenge) == expected
+    assert await refused(await client.post(f"/logout?scope=local{'&a' * 150}", headers=user)) == expected
+    assert (await client.post(f"/logout?scope=local&{'a' * 200}", headers=user)).status_code == 204
+
+
 async def test_the_greatest_number_is_a_number(tools: Tools, client: Client) -> None:
     """It fits into either database."""
     secret = await a_service(tools, "revocations:read")

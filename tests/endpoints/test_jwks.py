@@ -42,6 +42,14 @@ async def test_who_has_them_is_not_sent_them_again(tools: Tools, client: Client)
         assert len(headers["x-request-id"]) == 22
 
 
+async def test_a_long_list_of_tags_is_not_looked_through(tools: Tools, client: Client) -> None:
+    """Row 28: who sends as many as fit into a head, the set's among them, is sent the set."""
+    tag = f'"{tools.ring.fingerprint}"'
+    for others, status in ((0, 304), (5_000, 200)):
+        response = await client.get(PATH, headers={"If-None-Match": "a," * others + tag})
+        assert response.status_code == status
+
+
 async def test_other_keys_have_another_tag(tools: Tools) -> None:
     """After a rotation the tag that was kept brings the new set."""
     app = Quart("rotating")

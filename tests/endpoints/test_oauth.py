@@ -138,6 +138,7 @@ async def test_a_revoked_client_is_refused_with_its_next_request(tools: Tools, c
         "token=é",
         "token=x\n",
         '{"token": "x"}',
+        "token=x" + "&" * 32,
     ],
 )
 async def test_a_form_is_read_strictly(tools: Tools, client: Client, path: str, body: str) -> None:
@@ -148,7 +149,14 @@ async def test_a_form_is_read_strictly(tools: Tools, client: Client, path: str, 
 
 
 @pytest.mark.parametrize(
-    "body", ["token=x&token_type_hint=no_such_type", "token=x&more=1&&empty=&a=%00", "token=%C3%A9+", "token=%00"]
+    "body",
+    [
+        "token=x&token_type_hint=no_such_type",
+        "token=x&more=1&&empty=&a=%00",
+        "token=%C3%A9+",
+        "token=%00",
+        "token=x" + "&" * 31,
+    ],
 )
 async def test_what_we_do_not_know_is_passed_over(tools: Tools, client: Client, path: str, body: str) -> None:
     """Other parameters, hints and characters do no harm."""

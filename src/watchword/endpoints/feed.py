@@ -4,10 +4,11 @@ import re
 from typing import Final
 
 import msgspec
-from quart import Response, request
+from quart import Response
 
 from watchword.endpoints.answers import Time, answer
 from watchword.endpoints.bearer import service_token
+from watchword.endpoints.queries import sent
 from watchword.errors import InvalidRequest
 from watchword.flows import Tools
 from watchword.flows.feed import feed as tell
@@ -38,7 +39,7 @@ class Feed(msgspec.Struct):
 async def feed(tools: Tools) -> Response:
     """Tell what has ended since ``?after=N``, or where it is left out begin with all that counts."""
     token = service_token()
-    news = await tell(tools, service_token=token, after=_after(request.args.getlist("after")))
+    news = await tell(tools, service_token=token, after=_after(sent("after")))
     ended = [
         Ended(seq=each.seq, sid=each.session_id, revoked_at=each.revoked_at, expires_at=each.expires_at)
         for each in news.revocations
@@ -46,9 +47,9 @@ async def feed(tools: Tools) -> Response:
     return answer(Feed(seq=news.seq, more=news.more, now=news.now, keys=news.keys, revocations=ended))
 
 
-def _after(sent: list[str]) -> int | None:
-    if not sent:
+def _after(numbers: list[str]) -> int | None:
+    if not numbers:
         return None
-    if len(sent) > 1 or not _NUMBER.fullmatch(sent[0]):
+    if len(numbers) > 1 or not _NUMBER.fullmatch(numbers[0]):
         raise InvalidRequest("after: must be a number, once")
-    return int(sent[0])
+    return int(numbers[0])

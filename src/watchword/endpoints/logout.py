@@ -1,10 +1,11 @@
 """POST /logout: end this session, the bearer's others, or all."""
 
-from quart import Response, request
+from quart import Response
 
 from watchword.endpoints.answers import done
 from watchword.endpoints.bearer import bearer
 from watchword.endpoints.callers import asker
+from watchword.endpoints.queries import sent
 from watchword.errors import InvalidRequest
 from watchword.flows import Tools
 from watchword.flows.logout import Scope, log_out
@@ -12,13 +13,13 @@ from watchword.flows.logout import Scope, log_out
 
 async def logout(tools: Tools) -> Response:
     """End what ``?scope=`` names; this session where it is left out."""
-    await log_out(tools, token=bearer(), scope=_scope(request.args.getlist("scope")), asker=asker(tools))
+    await log_out(tools, token=bearer(), scope=_scope(sent("scope")), asker=asker(tools))
     return done()
 
 
-def _scope(sent: list[str]) -> Scope:
+def _scope(names: list[str]) -> Scope:
     try:
-        (name,) = sent or [Scope.LOCAL.value]
+        (name,) = names or [Scope.LOCAL.value]
         return Scope(name)
     except ValueError:
         raise InvalidRequest("scope: must be local, others or global") from None
