@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -15,6 +16,7 @@ from watchword.flows.trail import write_down
 from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import store_at
+from watchword.store.audit import purge
 from watchword.store.connection import Statement
 
 RENAME = "ALTER TABLE {} RENAME TO {}"
@@ -289,6 +291,20 @@ async def test_a_secret_is_known_by_the_last_events(tools: Tools) -> None:
     await tools.store.write(
         lambda connection: connection.fetch(Statement("UPDATE audit_events SET seq = 9 WHERE seq = 2"))
     )
+    await recognise(tools.store, seals=ours)
+    with pytest.raises(KeyRefused, match="sealed under another secret"):
+        await recognise(tools.store, seals=another)
+
+
+async def test_a_secret_is_known_where_all_that_was_before_is_removed(tools: Tools, clock: FakeClock) -> None:
+    """As in a trail whose last event came after a long silence: what it hangs on is then kept as an anchor."""
+    for _ in range(2):
+        an_asker(tools).tell(Event.USER_CREATED)
+        clock.advance(100)
+    await write_down(tools.recorder, tools.store)
+    ours, another = tools.recorder.seals, Seals(b"another secret of thirty-two bytes")
+    before = (clock.now - 100) * 1000
+    assert await tools.store.write(partial(purge, seals=ours, before=before, limit=10)) == 1
     await recognise(tools.store, seals=ours)
     with pytest.raises(KeyRefused, match="sealed under another secret"):
         await recognise(tools.store, seals=another)

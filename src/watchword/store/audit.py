@@ -22,8 +22,11 @@ _CHUNKS = (16, 4, 1)
 _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136119) */")
 _NEWEST = Statement(f"SELECT id, {_LISTED} FROM audit_events ORDER BY id DESC LIMIT :limit")
 _NEWEST_LINKS = Statement(
-    f"SELECT {_QUALIFIED}, before.digest FROM audit_events LEFT JOIN audit_events AS before"
+    f"SELECT {_QUALIFIED}, coalesce(before.digest, audit_anchors.digest) FROM audit_events"
+    " LEFT JOIN audit_events AS before"
     " ON before.writer = audit_events.writer AND before.seq = audit_events.seq - 1"
+    " LEFT JOIN audit_anchors"
+    " ON audit_anchors.writer = audit_events.writer AND audit_anchors.seq = audit_events.seq - 1"
     " ORDER BY audit_events.id DESC LIMIT :limit"
 )
 _BOUNDS = {"after": "id > :after", "since": "at >= :since", "until": "at < :until"}
@@ -73,7 +76,10 @@ async def newest(connection: Connection, *, limit: int) -> list[tuple[int, Entry
 
 
 async def newest_links(connection: Connection, *, limit: int) -> list[tuple[Entry, object]]:
-    """The last events that were written, each with the digest before it; that of a writer's first is empty."""
+    """The last events that were written, each with the digest before it; that of a writer's first is empty.
+
+    Where the event before was removed because it was old, its digest is the anchor's.
+    """
     rows = await connection.fetch(_NEWEST_LINKS, limit=limit)
     return [(Entry(*row[:_SIZE]), b"" if row[_SIZE] is None else row[_SIZE]) for row in rows]
 
