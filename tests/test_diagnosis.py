@@ -104,6 +104,8 @@ async def test_a_wrong_setting_is_found(instance: Path, settings: dict[str, str]
         pytest.param("DROP TABLE signing_keys", "WATCHWORD_DATABASE_URL: the database answers: no such", id="no keys"),
         pytest.param("UPDATE signing_keys SET sealed = x'00'", "WATCHWORD_SECRET_KEY: the stored", id="a spoilt key"),
         pytest.param("UPDATE signing_keys SET sealed = 'text'", "WATCHWORD_SECRET_KEY: the stored", id="a text"),
+        pytest.param("UPDATE signing_keys SET sealed = 5", "WATCHWORD_SECRET_KEY: the stored", id="a number"),
+        pytest.param("UPDATE signing_keys SET signs_from = 'x'", "a time or a generation that is none", id="no time"),
     ],
 )
 async def test_a_wrong_database_is_found(instance: Path, statement: str, told: str) -> None:

@@ -1,6 +1,8 @@
 """The keys of one process in memory: what is on the ring at a moment, and what never is."""
 
+from dataclasses import replace
 from math import isnan
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,39 @@ def test_a_key_that_does_not_open_takes_no_other_away() -> None:
     with pytest.raises(KeyRefused, match=foreign.kid):
         keys.learn([first, second, foreign], now=NOW)
     assert (keys.ring.signer.kid, keys.count) == (first.kid, 2)
+
+
+SPOILT: list[dict[str, Any]] = [
+    {"signs_from": "abc"},
+    {"signs_from": b"x"},
+    {"verifies_until": "abc"},
+    {"verifies_until": 1.5},
+    {"generation": "abc"},
+]
+
+
+@pytest.mark.parametrize("cell", [*SPOILT, {"sealed": 5}])
+def test_a_row_with_a_cell_of_another_kind_takes_no_other_away(cell: dict[str, Any]) -> None:
+    """Whoever can add a row to SQLite must not keep a retirement from biting."""
+    first, second = two_keys(holder(OLD))
+    keys = holder(OLD)
+    keys.learn([first, second], now=NOW + PUBLISH_AHEAD)
+    foreign = replace(holder(OLD).make(now=NOW), **cell)
+    with pytest.raises(KeyRefused, match=foreign.kid):
+        keys.learn([second, foreign], now=NOW + PUBLISH_AHEAD)
+    assert {key.kid for key in keys.ring} == {second.kid}
+
+
+@pytest.mark.parametrize("cell", SPOILT)
+def test_a_key_whose_row_is_spoilt_stays_what_it_was(cell: dict[str, Any]) -> None:
+    """It signs at its time, and the other verifies until its own."""
+    first, second = two_keys(holder(OLD))
+    keys = holder(OLD)
+    keys.learn([first, second], now=NOW)
+    with pytest.raises(KeyRefused, match=second.kid):
+        keys.learn([first, replace(second, **cell)], now=NOW)
+    keys.turn(now=NOW + PUBLISH_AHEAD)
+    assert (keys.ring.signer.kid, len(keys.ring)) == (second.kid, 2)
 
 
 def test_what_was_opened_is_not_opened_again() -> None:

@@ -423,6 +423,13 @@ class TestSealing:
             with pytest.raises(KeyRefused):
                 unseal(replace(sealed, sealed=tampered), secrets_to_try=[SECRET])
 
+    @pytest.mark.parametrize("box", [5, 1.5, "a text of more than twelve letters", None, b""])
+    def test_what_is_no_box_is_refused(self, box: Any) -> None:
+        """SQLite stores any kind of value in any column: none of them makes anything but a refusal."""
+        sealed = seal(key_of("ES256"), secret=SECRET, generation=1, now=0)
+        with pytest.raises(KeyRefused, match=sealed.kid):
+            unseal(replace(sealed, sealed=box), secrets_to_try=[SECRET])
+
     def test_a_box_holds_nothing_readable_and_is_never_the_same(self) -> None:
         """The box shows no part of the key in clear, a second one of it is another, and neither is printed."""
         key = SigningKey.generate("EdDSA")

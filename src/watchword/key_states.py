@@ -40,7 +40,7 @@ class KeyState(Enum):
         PUBLISHED: known to all who verify, and not yet signing.
         SIGNING: signs new tokens.
         VERIFYING: signs no more; tokens that it has signed are still good.
-        DEAD: signs and verifies nothing.
+        DEAD: signs and verifies nothing; also what has numbers that are none.
     """
 
     PUBLISHED = "published"
@@ -92,7 +92,7 @@ def started(keys: Sequence[SealedKey], *, algorithm: str, first: SealedKey | Non
     """
     ending = [
         replace(key, verifies_until=max(now, key.signs_from) + OUTLIVES)
-        if key.algorithm != algorithm and key.verifies_until is None
+        if key.algorithm != algorithm and key.verifies_until is None and key.is_sound
         else key
         for key in keys
     ]
@@ -122,7 +122,7 @@ def rotated(keys: Sequence[SealedKey], *, new: SealedKey, now: int, at_once: boo
         successor = replace(waiting[-1], signs_from=min(waiting[-1].signs_from, signs_from))
         others = [key for key in keys if key.kid != successor.kid]
     else:
-        generations = [key.generation for key in keys if key.algorithm == new.algorithm]
+        generations = [key.generation for key in keys if key.algorithm == new.algorithm and key.is_sound]
         successor = replace(new, generation=max(generations, default=0) + 1, signs_from=signs_from, verifies_until=None)
         others = list(keys)
     ended = [replace(key, verifies_until=successor.signs_from + OUTLIVES) if key is signing else key for key in others]
@@ -182,6 +182,6 @@ def _published_after(signing: SealedKey, keys: Sequence[SealedKey], *, now: int)
         key
         for key in keys
         if key.algorithm == signing.algorithm
-        and key.generation > signing.generation
         and _by_its_times(key, now=now) is KeyState.PUBLISHED
+        and key.generation > signing.generation
     ]

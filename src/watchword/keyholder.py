@@ -5,7 +5,8 @@ It learns what is stored from whoever follows the table. Laws of this file:
 1. A key is opened once. What is sealed anew under a secret that this process lacks does not take it away.
 2. A private part is on the ring only while its key signs.
 3. The ring is replaced when it would be another, and only then: who remembers what it verified then forgets that.
-4. What is stored is taken over as a whole or not at all: a time that is none, as SQLite may have it, changes nothing.
+4. A row whose numbers are none, as SQLite may have it, counts as it was before, or not at all. It keeps no other from
+   being taken over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,9 +75,15 @@ class KeyHolder:
             now: the time.
 
         Raises:
-            KeyRefused: one that counts cannot be opened; all others have been taken over.
+            KeyRefused: one that counts cannot be opened or is not sound; all others have been taken over.
         """
-        faults: list[KeyRefused] = []
+        faults = [
+            KeyRefused(f"the stored signing key {key.kid} has a time or a generation that is none")
+            for key in stored
+            if not key.is_sound
+        ]
+        former = {key.kid: key for key in self._stored}
+        stored = [key if key.is_sound else former.get(key.kid, key) for key in stored]
         opened: dict[str, SigningKey] = {}
         for key in stored:
             if key.is_dead(now=now):

@@ -324,12 +324,13 @@ def unseal(sealed: SealedKey, *, secrets_to_try: Sequence[bytes]) -> SigningKey:
     Raises:
         KeyRefused: no secret opens it, or what stands beside it was changed.
     """
-    nonce, box = sealed.sealed[:12], sealed.sealed[12:]
+    # SQLite stores any kind of value in any column, and what is not bytes no secret opens.
+    box = sealed.sealed if isinstance(sealed.sealed, bytes) else b""
     label = _label(sealed.kid, sealed.algorithm)
     for secret in secrets_to_try:
         try:
-            private = AESGCM(_sealing_key(secret)).decrypt(nonce, box, label)
-        except (InvalidTag, ValueError, TypeError):  # TypeError: SQLite stores any kind of value in any column
+            private = AESGCM(_sealing_key(secret)).decrypt(box[:12], box[12:], label)
+        except (InvalidTag, ValueError):
             continue
         # These bytes are those that we have sealed, so nobody need see whether RSA's primes are prime: that takes
         # tenths of a second, in which a running service that learns of a key would answer nobody.

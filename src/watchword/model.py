@@ -249,9 +249,15 @@ class SealedKey:
     signs_from: int
     verifies_until: int | None = None
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether one can reckon with its numbers: SQLite stores any kind of value in any column."""
+        numbers = (self.generation, self.signs_from)
+        return all(isinstance(number, int) for number in numbers) and isinstance(self.verifies_until, int | None)
+
     def is_dead(self, *, now: int) -> bool:
-        """Whether all that it may have signed is over, so that it verifies nothing any more."""
-        return self.verifies_until is not None and now >= self.verifies_until
+        """Whether it verifies nothing any more: all that it may have signed is over, or its row is not sound."""
+        return not self.is_sound or (self.verifies_until is not None and now >= self.verifies_until)
 
 
 def scopes_of(scope: str) -> Scopes:

@@ -123,6 +123,27 @@ def test_what_nobody_can_open_is_listed(run: Run, database: Path) -> None:
     assert states(run) == ["signing"]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "sealed = 5",
+        "signs_from = 'abc'",
+        "verifies_until = x'00'",
+        "generation = 1.5",
+        "kid = x'00', verifies_until = ''",
+    ],
+)
+def test_a_row_with_cells_of_another_kind_is_listed_and_retired(run: Run, database: Path, cells: str) -> None:
+    """Only a foreign hand can have put them there, and only who sees the row can remove it."""
+    run("rotate")
+    (_, second) = (str(key["kid"]) for key in listed(run))
+    change(database, f"UPDATE signing_keys SET {cells} WHERE kid = '{second}'")
+    assert len(run("list").stdout.splitlines()) == 2
+    if "kid" not in cells:
+        assert run("retire", second).stdout == f"The key {second} is retired.\n"
+        assert states(run) == ["signing"]
+
+
 def test_a_refusal_is_one_line(database: Path) -> None:
     """Status 1, and what is the matter."""
     environ = environment(database.parent, DATABASE_URL=f"sqlite:///{database}", ALGORITHM="HS256")

@@ -9,7 +9,7 @@ from watchword import app
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.endings import interruptible
 from watchword.cli.identifiers import TAKES_AN_ID
-from watchword.cli.shown import moment
+from watchword.cli.shown import moment, text
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, UnknownSigningKey
 from watchword.flows import rotation
@@ -38,7 +38,7 @@ def list_(as_json: bool) -> None:
                 click.echo(json.dumps({"kid": key.kid, "algorithm": key.algorithm, "state": state.value, **times}))
             else:
                 shown = map(_shown, (key.created_at, key.signs_from, key.verifies_until))
-                click.echo("\t".join((key.kid, key.algorithm, state.value, *shown)))
+                click.echo("\t".join((*map(text, (key.kid, key.algorithm)), state.value, *shown)))
 
     with_store(settings, story)
     if not as_json and not app.build_keys(settings).rotates:
