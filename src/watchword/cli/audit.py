@@ -1,6 +1,5 @@
 """Commands about the audit trail: show it, hand it on, see whether it is as it was written."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from watchword.audit import Entry, Seals
 from watchword.cli.database import with_store
-from watchword.cli.shown import text
+from watchword.cli.shown import for_programs, text
 from watchword.flows.audit import export as exported
 from watchword.flows.audit import tail as latest
 from watchword.flows.audit import verify as verdicts
@@ -92,7 +91,7 @@ def verify(as_json: bool) -> None:
                 totals[verdict.state] += 1
                 totals["events"] += verdict.events
                 if as_json:
-                    click.echo(json.dumps(asdict(verdict)))
+                    click.echo(for_programs(asdict(verdict)))
                 elif verdict.state == "broken":
                     click.echo(f"broken: {verdict.reason}", err=True)
 
@@ -106,12 +105,7 @@ def verify(as_json: bool) -> None:
 
 async def _show(entries: AsyncIterator[Entry], *, as_json: bool) -> None:
     async for entry in entries:
-        click.echo(_as_json(entry) if as_json else _as_line(entry))
-
-
-def _as_json(entry: Entry) -> str:
-    fields = entry._asdict()
-    return json.dumps({**fields, "at": _at(entry)}, default=bytes.hex)
+        click.echo(for_programs({**entry._asdict(), "at": _at(entry)}) if as_json else _as_line(entry))
 
 
 def _as_line(entry: Entry) -> str:

@@ -1,12 +1,10 @@
 """Commands about clients: the services that may ask in their own name."""
 
-import json
-
 import click
 
 from watchword.cli import streams
 from watchword.cli.database import with_asker, with_store
-from watchword.cli.shown import moment, text
+from watchword.cli.shown import for_programs, moment, text
 from watchword.clock import system_clock
 from watchword.errors import ClientExists, UnknownClient
 from watchword.flows.clients import add_client, list_clients, revoke_client
@@ -58,7 +56,7 @@ def list_(as_json: bool) -> None:
         async for client in list_clients(store):
             if as_json:
                 fields = {"id": client.id, "name": client.name, "scope": client.scope}
-                click.echo(json.dumps({**fields, "created_at": client.created_at}))
+                click.echo(for_programs({**fields, "created_at": client.created_at}))
             else:
                 click.echo("\t".join(map(text, (client.name, client.id, moment(client.created_at), client.scope))))
 

@@ -1,6 +1,5 @@
 """Commands about signing keys. None shows anything that could sign."""
 
-import json
 import time
 
 import click
@@ -9,7 +8,7 @@ from watchword import app
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.endings import interruptible
 from watchword.cli.identifiers import TAKES_AN_ID
-from watchword.cli.shown import moment, text
+from watchword.cli.shown import for_programs, moment, text
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, UnknownSigningKey
 from watchword.flows import rotation
@@ -35,7 +34,8 @@ def list_(as_json: bool) -> None:
         for key, state in await rotation.list_keys(store, algorithm=settings.algorithm, now=system_clock()):
             if as_json:
                 times = {name: getattr(key, name) for name in ("created_at", "signs_from", "verifies_until")}
-                click.echo(json.dumps({"kid": key.kid, "algorithm": key.algorithm, "state": state.value, **times}))
+                fields = {"kid": key.kid, "algorithm": key.algorithm, "state": state.value}
+                click.echo(for_programs({**fields, **times}))
             else:
                 shown = map(_shown, (key.created_at, key.signs_from, key.verifies_until))
                 click.echo("\t".join((*map(text, (key.kid, key.algorithm)), state.value, *shown)))

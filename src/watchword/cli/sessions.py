@@ -1,12 +1,10 @@
 """Commands about sessions."""
 
-import json
-
 import click
 
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.identifiers import TAKES_AN_ID
-from watchword.cli.shown import moment, text
+from watchword.cli.shown import for_programs, moment, text
 from watchword.clock import system_clock
 from watchword.errors import UnknownSession, UnknownUser
 from watchword.flows.sessions import end_session, end_sessions_of, list_sessions
@@ -31,9 +29,8 @@ def list_(user: str | None, as_json: bool) -> None:
             if as_json:
                 fields = {"id": session.id, "user_id": session.user_id, "username": username}
                 times = {name: getattr(session, name) for name in ("auth_time", "refreshed_at", "ends_at")}
-                click.echo(
-                    json.dumps({**fields, **times, "network": session.network, "user_agent": session.user_agent})
-                )
+                client = {"network": session.network, "user_agent": session.user_agent}
+                click.echo(for_programs({**fields, **times, **client}))
             else:
                 used = moment(session.refreshed_at)
                 shown = (session.id, username, used, session.network, session.user_agent)

@@ -1,5 +1,7 @@
-"""What the database holds, as a line for people. A line stays a line, whatever a foreign hand has written there."""
+"""What the database holds, as a line for people or programs. It stays a line, whatever a foreign hand has put there."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 
@@ -8,6 +10,11 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         return repr(value)
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
+
+
+def for_programs(fields: Mapping[str, object]) -> str:
+    """A JSON object; bytes, which SQLite may hold where there was text, are told in hexadecimal."""
+    return json.dumps(fields, default=bytes.hex)
 
 
 def moment(seconds: object) -> str:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from watchword import app
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.endings import waiting_for_input
+from watchword.cli.shown import for_programs
 from watchword.clock import system_clock
 from watchword.errors import UnknownUser, UserExists
 from watchword.flows import admin
@@ -71,7 +72,7 @@ def list_(as_json: bool) -> None:
         async for user in admin.list_users(store):
             if as_json:
                 fields = {"id": user.id, "username": user.username, "scope": user.scope}
-                click.echo(json.dumps({**fields, "disabled": user.is_disabled, "created_at": user.created_at}))
+                click.echo(for_programs({**fields, "disabled": user.is_disabled, "created_at": user.created_at}))
             else:
                 click.echo(f"{user.username}\t{'disabled' if user.is_disabled else 'enabled'}\t{user.scope}")
 
