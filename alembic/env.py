@@ -11,6 +11,7 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, event, pool, text
 from sqlalchemy.engine import URL, make_url
 
+from watchword.store.migrations import expect_utf8
 from watchword.store.schema import metadata
 
 LOCK = 0x77617463  # any number; all that upgrade one PostgreSQL database must use the same
@@ -29,6 +30,7 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         if is_postgresql:
+            expect_utf8(connection.execute(text("SHOW server_encoding")).scalar_one())
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         context.run_migrations()
 

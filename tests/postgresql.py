@@ -70,15 +70,15 @@ def postgresql() -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
+def fresh_database(server: str, template: str = "template1", *, encoding: str = "UTF8") -> Iterator[str]:
     """Yield the URL of a new database, a copy of `template`; drop it at the end, whoever is still connected.
 
     Copying a database that has the schema is quicker than running the migrations once more. While it is copied,
-    nobody may be connected to it.
+    nobody may be connected to it. Of another encoding than UTF8 there is `template0` alone.
     """
     name = f"fresh_{next(_numbers)}"
     psql = (_find_programs() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", server, "-c")
-    _run((*psql, f'CREATE DATABASE {name} TEMPLATE "{template}"'))
+    _run((*psql, f'CREATE DATABASE {name} TEMPLATE "{template}" ENCODING {encoding}'))
     try:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import COMMAND, change, digests, fresh_environment, refusal, run
-from tests.postgresql import take_no_writes
+from tests.postgresql import fresh_database, take_no_writes
 from tests.servers import free_port
 from watchword.app import preflight
 from watchword.diagnosis import Finding, examine
-from watchword.errors import SettingRefused
+from watchword.errors import SchemaRefused, SettingRefused
 from watchword.settings import Settings
-from watchword.store import lanes
+from watchword.store import lanes, migrations
 from watchword.store.lanes import TunedConnection
 
 CANARY = "canary-in-a-setting"
@@ -212,3 +212,27 @@ def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: 
     for command in ("init", "users disable admin"):
         assert refusal(run([*COMMAND, *command.split()], environ=environ)).startswith(f"watchword: {told}")
     assert run([*COMMAND, "users", "list"], environ=environ).stdout == "admin\tenabled\tadmin\n"
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_name_is_refused(
+    tmp_path: Path, postgresql_server: str, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """A login under one of the others would be 503: nothing is made there, and on what was made before nothing runs."""
+    told = f"WATCHWORD_DATABASE_URL: the database has the encoding {encoding}, which cannot hold every name"
+    with fresh_database(postgresql_server, "template0", encoding=encoding) as url:
+        environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+
+        def expect_a_refusal() -> None:
+            for command in ("init", "migrate"):
+                assert refusal(run([*COMMAND, command], environ=environ)).startswith(f"watchword: {told}")
+
+        expect_a_refusal()
+        with monkeypatch.context() as former:
+            former.setattr(migrations, "expect_utf8", lambda _: None)
+            migrations.upgrade(url)
+        expect_a_refusal()
+        (message,) = bad(asyncio.run(examine(environ)))
+        assert message.startswith(f"database: {told}")
+        with pytest.raises(SchemaRefused, match=told):
+            asyncio.run(preflight(Settings.read(environ)))

@@ -21,7 +21,9 @@ HEAD: Final = "0005"
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads
 
 _VERSION: Final = Statement(
-    "SELECT version_num /* PostgreSQL: , current_setting('transaction_read_only') */ FROM alembic_version"
+    "SELECT version_num"
+    " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only') */"
+    " FROM alembic_version"
 )
 # Of no row: an empty transaction SQLite lets begin even where it cannot write.
 _WRITE_NOTHING: Final = Statement("UPDATE users SET id = id WHERE 1 = 0")
@@ -42,7 +44,7 @@ async def check(store: Store, *, to_write: bool = True) -> None:
             not write is found by ``rehearse``.
 
     Raises:
-        SchemaRefused: it is behind, or nothing that we know.
+        SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters.
         Unavailable: it takes no writes.
     """
 
@@ -50,21 +52,40 @@ async def check(store: Store, *, to_write: bool = True) -> None:
         has_version = first(await connection.fetch(_HAS_VERSION[store.dialect]))
         return None if has_version is None else first(await connection.fetch(_VERSION))
 
-    version = await store.watch(find)
-    if version is None:
+    found = await store.watch(find)
+    if found is None:
         raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
-    if version[0] == HEAD:
-        if to_write and version[1:] == ("on",):
+    version, *of_postgresql = found
+    if of_postgresql:
+        expect_utf8(of_postgresql[0])
+    if version == HEAD:
+        if to_write and of_postgresql[1:] == ["on"]:
             raise Unavailable("the database takes no writes; is it a standby, or set to default_transaction_read_only?")
         return
-    if _is_known(version[0]):
+    if _is_known(version):
         raise SchemaRefused(
-            f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, behind {HEAD}; run `watchword migrate`"
+            f"WATCHWORD_DATABASE_URL: the database is at schema {version}, behind {HEAD}; run `watchword migrate`"
         )
     raise SchemaRefused(
-        f"WATCHWORD_DATABASE_URL: the database is at schema {version[0]}, which this version does not know;"
+        f"WATCHWORD_DATABASE_URL: the database is at schema {version}, which this version does not know;"
         " it needs a newer Watchword"
     )
+
+
+def expect_utf8(encoding: str) -> None:
+    """See that a PostgreSQL database can hold every name: of one that it cannot, a login would be 503 and not 401.
+
+    Args:
+        encoding: its ``server_encoding``, which it has for life.
+
+    Raises:
+        SchemaRefused: it is another one.
+    """
+    if encoding != "UTF8":
+        raise SchemaRefused(
+            f"WATCHWORD_DATABASE_URL: the database has the encoding {encoding}, which cannot hold every name; make one"
+            " with CREATE DATABASE watchword ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
+        )
 
 
 async def rehearse(store: Store) -> None:
@@ -84,7 +105,7 @@ def upgrade(url: str) -> None:
 
     Raises:
         Unavailable: the database cannot be reached.
-        SchemaRefused: the database is at a schema that this version does not know.
+        SchemaRefused: the database is at a schema that this version does not know, or not in UTF-8.
     """
     from alembic import command
     from alembic.util import CommandError
