@@ -1,0 +1,106 @@
+"""The addresses that ``watchword serve`` listens on: bound once for all workers, and taken from nobody."""
+
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from hypercorn.config import Config
+
+from watchword.errors import StartRefused
+
+_UNIX: Final = "unix:"
+"""How the address of a Unix socket begins."""
+_TURN_SECONDS: Final = 1.0
+"""To wait for another start in the same folder; it takes a moment."""
+
+
+def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
+    """Bind the addresses once per worker; they listen as soon as a worker does.
+
+    A Unix socket is bound once for all, as its file leads to one alone.
+
+    Args:
+        config: the addresses; it tells in the end which port 0 became.
+        sets: how many workers there are.
+
+    Returns:
+        The sockets of each worker.
+
+    Raises:
+        StartRefused: an address is taken, forbidden or none.
+    """
+    try:
+        paths = [Path(address.removeprefix(_UNIX)) for address in config.bind if address.startswith(_UNIX)]
+        with ExitStack() as turns:
+            for folder in sorted({path.parent.resolve() for path in paths}):
+                turns.enter_context(turn_in(folder))
+            for path in paths:
+                _expect_nobody_at(path)
+            config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
+            first = _bound(config)
+            shared = [each for each in first if each.family == socket.AF_UNIX]
+            for each in shared:
+                each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
+        listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
+        for each in set(first) - set(shared):
+            each.close()
+        config.workers = 2  # asks Hypercorn for SO_REUSEPORT
+        config.bind = [address for address in listening if not address.startswith(_UNIX)]
+        bound = [[*shared, *_bound(config)] for _ in range(sets)]
+        config.bind = listening
+        return bound
+    except (OSError, OverflowError, UnicodeError) as fault:  # taken or forbidden, a port beyond 65535, no host name
+        reason = getattr(fault, "strerror", None) or fault
+        raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
+
+
+@contextmanager
+def turn_in(folder: Path) -> Iterator[None]:
+    """Let no other start of ours look for a socket in a folder and bind it: of two at once both would find nobody.
+
+    Raises:
+        OSError: the turn did not come, or the folder is out of reach.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        last = time.monotonic() + _TURN_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > last:
+                    raise
+                time.sleep(_TURN_SECONDS / 100)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _expect_nobody_at(path: Path) -> None:
+    """See that nobody serves behind the file of a Unix socket, which Hypercorn would remove.
+
+    Raises:
+        OSError: somebody does, or the file is out of reach.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        error = probe.connect_ex(str(path)) or errno.EADDRINUSE
+    if error not in {errno.ENOENT, errno.ECONNREFUSED}:
+        raise OSError(error, os.strerror(error))
+
+
+def _with_its_port(bind: str, bound: socket.socket) -> str:
+    host, _, port = bind.rpartition(":")
+    return f"{host}:{bound.getsockname()[1]}" if port == "0" else bind
+
+
+def _bound(config: Config) -> list[socket.socket]:
+    sockets = config.create_sockets()
+    return [*sockets.secure_sockets, *sockets.insecure_sockets]

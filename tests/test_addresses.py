@@ -1,0 +1,82 @@
+"""Where the service listens: one address for all workers, which is nobody else's."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypercorn.config import Config
+
+from watchword import addresses
+from watchword.errors import StartRefused
+
+
+def addressed_to(*bind: str) -> Config:
+    """A configuration with these addresses."""
+    config = Config()
+    config.bind = list(bind)
+    return config
+
+
+def test_all_workers_share_whatever_port_there_was() -> None:
+    """Port 0 is one port for all of them, and the address that is told afterwards has its number."""
+    config = addressed_to("127.0.0.1:0")
+    sets = addresses.bind_for_all(config, sets=3)
+    ports = {each.getsockname()[1] for sockets in sets for each in sockets}
+    for sockets in sets:
+        for each in sockets:
+            each.close()
+    assert config.bind == [f"127.0.0.1:{port}" for port in ports]
+    assert len(sets) == 3
+
+
+def test_a_unix_socket_is_one_for_all_workers(tmp_path: Path) -> None:
+    """Bound a second time its file would lead to the last worker alone."""
+    config = addressed_to("127.0.0.1:0", f"unix:{tmp_path}/w", f"unix:{tmp_path}/v")
+    (shared, beside, one), (same, _, another) = addresses.bind_for_all(config, sets=2)
+    for each in (shared, beside, one, another):
+        each.close()
+    assert shared is same
+    assert one is not another
+    assert config.bind[1] == f"unix:{tmp_path}/w"
+
+
+def test_a_unix_socket_is_not_taken_from_who_serves_on_it(tmp_path: Path) -> None:
+    """One that nobody answers at any more is replaced; one that somebody answers at stays his."""
+    path = tmp_path / "w"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(StartRefused, match=rf"cannot listen on unix:{path} \(Address already in use\)"):
+            addresses.bind_for_all(addressed_to(f"unix:{path}"), sets=1)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    ((mine,),) = addresses.bind_for_all(addressed_to(f"unix:{path}"), sets=1)
+    mine.close()
+
+
+def test_a_unix_socket_is_ours_before_a_worker_listens(tmp_path: Path) -> None:
+    """Of two services that start at the same time the second is refused too."""
+    address = f"unix:{tmp_path}/w"
+    ((mine,),) = addresses.bind_for_all(addressed_to(address), sets=1)
+    with mine, pytest.raises(StartRefused, match=r"\(Address already in use\)"):
+        addresses.bind_for_all(addressed_to(address), sets=1)
+
+
+def test_of_two_starts_at_one_instant_one_waits_for_the_other(tmp_path: Path) -> None:
+    """Both would find nobody there, and the second would take the socket from the first."""
+    address = addressed_to(f"unix:{tmp_path}/w")
+    with addresses.turn_in(tmp_path), ThreadPoolExecutor(1) as threads:
+        other = threads.submit(addresses.bind_for_all, address, sets=1)
+        with pytest.raises(StartRefused, match=r"\(Resource temporarily unavailable\)"):
+            other.result()
+    assert not (tmp_path / "w").exists()
+    ((mine,),) = addresses.bind_for_all(address, sets=1)
+    mine.close()
+
+
+def test_a_unix_socket_out_of_reach_is_refused(tmp_path: Path) -> None:
+    """A file where a folder should be on the way to it is told as the system tells it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StartRefused, match=r"cannot listen on unix:.*/file/w \(Not a directory\)"):
+        addresses.bind_for_all(addressed_to(f"unix:{tmp_path}/file/w"), sets=1)
