@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
         _run_beside(keep_tidy(tools.store, clock=clock, seals=tools.recorder.seals, audit_kept=kept), running)
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
-            _run_beside(expose(tools.metrics.registry, host, port + worker), running)
+            _run_beside(expose(tools.metrics.exposition, host, port + worker), running)
 
     @app.after_serving
     async def stop() -> None:

@@ -1,39 +1,50 @@
-"""The listener for Prometheus, in threads of its own: a few connections at a time, none of which may be idle for long.
+"""The listener for Prometheus, in threads of its own: few connections at a time, and none for long.
 
-Prometheus's library has one that lets whoever reaches it keep a thread and a descriptor for as long as they like.
+Prometheus's library has one that lets whoever reaches it keep a thread and a descriptor for as long as they like, and
+writes tracebacks between the lines of the log.
 """
 
 import asyncio
 import logging
 import socket
 import threading
-from socketserver import ThreadingMixIn
-from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any, Final, cast
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from watchword.metrics import TEXT
+from watchword.threads import Threads
 
 RETRY_SECONDS: Final = 1.0
 MOST_CONNECTIONS: Final = 16
 """At the same time; who comes beside them is hung up on."""
-IDLE_SECONDS: Final = 5.0
+PATIENCE: Final = 5.0
+"""Seconds for a connection, from its beginning to its end."""
+
+Exposition = Callable[[], bytes]
+"""Gives what is answered."""
 
 _log = logging.getLogger(__name__)
 
 
-async def expose(registry: CollectorRegistry, host: str, port: int) -> None:
+async def expose(exposition: Exposition, host: str, port: int) -> None:
     """Answer ``GET /metrics`` until cancelled.
 
     While the address cannot be had, as from a predecessor that still drains, the service goes on without it.
     """
+    # One of our own, for which nobody waits in the end: the resolver may be asked for the host, and be silent.
+    resolving = Threads(1, name="resolver")
     is_told = False
     while True:
         # Before the first try too: an application starts before its server listens, and where both are told the
         # same address it would take the server's from it, again in each successor.
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            # In a thread: the resolver may be asked for the host, and be silent.
-            listener = await asyncio.to_thread(_Listener, registry, host, port)
+            listener = await resolving.run(partial(_Listener, exposition, host, port))
             break
         except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
             if not is_told:
@@ -49,46 +60,65 @@ async def expose(registry: CollectorRegistry, host: str, port: int) -> None:
         serving.join()
 
 
-class _Scrape(WSGIRequestHandler):
-    """One connection, which asks once."""
-
-    timeout = IDLE_SECONDS
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: standard error is for the service."""
-
-
-class _Listener(ThreadingMixIn, WSGIServer):
+class _Listener(ThreadingTCPServer):
     """The socket, and a thread for each connection."""
 
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = MOST_CONNECTIONS
 
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+    def __init__(self, exposition: Exposition, host: str, port: int) -> None:
         (self.address_family, _, _, _, (address, *_)), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.exposition = exposition
+        self._open: dict[socket.socket, float] = {}
         super().__init__((str(address), port), _Scrape)
-        self.set_app(make_wsgi_app(registry))
 
-    def process_request(self, *connection: Any) -> None:
-        """Answer in a thread, if there is room for one more."""
-        if not self._room.acquire(blocking=False):
-            self.shutdown_request(connection[0])
-            return
+    def get_request(self) -> Any:
+        """Take the next connection; where that fails, as for want of a descriptor, it is not tried again at once."""
         try:
-            super().process_request(*connection)
-        except BaseException:
-            self._room.release()
+            return super().get_request()
+        except OSError:
+            time.sleep(RETRY_SECONDS)
             raise
 
-    def process_request_thread(self, *connection: Any) -> None:
-        """Answer, and make room for the next one."""
-        try:
-            super().process_request_thread(*connection)
-        finally:
-            self._room.release()
+    def verify_request(self, *_: Any) -> bool:
+        """Whether there is room for one more."""
+        return len(self._open) < MOST_CONNECTIONS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a thread for a connection."""
+        self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection, whatever came of it."""
+        self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Hang up on whoever takes too long; this is called twice a second."""
+        for connection, begun in list(self._open.items()):
+            if time.monotonic() - begun > PATIENCE:
+                with suppress(OSError):  # it has ended meanwhile
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing, for the same reason: who has hung up is no fault of ours."""
+        """Say nothing: who has hung up is no fault of ours."""
+
+
+class _Scrape(BaseHTTPRequestHandler):
+    """One connection, which asks once."""
+
+    def do_GET(self) -> None:
+        """Answer in the one form that every scraper reads, whatever it would like."""
+        body = cast("_Listener", self.server).exposition()
+        self.send_response(200)
+        self.send_header("Content-Type", TEXT)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: standard error is for the service."""
