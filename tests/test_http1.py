@@ -393,6 +393,14 @@ async def test_what_no_field_may_hold_is_refused_before_it_is_parsed(before: byt
     assert b"connection: close" in lines
 
 
+async def test_a_path_of_thousands_of_escapes_is_not_read() -> None:
+    """Row 28: nobody else would be answered for the ten milliseconds that it takes."""
+    async with served(answering(b"x")) as connect:
+        for count, expected in ((1024, b"200 "), (1025, b"400 ")):
+            ((status, *_),) = heads(await whole(await connect(), LAST.replace(b" /", b" /" + b"%" * count, 1)))
+            assert status.startswith(expected)
+
+
 async def test_a_body_may_hold_what_no_field_may() -> None:
     """It is looked for in the head alone, whether or not the body comes with it."""
     odd = b"\0\v\f\rb" * 9

@@ -13,7 +13,8 @@ It stands in for two classes of Hypercorn's, which take as long for a request as
    request that calls itself another HTTP than 1.x is refused.
 7. No request makes the others wait by its form: h11 gets little at a time, no head of a thousand fields, and none with
    what no field may hold, for which it would try each way to part the blanks before it. Behind a head that announces
-   chunks it gets less still: there may be fields, and they may not be told from a body.
+   chunks it gets less still: there may be fields, and they may not be told from a body. And no path is read that is
+   written in thousands of escapes.
 """
 
 import asyncio
@@ -63,6 +64,8 @@ _MOST_LINES: Final = 102
 """The request line, a hundred fields and the empty line: h11 takes microseconds for a field of two bytes too."""
 _MOST_BETWEEN: Final = 1 << 8
 """Bytes of the fields behind a body, or between two chunks of it, where no client of ours has anything to say."""
+_MOST_ESCAPES: Final = 1 << 10
+"""Of a target. None of ours has any, but somebody's route beside them may."""
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 _NO_TEXT: Final = re.compile(rb"[\x00\v\f]|\r(?=[^\n])")
 """What h11 takes for no part of a field (RFC 9110 §5.5); behind thousands of blanks it would be at it for seconds."""
@@ -233,7 +236,7 @@ class Http1Protocol:
                 await self._refuse(fault.error_status_hint)
                 return
             if isinstance(event, h11.Request):
-                if not event.http_version.startswith(b"1."):
+                if not event.http_version.startswith(b"1.") or event.target.count(b"%") > _MOST_ESCAPES:
                     await self._refuse(_BAD_REQUEST)
                     return
                 if not valid_server_name(self._config, cast("Request", event)):
