@@ -63,15 +63,25 @@ def test_a_unix_socket_is_ours_before_a_worker_listens(tmp_path: Path) -> None:
         addresses.bind_for_all(addressed_to(address), sets=1)
 
 
-def test_of_two_starts_at_one_instant_one_waits_for_the_other(tmp_path: Path) -> None:
+def test_of_two_starts_at_one_instant_one_waits_for_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both would find nobody there, and the second would take the socket from the first."""
-    address = addressed_to(f"unix:{tmp_path}/w")
-    with addresses.turn_in(tmp_path), ThreadPoolExecutor(1) as threads:
-        other = threads.submit(addresses.bind_for_all, address, sets=1)
-        with pytest.raises(StartRefused, match=r"\(Resource temporarily unavailable\)"):
-            other.result()
-    assert not (tmp_path / "w").exists()
-    ((mine,),) = addresses.bind_for_all(address, sets=1)
+    monkeypatch.setattr(addresses, "_TURN_SECONDS", 60.0)
+    config = addressed_to(f"unix:{tmp_path}/w")
+    with ThreadPoolExecutor(1) as threads:
+        with addresses.turn_in(tmp_path):
+            other = threads.submit(addresses.bind_for_all, config, sets=1)
+            with pytest.raises(TimeoutError):
+                other.result(0.2)
+            assert not (tmp_path / "w").exists()
+        ((mine,),) = other.result()
+        mine.close()
+
+
+def test_a_stranger_who_keeps_the_turn_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may read a folder may lock it, for as long as they like."""
+    monkeypatch.setattr(addresses, "_TURN_SECONDS", 0.1)
+    with addresses.turn_in(tmp_path):
+        ((mine,),) = addresses.bind_for_all(addressed_to(f"unix:{tmp_path}/w"), sets=1)
     mine.close()
 
 
