@@ -19,6 +19,7 @@ LEAST_LEFT: Final = 8
 
 _TAKEN_OUT: Final = "\x00"
 """Stands for a word that was taken out; no password has one of its own."""
+_MARKS: Final = re.compile(f"{_TAKEN_OUT}+")
 _SHORTEST_NAME: Final = 4
 _SHORTEST_WALK: Final = 4
 _SHORTEST_REPETITION: Final = 3
@@ -60,10 +61,13 @@ def names_in(name: str) -> list[str]:
 
 def without(folded: str, names: Iterable[str]) -> str:
     """A folded password with a mark instead of each name, however its letters are spelled."""
-    for name in names:
-        for spelling in _SPELLINGS:
-            folded = _take_out(folded, folded.translate(spelling), name)
-    return folded
+    for spelling in _SPELLINGS:
+        spelled = folded.translate(spelling)
+        for name in names:
+            spelled = _marked(spelled, name)
+        if _TAKEN_OUT in spelled:
+            folded = "".join(map(_merged, folded, spelled))
+    return _MARKS.sub(_TAKEN_OUT, folded)
 
 
 def length(folded: str) -> int:
@@ -82,7 +86,7 @@ def is_guessable(folded: str, words: Blocklist) -> bool:
     # A shorter word leaves enough, or is no more of the password than chance may bring.
     at_least = max(len(novel) - LEAST_LEFT + 1, (len(novel) + 1) // 2)
     return len(novel) < LEAST_LEFT or any(
-        _left_of(novel, spelled.replace(word, _TAKEN_OUT * len(word))) < LEAST_LEFT
+        _left_of(novel, _marked(spelled, word)) < LEAST_LEFT
         for spelled, word in _words_in(folded, words, at_least=at_least)
     )
 
@@ -100,13 +104,13 @@ def _words_in(folded: str, words: Blocklist, *, at_least: int) -> Iterator[tuple
                     others.add(candidate)
 
 
-def _take_out(folded: str, spelled: str, word: str) -> str:
-    parts = []
-    at = 0
-    while (found := spelled.find(word, at)) >= 0:
-        parts.append(folded[at:found])
-        at = found + len(word)
-    return _TAKEN_OUT.join((*parts, folded[at:]))
+def _marked(spelled: str, word: str) -> str:
+    """With as many marks as it has letters instead of a word, so that all else stays where it is."""
+    return spelled.replace(word, _TAKEN_OUT * len(word))
+
+
+def _merged(letter: str, spelled: str) -> str:
+    return _TAKEN_OUT if spelled == _TAKEN_OUT else letter
 
 
 def _novel(folded: str) -> list[int]:
