@@ -501,13 +501,18 @@ class TestEndedSessions:
             guarded(guard, SECRET_KEY=SECRET)
         assert SERVICE_TOKEN not in str(refusal.value)
 
-    @pytest.mark.parametrize("place", ["config", "environment", "file"])
+    @pytest.mark.parametrize("place", ["config", "environment", "file", "environment beside None"])
     async def test_where_the_token_may_be(
         self, service: LoginService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
     ) -> None:
-        """In the application's configuration, in the environment, or in a file that the environment names."""
-        config = {"WATCHWORD_SERVICE_TOKEN": SERVICE_TOKEN} if place == "config" else {}
-        if place == "environment":
+        """In the application's configuration, in the environment, or in a file that the environment names.
+
+        None in the configuration is no token that is left out: a slip in a name that is looked up gives it.
+        """
+        config: dict[str, str | None] = {"WATCHWORD_SERVICE_TOKEN": SERVICE_TOKEN} if place == "config" else {}
+        if place == "environment beside None":
+            config = {"WATCHWORD_SERVICE_TOKEN": None, "WATCHWORD_AUDIENCE": None}
+        if place.startswith("environment"):
             monkeypatch.setenv("WATCHWORD_SERVICE_TOKEN", SERVICE_TOKEN)
         if place == "file":
             path = tmp_path / "token"

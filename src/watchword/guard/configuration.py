@@ -16,7 +16,8 @@ def setting(app: Quart, name: str, default: T) -> str | T:
     guard would go on without what it was meant to ask for.
 
     Args:
-        app: whose ``app.config["WATCHWORD_<name>"]`` counts first, whatever it is.
+        app: whose ``app.config["WATCHWORD_<name>"]`` counts first, whatever it is. None is not there: it is what
+            ``os.environ.get`` gives for a slip in a name.
         name: after the prefix. The environment has ``WATCHWORD_<name>``, or ``WATCHWORD_<name>_FILE`` with the name of
             a file that holds the value.
         default: where neither has it.
@@ -32,8 +33,8 @@ def setting(app: Quart, name: str, default: T) -> str | T:
 
 
 def _written(app: Quart, key: str, default: T) -> str | T:
-    if key in app.config:
-        value: str | T = app.config[key]
+    value: str | T | None = app.config.get(key)
+    if value is not None:
         return value
     path = os.environ.get(f"{key}_FILE")
     if path is None:
