@@ -80,6 +80,7 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], fault: str) -> 
         "https://login.example.com?token=secret",
         "https://login.example.com#secret",
         "https://login.example.com:secret",
+        "https://login.example.com:65536",
         "https://login.example.com\n",
     ],
 )
@@ -122,6 +123,14 @@ def test_arguments_of_another_type(arguments: dict[str, Any]) -> None:
     """Bytes are not taken for text."""
     with pytest.raises(TypeError, match="must be a string"):
         WatchwordAuth(URL, **arguments)
+
+
+async def test_an_empty_refresh_token_beside_a_password_is_none(service: LoginService) -> None:
+    """It is what a file holds that was emptied and not written any more."""
+    auth = WatchwordAuth(URL, **ALICE, refresh_token="")
+    async with httpx.AsyncClient(auth=auth, transport=Wire(service)) as client:
+        assert (await client.get(REPORTS)).status_code == 200
+    assert (service.count("/login"), service.count("/refresh")) == (1, 0)
 
 
 async def test_it_is_the_authentication_of_a_client(service: LoginService) -> None:

@@ -27,6 +27,7 @@ _NO_TOKEN: Final = {400: "invalid_request", 413: "payload_too_large"}
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
+_MAX_PORT: Final = 65_535
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 §2.1; nothing that could end a header
 # Matched from the start, and by one word "bearer" only: a long row of them would cost the square of its length.
 _INVALID_TOKEN: Final = re.compile(r"(?>.*?\bbearer\s).*\berror\s*=\s*\"?invalid_token\b", re.IGNORECASE)
@@ -132,6 +133,8 @@ def service_url(base_url: str | httpx.URL) -> httpx.URL:
         raise ValueError("base_url is not a URL") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError("base_url must be a URL like https://login.example.com")
+    if (url.port or 0) > _MAX_PORT:
+        raise ValueError("base_url has a port beyond 65535")
     if url.userinfo or url.query or url.fragment:
         raise ValueError("base_url must have no user, query or fragment")
     if url.scheme == "http" and not is_loopback(url.host):
