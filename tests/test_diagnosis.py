@@ -96,6 +96,15 @@ async def test_a_wrong_setting_is_found(instance: Path, settings: dict[str, str]
     assert digests(instance) == before
 
 
+async def test_a_secret_is_known_by_the_audit_trail_where_no_key_is_stored(instance: Path) -> None:
+    """As under HS256: the commands would all be refused that change something."""
+    change(instance / "watchword.db", "DELETE FROM signing_keys")
+    assert bad(await examine(fresh_environment(instance))) == []
+    (message,) = bad(await examine(fresh_environment(instance, SECRET_KEY=f"{CANARY}, 0123456789 and more")))
+    assert message.startswith("keys: WATCHWORD_SECRET_KEY: the last audit events were sealed under another secret")
+    assert CANARY not in message
+
+
 @pytest.mark.parametrize(
     ("statement", "told"),
     [

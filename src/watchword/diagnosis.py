@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from watchword import app, settings
+from watchword.audit import Seals
 from watchword.clock import system_clock
 from watchword.errors import SchemaRefused, StartRefused, Unavailable
 from watchword.flows import keyring
+from watchword.flows.audit import recognise
 from watchword.keys import KeyRefused
 from watchword.passwords import Parameters, backends
 from watchword.settings import Settings
-from watchword.store import migrations
+from watchword.store import Store, migrations
 
 # OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
 _OWASP: Final = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
@@ -84,6 +86,16 @@ def _time_backends(current: Settings) -> Finding:
     return Finding("hashing", "note", f"one hash: {times}; the first is used; {advice}")
 
 
+async def _is_stranger(current: Settings, store: Store) -> Finding | None:
+    """What is to be said of a secret where no stored key, as under HS256, but the audit trail knows another."""
+    try:
+        await recognise(store, seals=Seals(current.secret_key, current.secret_key_fallbacks))
+    except KeyRefused as refusal:
+        lost = "if that one is lost, start the service once with this one"
+        return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {lost}")
+    return None
+
+
 async def _try_database(current: Settings) -> Finding:
     kind = current.database_url.partition(":")[0]
     try:
@@ -92,6 +104,8 @@ async def _try_database(current: Settings) -> Finding:
             await migrations.rehearse(store)
             keys = app.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=system_clock)
+            if not keys.count and (stranger := await _is_stranger(current, store)):
+                return stranger
     except SchemaRefused as refusal:
         return Finding("database", "bad", str(refusal))
     except StartRefused as refusal:
