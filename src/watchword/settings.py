@@ -345,8 +345,9 @@ def _check_options(query: str) -> None:
 def _database_url(text: str) -> str:
     url = _split(text)
     if url.scheme == "sqlite":
-        is_path = text.startswith("sqlite:///") and len(url.path) > 1  # in small letters, as the store reads it
-        if not is_path or ":memory:" in text or _URL_MARKS & set(text):
+        path = text.removeprefix("sqlite:///")  # in small letters, as the store reads it
+        # What begins with "file:" SQLite may take for a URI.
+        if path in {text, ""} or path.startswith("file:") or ":memory:" in text or _URL_MARKS & set(text):
             raise ValueError("must be sqlite:///PATH, with nothing before or behind the path, and without ?, # and %")
     elif url.scheme in {"postgresql", "postgres"}:
         if not url.path.strip("/"):
