@@ -72,6 +72,7 @@ UNREADABLE = {
     + b"[" * 100
     + b"]" * 100
     + b"}",
+    "thousands of objects": b'{"username": "alice", "password": "x", "z": [' + b"{}," * 2_200 + b"{}]}",
     "NaN": with_password("NaN"),
     "Infinity": with_password("-Infinity"),
     "beyond a double": with_password("1e999"),
@@ -127,6 +128,13 @@ async def still_works(client: Client) -> bool:
     """Whether a good login is good after whatever came before."""
     response = await client.post("/login", data=GOOD, headers={"Content-Type": JSON})
     return response.status_code == 200
+
+
+async def test_a_password_may_be_all_brackets(client: Client) -> None:
+    """They are no objects: it is read, and is not alice's."""
+    body = json.dumps({"username": "alice", "password": "{[" * 512})
+    response = await client.post("/login", data=body, headers={"Content-Type": JSON})
+    assert response.status_code == 401
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
