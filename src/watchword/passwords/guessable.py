@@ -60,14 +60,20 @@ def names_in(name: str) -> list[str]:
 
 
 def without(folded: str, names: Iterable[str]) -> str:
-    """A folded password with a mark instead of each name, however its letters are spelled."""
+    """A folded password with a mark instead of each name, however its letters are spelled.
+
+    Args:
+        folded: the password.
+        names: the longest first, where one is a part of another.
+    """
+    left = folded
     for spelling in _SPELLINGS:
-        spelled = folded.translate(spelling)
+        spelled = folded.translate(spelling)  # of the whole: a part found in one may belong to a name found in another
         for name in names:
             spelled = _marked(spelled, name)
         if _TAKEN_OUT in spelled:
-            folded = "".join(map(_merged, folded, spelled))
-    return _MARKS.sub(_TAKEN_OUT, folded)
+            left = "".join(map(_merged, left, spelled))
+    return _MARKS.sub(_TAKEN_OUT, left)
 
 
 def length(folded: str) -> int:
