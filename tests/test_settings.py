@@ -386,7 +386,8 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
             ("DATABASE_URL", value)
             for value in (
                 "", "watchword.db", "sqlite://", "sqlite:///", "sqlite://host/path", "sqlite:///:memory:",
-                "sqlite:///a.db?mode=ro", "sqlite:///file:a.db", "SQLITE:///a.db", "sqlite:/a.db",
+                "sqlite:///a.db?mode=ro", "sqlite:///file:a.db", "sqlite:///./file:a.db",
+                "SQLITE:///a.db", "sqlite:/a.db",
                 "sqlite:///a.db?", "sqlite:///a#b.db", "sqlite:///a%20b.db", "sqlite:///a\nb.db",
                 "sqlite+aiosqlite:///a.db", "mysql://h/d",
                 "postgresql://", "postgresql://h", "postgresql://h/", "postgresql://h:port/d",
