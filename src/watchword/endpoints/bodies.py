@@ -26,8 +26,8 @@ MOST_OF_A_LABEL: Final = 256
 """Characters that a Content-Type may have: to take apart as many parameters as fit into a head takes milliseconds."""
 
 _MOST_BRACKETS: Final = 2 * MAX_CODE_POINTS + 64
-"""That open an object or a list, as far as one can tell at a glance: two passwords may be nothing else. To make as many
-objects as fit into a body takes ten milliseconds."""
+"""That open an object or a list, or are in a text, as can be told at a glance: two passwords may be nothing else. To
+make as many objects as fit into a body takes ten milliseconds."""
 
 _JSON: Final = "application/json"
 
@@ -76,7 +76,7 @@ def read_struct(data: bytes, kind: type[T]) -> T:
         InvalidRequest: not JSON in the sense of ``strictjson``, not an object, a field missing or of another type.
     """
     if data.count(b"{") + data.count(b"[") > _MOST_BRACKETS:
-        raise InvalidRequest("The body has too many objects and lists")
+        raise InvalidRequest("The body has too many brackets")
     try:
         members = strictjson.loads(data)
     except ValueError as fault:
