@@ -511,7 +511,7 @@ class TestEndedSessions:
         """
         config: dict[str, str | None] = {"WATCHWORD_SERVICE_TOKEN": SERVICE_TOKEN} if place == "config" else {}
         if place == "environment beside None":
-            config = {"WATCHWORD_SERVICE_TOKEN": None, "WATCHWORD_AUDIENCE": None}
+            config = {"WATCHWORD_SERVICE_TOKEN": None}
         if place.startswith("environment"):
             monkeypatch.setenv("WATCHWORD_SERVICE_TOKEN", SERVICE_TOKEN)
         if place == "file":

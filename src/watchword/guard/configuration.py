@@ -16,8 +16,8 @@ def setting(app: Quart, name: str, default: T) -> str | T:
     guard would go on without what it was meant to ask for.
 
     Args:
-        app: whose ``app.config["WATCHWORD_<name>"]`` counts first, whatever it is. None is not there: it is what
-            ``os.environ.get`` gives for a slip in a name.
+        app: whose ``app.config["WATCHWORD_<name>"]`` counts first. None says that there is to be none where the default
+            is something; where it is nothing, None is what ``os.environ.get`` gives for a slip in a name: not there.
         name: after the prefix. The environment has ``WATCHWORD_<name>``, or ``WATCHWORD_<name>_FILE`` with the name of
             a file that holds the value.
         default: where neither has it.
@@ -33,8 +33,8 @@ def setting(app: Quart, name: str, default: T) -> str | T:
 
 
 def _written(app: Quart, key: str, default: T) -> str | T:
-    value: str | T | None = app.config.get(key)
-    if value is not None:
+    if key in app.config and (app.config[key] is not None or default is not None):
+        value: str | T = app.config[key]
         return value
     path = os.environ.get(f"{key}_FILE")
     if path is None:
