@@ -77,7 +77,7 @@ def test_a_key_is_rotated_and_retired(run: Run) -> None:
     assert rotated.startswith(f"The key {second} is published, and signs from 20")
     assert isinstance(refused(run("rotate")), RotationRefused)
     assert isinstance(refused(run("retire", str(first["kid"]))), RotationRefused)
-    assert run("rotate", "--now").stdout == f"The key {second}, made at {moment(made)}, signs.\n"
+    assert run("rotate", "--now").stdout == f"The key {second} signs. It was made at {moment(made)}.\n"
     assert states(run) == ["verifying", "signing"]
     assert run("retire", str(first["kid"])).stdout == f"The key {first['kid']} is retired.\n"
     assert [key["kid"] for key in listed(run)] == [second]

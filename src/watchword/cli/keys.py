@@ -69,7 +69,7 @@ def rotate(at_once: bool) -> None:
     with interruptible():
         while system_clock() <= key.signs_from:  # one second more, in which every process has turned to it
             time.sleep(0.1)
-    click.echo(f"The key {key.kid}, made at {_shown(key.created_at)}, signs.")
+    click.echo(f"The key {key.kid} signs. It was made at {_shown(key.created_at)}.")
 
 
 @keys.command(context_settings=TAKES_AN_ID)
