@@ -2,6 +2,7 @@
 
 import os
 import resource
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -208,10 +209,20 @@ def test_two_workers_on_a_unix_socket(tmp_path: Path) -> None:
         process.wait()
 
 
+def two_free_ports() -> int:
+    """The first of two neighbours that nobody listens on, nor has a connection from, as is the case above 32767."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as one, socket.socket() as other, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + 1))
+            return port
+
+
 def test_metrics_of_each_worker_on_a_port_of_its_own(tmp_path: Path) -> None:
     """Worker n answers /metrics on the configured port plus n, and counts what it answered itself."""
     instance = tmp_path / "instance"
-    port, metrics = free_port(), free_port()
+    port, metrics = free_port(), two_free_ports()
     environ = {**environment(instance), "WATCHWORD_METRICS_BIND": f"127.0.0.1:{metrics}"}
     watchword("init", environ=environ).check_returncode()
     command = [sys.executable, "-m", "watchword", "serve", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
