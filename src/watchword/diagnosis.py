@@ -86,7 +86,7 @@ def _time_backends(current: Settings) -> Finding:
     return Finding("hashing", "note", f"one hash: {times}; the first is used; {advice}")
 
 
-async def _is_stranger(current: Settings, store: Store) -> Finding | None:
+async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None:
     """What is to be said of a secret where no stored key, as under HS256, but the audit trail knows another."""
     try:
         await recognise(store, seals=Seals(current.secret_key, current.secret_key_fallbacks))
@@ -104,8 +104,8 @@ async def _try_database(current: Settings) -> Finding:
             await migrations.rehearse(store)
             keys = app.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=system_clock)
-            if not keys.count and (stranger := await _is_stranger(current, store)):
-                return stranger
+            if not keys.count and (strange := await _judge_by_the_trail(current, store)):
+                return strange
     except SchemaRefused as refusal:
         return Finding("database", "bad", str(refusal))
     except StartRefused as refusal:

@@ -54,7 +54,7 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
             await inside(scope, receive, send)
             return
         exchange = Exchange(scope, send, tools.metrics)
-        if scope["type"] == "http" and (_has_two_ends(scope) or scope["method"] != scope["method"].upper()):
+        if scope["type"] == "http" and (_has_two_ends(scope) or _has_no_method(scope)):
             # Before all else: whatever it asks for, it is the last.
             await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
         elif scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
@@ -102,6 +102,11 @@ def _is_spelled_oddly(raw_path: bytes) -> bool:
 
 def _has_two_ends(scope: HTTPScope) -> bool:
     return len(_FRAMING.intersection([name for name, _ in scope["headers"]])) == len(_FRAMING)
+
+
+def _has_no_method(scope: HTTPScope) -> bool:
+    """Whether what stands in its place has small letters."""
+    return scope["method"] != scope["method"].upper()
 
 
 def _tell(refusal: InsufficientScope | UnauthorizedClient, asker: Asker) -> None:
