@@ -21,7 +21,7 @@ class Plan:
         cost_rounds: how often the CPU of a request is measured, in number.
         cost: of each of these.
         growth_turns: how often few and many users log in, in number.
-        growth: of each of these.
+        growth: of each of these, after its start.
         refresh: clients that exchange refresh tokens.
         flood: one network that floods, and others that log in.
         refusals: logins that are refused for each reason, in number.
@@ -38,7 +38,7 @@ class Plan:
     overload: float = 20.0
     cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
     cost: float = 0.3
-    growth_turns: int = 12
+    growth_turns: int = 20
     growth: float = 3.0
     refresh: float = 5.0
     flood: float = 20.0
