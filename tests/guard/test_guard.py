@@ -85,6 +85,16 @@ async def test_what_is_given_counts_before_the_configuration(issuer: Issuer) -> 
     assert await status(app, tutorial_issuer(SECRET, url="https://other.example")) == 401
 
 
+@pytest.mark.parametrize("name", ["ISSUER", "AUDIENCE", "SERVICE_TOKEN"])
+async def test_none_in_the_configuration_is_none_whatever_the_process_has(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An application that believes the tutorial's tokens lives beside another that is told of a login service."""
+    monkeypatch.setenv(f"WATCHWORD_{name}", "https://other.example")
+    config = {"SECRET_KEY": SECRET, f"WATCHWORD_{name}": None}
+    assert await status(guarded_app(Guard(), **config), tutorial_issuer(SECRET)) == 200
+
+
 async def test_the_guard_asks_the_clock_it_was_given(issuer: Issuer) -> None:
     """A token is over when the guard's clock says so."""
     clock = FakeClock(2**33)

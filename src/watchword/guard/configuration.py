@@ -16,8 +16,7 @@ def setting(app: Quart, name: str, default: T) -> str | T:
     guard would go on without what it was meant to ask for.
 
     Args:
-        app: whose ``app.config["WATCHWORD_<name>"]`` counts first. None says that there is to be none where the default
-            is something; where it is nothing, None is what ``os.environ.get`` gives for a slip in a name: not there.
+        app: whose ``app.config["WATCHWORD_<name>"]`` counts first, None too: there is to be none.
         name: after the prefix. The environment has ``WATCHWORD_<name>``, or ``WATCHWORD_<name>_FILE`` with the name of
             a file that holds the value.
         default: where neither has it.
@@ -26,16 +25,30 @@ def setting(app: Quart, name: str, default: T) -> str | T:
         RuntimeError: the file cannot be read, or the setting is empty.
     """
     key = f"WATCHWORD_{name}"
-    value = _written(app, key, default)
+    return _filled(key, app.config[key] if key in app.config else _of_the_process(key, default))
+
+
+def service_token(app: Quart) -> str | None:
+    """The setting SERVICE_TOKEN for a guard that has a login service to present it to.
+
+    None in ``app.config`` is not there. ``os.environ.get`` gives it for a slip in a name, or where the process has a
+    file instead, and nobody would be told that logouts are not heard of.
+
+    Raises:
+        RuntimeError: the file cannot be read, or the setting is empty.
+    """
+    key = "WATCHWORD_SERVICE_TOKEN"
+    told = app.config.get(key)
+    return _filled(key, _of_the_process(key, None) if told is None else told)
+
+
+def _filled(key: str, value: T) -> T:
     if value == "":
         raise RuntimeError(f"{key} is empty; leave it out, or say what it is")
     return value
 
 
-def _written(app: Quart, key: str, default: T) -> str | T:
-    if key in app.config and (app.config[key] is not None or default is not None):
-        value: str | T = app.config[key]
-        return value
+def _of_the_process(key: str, default: T) -> str | T:
     path = os.environ.get(f"{key}_FILE")
     if path is None:
         return os.environ.get(key, default)

@@ -21,7 +21,7 @@ from watchword.guard.acting import Actor, acting
 from watchword.guard.admission import begin_websocket
 from watchword.guard.blueprints import require_everywhere
 from watchword.guard.checkpoint import EXTENSION, Checkpoint
-from watchword.guard.configuration import setting
+from watchword.guard.configuration import service_token, setting
 from watchword.guard.issuer import Issuer
 from watchword.guard.marks import Requirement, View, exempt, unguarded_views
 from watchword.guard.memory import VerifiedTokens
@@ -201,19 +201,19 @@ class Guard:
         return acting(self._actor, token)
 
     def _remote(self, app: Quart, issuer: Issuer, ring: KeyRing) -> tuple[Remote, Denials | None]:
-        service_token = None
+        token = None
         denials = self._denials
         if denials is None:
-            service_token = self._service_token or setting(app, "SERVICE_TOKEN", None)
-        if service_token:
-            if not _BEARER_TOKEN.fullmatch(service_token):
+            token = self._service_token or service_token(app)
+        if token:
+            if not _BEARER_TOKEN.fullmatch(token):
                 raise ValueError("WATCHWORD_SERVICE_TOKEN is no bearer token")
             denials = Denials(monotonic=self._monotonic, max_staleness=self._max_staleness)
         remote = Remote(
             issuer,
             ring=ring,
             denials=denials,
-            service_token=service_token,
+            service_token=token,
             clock=self._clock,
             monotonic=self._monotonic,
         )
