@@ -399,6 +399,9 @@ async def test_a_path_of_thousands_of_escapes_is_not_read() -> None:
         for count, expected in ((1024, b"200 "), (1025, b"400 ")):
             ((status, *_),) = heads(await whole(await connect(), LAST.replace(b" /", b" /" + b"%" * count, 1)))
             assert status.startswith(expected)
+        query = LAST.replace(b" /", b" /?q=" + b"%E6%BC%A2" * 500, 1)
+        ((status, *_),) = heads(await whole(await connect(), query))
+        assert status == b"200 OK", "a query is not taken apart before somebody asks for it"
 
 
 async def test_a_body_may_hold_what_no_field_may() -> None:

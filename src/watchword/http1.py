@@ -236,7 +236,8 @@ class Http1Protocol:
                 await self._refuse(fault.error_status_hint)
                 return
             if isinstance(event, h11.Request):
-                if not event.http_version.startswith(b"1.") or event.target.count(b"%") > _MOST_ESCAPES:
+                path, _, _ = event.target.partition(b"?")
+                if not event.http_version.startswith(b"1.") or path.count(b"%") > _MOST_ESCAPES:
                     await self._refuse(_BAD_REQUEST)
                     return
                 if not valid_server_name(self._config, cast("Request", event)):
