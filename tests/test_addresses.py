@@ -90,3 +90,11 @@ def test_a_unix_socket_out_of_reach_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StartRefused, match=r"cannot listen on unix:.*/file/w \(Not a directory\)"):
         addresses.bind_for_all(addressed_to(f"unix:{tmp_path}/file/w"), sets=1)
+
+
+@pytest.mark.parametrize("address", ["unix:", "unix:{folder}/loop/w", "fd://x"])
+def test_what_is_no_address_is_refused(tmp_path: Path, address: str) -> None:
+    """In one line, whatever it is that the system or Python says of it."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(StartRefused, match=r"^cannot listen on "):
+        addresses.bind_for_all(addressed_to(address.format(folder=tmp_path)), sets=1)

@@ -38,7 +38,7 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
     try:
         paths = [Path(address.removeprefix(_UNIX)) for address in config.bind if address.startswith(_UNIX)]
         with ExitStack() as turns:
-            for folder in sorted({path.parent.resolve() for path in paths}):
+            for folder in sorted({os.path.realpath(path.parent) for path in paths}):
                 turns.enter_context(turn_in(folder))
             for path in paths:
                 _expect_nobody_at(path)
@@ -55,13 +55,13 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
         bound = [[*shared, *_bound(config)] for _ in range(sets)]
         config.bind = listening
         return bound
-    except (OSError, OverflowError, UnicodeError) as fault:  # taken or forbidden, a port beyond 65535, no host name
+    except (OSError, OverflowError, ValueError) as fault:  # taken or forbidden, a port beyond 65535, no address at all
         reason = getattr(fault, "strerror", None) or fault
         raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
 
 
 @contextmanager
-def turn_in(folder: Path) -> Iterator[None]:
+def turn_in(folder: Path | str) -> Iterator[None]:
     """Let no other start of ours look for a socket in a folder and bind it: of two at once both would find nobody.
 
     It is not waited for long, nor insisted on: whoever may read the folder could keep its lock.
@@ -92,11 +92,12 @@ def _expect_nobody_at(path: Path) -> None:
     """See that nobody serves behind the file of a Unix socket, which Hypercorn would remove.
 
     Raises:
-        OSError: somebody does, or the file is out of reach.
+        OSError: somebody does, or the file is out of reach or none.
     """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
-        error = probe.connect_ex(str(path)) or errno.EADDRINUSE
+        # Without a path, which is here too, the system would choose a name that no file's permissions protect.
+        error = errno.EISDIR if path.is_dir() else probe.connect_ex(str(path)) or errno.EADDRINUSE
     if error not in {errno.ENOENT, errno.ECONNREFUSED}:
         raise OSError(error, os.strerror(error))
 
