@@ -223,13 +223,23 @@ def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: 
     assert run([*COMMAND, "users", "list"], environ=environ).stdout == "admin\tenabled\tadmin\n"
 
 
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_without_an_encoding_holds_every_name(tmp_path: Path, postgresql_server: str) -> None:
+    """SQL_ASCII, which a PostgreSQL without a locale has: what is written in UTF-8 is read in UTF-8."""
+    with fresh_database(postgresql_server, "template0", encoding="SQL_ASCII") as url:
+        environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+        run([*COMMAND, "init"], environ=environ).check_returncode()
+        (tmp_path / "users.jsonl").write_text('{"username": "žofie漢", "password": "a river crossed at night"}\n')
+        run([*COMMAND, "users", "import", str(tmp_path / "users.jsonl")], environ=environ).check_returncode()
+        assert run([*COMMAND, "users", "list"], environ=environ).stdout.endswith("žofie漢\tenabled\t\n")
+        asyncio.run(preflight(Settings.read(environ)))
+
+
 def test_a_database_that_cannot_hold_every_name_is_refused(
-    tmp_path: Path, postgresql_server: str, monkeypatch: pytest.MonkeyPatch, encoding: str
+    tmp_path: Path, postgresql_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A login under one of the others would be 503: nothing is made there, and on what was made before nothing runs."""
-    told = f"WATCHWORD_DATABASE_URL: the database has the encoding {encoding}, which cannot hold every name"
-    with fresh_database(postgresql_server, "template0", encoding=encoding) as url:
+    told = "WATCHWORD_DATABASE_URL: the database has the encoding LATIN1, which cannot hold every name"
+    with fresh_database(postgresql_server, "template0", encoding="LATIN1") as url:
         environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
 
         def expect_a_refusal() -> None:

@@ -76,12 +76,13 @@ def expect_utf8(encoding: str) -> None:
     """See that a PostgreSQL database can hold every name: of one that it cannot, a login would be 503 and not 401.
 
     Args:
-        encoding: its ``server_encoding``, which it has for life.
+        encoding: its ``server_encoding``, which it has for life. SQL_ASCII is none: bytes are kept as they come, and
+            ours are UTF-8.
 
     Raises:
         SchemaRefused: it is another one.
     """
-    if encoding != "UTF8":
+    if encoding not in {"UTF8", "SQL_ASCII"}:
         raise SchemaRefused(
             f"WATCHWORD_DATABASE_URL: the database has the encoding {encoding}, which cannot hold every name; make one"
             " with CREATE DATABASE watchword ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
