@@ -151,6 +151,7 @@ class TestNames:
             ("smith is my name", "alice.smith@example.com"), ("Zoë zahlt heute", "ZOË zahlt"),
             ("it is alice2024 now", "alice2024"),
             ("m4ria.van.der.laanqzvxwpk", "maria.van.der.laan"), ("jana.de.l4.cruz.qzvxwp", "jana.de.la.cruz"),
+            ("r2d2c3p099qxv!zk", "r2d2c3po99"), ("j0hn5m1th42qxv!zk", "j0hn5mith42"),
         ],
     )  # fmt: skip
     def test_a_password_that_lives_on_the_user_name_is_refused(self, password: str, username: str) -> None:
@@ -190,6 +191,11 @@ class TestNames:
         """Where a low length would allow it without the name, what is left is still not guessable."""
         assert broken("watchword12345678", rules=SHORT) == ("too_common",)
         assert broken("alicepassword99", username="alice", rules=SHORT) == ("too_common",)
+
+    @pytest.mark.parametrize("username", ["nobody", "cou", "ccounts", "harb", "mple"])
+    def test_a_name_hides_no_other(self, username: str) -> None:
+        """One that is a part of the service's name, as whoever chooses a name can know, leaves that name found."""
+        assert broken("accounts.harbour.example" + "a" * 15, username=username) == ("too_common",)
 
 
 def test_the_work_does_not_grow_with_the_words_in_a_password() -> None:

@@ -50,27 +50,28 @@ def fold(text: str) -> str:
 
 
 def names_in(name: str) -> list[str]:
-    """What a guesser makes of a name: the whole of it and its parts, the longest first.
+    """What a guesser makes of a name: the whole of it and its parts.
 
     "alice.smith@example.com" is also "example", "alice" and "smith".
     """
     folded = fold(name)
     found = {folded, *re.split(r"[\W\d_]+", folded)}
-    return sorted((part for part in found if len(part) >= _SHORTEST_NAME), key=lambda part: (-len(part), part))
+    return [part for part in found if len(part) >= _SHORTEST_NAME]
 
 
 def without(folded: str, names: Iterable[str]) -> str:
-    """A folded password with a mark instead of each name, however its letters are spelled.
+    """A folded password with a mark instead of each name, however the letters of either are spelled.
 
     Args:
         folded: the password.
-        names: the longest first, where one is a part of another.
+        names: of one user or service or of several, folded.
     """
     left = folded
+    longest_first = sorted(names, key=len, reverse=True)  # one may be a part of another, which would hide behind it
     for spelling in _SPELLINGS:
         spelled = folded.translate(spelling)  # of the whole: a part found in one may belong to a name found in another
-        for name in names:
-            spelled = _marked(spelled, name)
+        for name in longest_first:
+            spelled = _marked(spelled, name.translate(spelling))
         if _TAKEN_OUT in spelled:
             left = "".join(map(_merged, left, spelled))
     return _MARKS.sub(_TAKEN_OUT, left)
