@@ -81,6 +81,7 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], fault: str) -> 
         "https://login.example.com#secret",
         "https://login.example.com:secret",
         "https://login.example.com:65536",
+        "https://login.example.com:-1",
         "https://login.example.com\n",
     ],
 )

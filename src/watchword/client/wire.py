@@ -133,8 +133,8 @@ def service_url(base_url: str | httpx.URL) -> httpx.URL:
         raise ValueError("base_url is not a URL") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError("base_url must be a URL like https://login.example.com")
-    if (url.port or 0) > _MAX_PORT:
-        raise ValueError("base_url has a port beyond 65535")
+    if not 0 <= (url.port or 0) <= _MAX_PORT:
+        raise ValueError("base_url has a port that is none")
     if url.userinfo or url.query or url.fragment:
         raise ValueError("base_url must have no user, query or fragment")
     if url.scheme == "http" and not is_loopback(url.host):
