@@ -55,6 +55,7 @@ async def test_a_host_that_cannot_be_one_is_told_once(host: str, caplog: pytest.
 async def test_a_resolver_that_is_silent_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 29: it is asked in a thread, and the event loop goes on meanwhile."""
     loop, is_asked, speaks = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    others = set(threading.enumerate())
 
     def silent(*_: object, **__: object) -> list[object]:
         loop.call_soon_threadsafe(is_asked.set)
@@ -66,8 +67,13 @@ async def test_a_resolver_that_is_silent_holds_up_nobody(monkeypatch: pytest.Mon
     async with asyncio.timeout(5):
         await is_asked.wait()
     assert not speaks.is_set()
-    speaks.set()
     listening.cancel()
+    with suppress(asyncio.CancelledError):
+        await listening
+    (resolver,) = [each for each in threading.enumerate() if each.name == "resolver" and each not in others]
+    speaks.set()
+    await asyncio.to_thread(resolver.join, 5)
+    assert not resolver.is_alive(), "it would be one more with each application that has been stopped"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])

@@ -36,20 +36,7 @@ async def expose(exposition: Exposition, host: str, port: int) -> None:
 
     While the address cannot be had, as from a predecessor that still drains, the service goes on without it.
     """
-    # One of our own, for which nobody waits in the end: the resolver may be asked for the host, and be silent.
-    resolving = Threads(1, name="resolver")
-    is_told = False
-    while True:
-        # Before the first try too: an application starts before its server listens, and where both are told the
-        # same address it would take the server's from it, again in each successor.
-        await asyncio.sleep(RETRY_SECONDS)
-        try:
-            listener = await resolving.run(partial(_Listener, exposition, host, port))
-            break
-        except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
-            if not is_told:
-                _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
-            is_told = True
+    listener = await _listener(exposition, host, port)
     serving = threading.Thread(target=listener.serve_forever, name="metrics", daemon=True)
     serving.start()
     try:
@@ -58,6 +45,26 @@ async def expose(exposition: Exposition, host: str, port: int) -> None:
         listener.shutdown()
         listener.server_close()
         serving.join()
+
+
+async def _listener(exposition: Exposition, host: str, port: int) -> "_Listener":
+    """Try until the address can be had."""
+    # A thread of our own, for which nobody waits in the end: the resolver may be asked for the host, and be silent.
+    resolving = Threads(1, name="resolver")
+    is_told = False
+    try:
+        while True:
+            # Before the first try too: an application starts before its server listens, and where both are told the
+            # same address it would take the server's from it, again in each successor.
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                return await resolving.run(partial(_Listener, exposition, host, port))
+            except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
+                if not is_told:
+                    _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
+                is_told = True
+    finally:
+        resolving.dismiss()
 
 
 class _Listener(ThreadingTCPServer):

@@ -92,6 +92,12 @@ class Threads:
 
     def close(self) -> None:
         """Drop what waits, let what runs end, and wait for it."""
+        self.dismiss()
+        for thread in self._threads:
+            thread.join()
+
+    def dismiss(self) -> None:
+        """Drop what waits; each thread ends once what it runs has ended, and nobody waits for it."""
         with suppress(Empty):
             while True:
                 waiting = self._jobs.get_nowait()
@@ -99,8 +105,6 @@ class Threads:
                     waiting.drop()
         for _ in self._threads:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
 
     def _put(self, job: Callable[[], Tell | None]) -> None:
         self._jobs.put(job)
