@@ -348,7 +348,9 @@ def _database_url(text: str) -> str:
         path = text.removeprefix("sqlite:///")  # in small letters, as the store reads it
         # What begins with "file:" SQLite may take for a URI.
         if path in {text, ""} or str(Path(path)).startswith("file:") or ":memory:" in text or _URL_MARKS & set(text):
-            raise ValueError("must be sqlite:///PATH, with nothing before or behind the path, and without ?, # and %")
+            raise ValueError(
+                "must be sqlite:///PATH, with nothing before or behind the path, without file:, ?, # and %"
+            )
     elif url.scheme in {"postgresql", "postgres"}:
         if not url.path.strip("/"):
             raise ValueError("names no database; write postgresql://user:password@host:5432/database")
