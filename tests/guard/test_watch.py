@@ -14,7 +14,7 @@ from tests.guard.serving import SECONDS, WebSocket, serving, websocket
 from watchword import Guard, current_token, token_required
 from watchword.clock import system_clock
 from watchword.denials import Denials
-from watchword.keys import SigningKey
+from watchword.keys import KeyRing, SigningKey
 from watchword.model import Revocation
 
 
@@ -141,6 +141,29 @@ async def test_it_is_closed_when_its_token_expires(over: asyncio.Event) -> None:
         clock.advance(2)
         assert await code_of(client) == 1008
         await cleaned_up(over)
+
+
+async def test_it_is_closed_when_its_key_is_retired(over: asyncio.Event) -> None:
+    """With 1008: of a token that was made with a stolen key the session never was, and so it cannot end (row 93).
+
+    One whose key is still there goes on, and so do all while the keys are fetched anew and are the same.
+    """
+    stolen, good = Issuer(), Issuer()
+    ring = KeyRing([stolen.key.verification, good.key.verification])
+    async with (
+        serving(application(Guard(keys=ring, issuer=good.url), over)) as port,
+        websocket(port, "/ws", stolen.bearer()) as forged,
+        websocket(port, "/ws", good.bearer()) as client,
+    ):
+        for socket in (forged, client):
+            await socket.receive()
+        ring.replace([stolen.key.verification, good.key.verification])
+        assert await goes_on(forged)
+        ring.replace([good.key.verification])
+        assert await code_of(forged) == 1008
+        await cleaned_up(over)
+        assert await goes_on(client)
+        assert not over.is_set()
 
 
 async def test_it_is_closed_when_a_login_service_elsewhere_says_so(over: asyncio.Event) -> None:

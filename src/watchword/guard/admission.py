@@ -42,7 +42,7 @@ def admit(requirement: Requirement) -> None:
     if token is not None:
         _judge(token, checkpoint, requirement)
         if is_websocket and token is not checkpoint.actor.get():  # of an actor's the login service knows nothing
-            watch(checkpoint, token)
+            watch(checkpoint, token, authorization=asked.headers.getlist("Authorization"))
     cast("dict[str, Any]", asked.scope)[_TOKEN] = token
 
 

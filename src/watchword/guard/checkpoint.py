@@ -51,7 +51,7 @@ class Checkpoint:
         return token
 
     def look_again(self, token: AccessToken) -> None:
-        """Judge anew a token that was admitted a while ago.
+        """Judge anew a token that was admitted a while ago, under keys that are the same now.
 
         Raises:
             InvalidToken: it has expired, or its session has ended.

@@ -32,6 +32,11 @@ class VerifiedTokens:
         self._version = ring.version
         self._known: OrderedDict[bytes, AccessToken] = OrderedDict()
 
+    @property
+    def keys(self) -> object:
+        """Another object whenever the keys may be others: what was verified before is then to be verified anew."""
+        return self._ring.version
+
     def verify(self, text: str, *, now: int) -> AccessToken:
         """As ``tokens.verify``; the digest is of the whole token, so that no part of it goes unchecked.
 

@@ -1,11 +1,13 @@
 """A WebSocket that was let in, looked at again for as long as it is open.
 
-A request is judged each time; a WebSocket would outlive its token, its session and its user. It is closed first and its
-view cancelled then, so that a view that will not end has nobody left to speak to.
+A request is judged each time; a WebSocket would outlive its token, its session, its user and its key. It is closed
+first and its view cancelled then, so that a view that will not end has nobody left to speak to.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, cast
 
 from quart import websocket
@@ -25,18 +27,25 @@ _WATCHED: Final = "watchword.watch"
 """A member of the ASGI scope; a WebSocket may be judged for its blueprint and for its view."""
 
 
-def watch(checkpoint: Checkpoint, token: AccessToken) -> None:
-    """Close the WebSocket that is being answered, and cancel its view, as soon as its token would be refused."""
+def watch(checkpoint: Checkpoint, token: AccessToken, *, authorization: Sequence[str]) -> None:
+    """Close the WebSocket that is being answered, and cancel its view, as soon as its token would be refused.
+
+    Args:
+        checkpoint: whose rule it is, and has just let it in.
+        token: who is behind it.
+        authorization: all ``Authorization`` header fields that the token came with.
+    """
     scope = cast("dict[str, Any]", websocket.scope)
     if _WATCHED in scope:
         return
     view = cast("asyncio.Task[Any]", asyncio.current_task())
-    watcher = scope[_WATCHED] = asyncio.create_task(_watch(checkpoint, token, view))
+    refusal = partial(_refusal, checkpoint, token, authorization=authorization, keys=checkpoint.tokens.keys)
+    watcher = scope[_WATCHED] = asyncio.create_task(_watch(view, refusal))
     view.add_done_callback(lambda _: watcher.cancel())
 
 
-async def _watch(checkpoint: Checkpoint, token: AccessToken, view: "asyncio.Task[Any]") -> None:
-    code = await _refusal(checkpoint, token)
+async def _watch(view: "asyncio.Task[Any]", refusal: Callable[[], Awaitable[int]]) -> None:
+    code = await refusal()
     try:
         with suppress(TimeoutError, RuntimeError):  # RuntimeError: the view has closed it already
             async with asyncio.timeout(_PATIENCE):
@@ -45,11 +54,15 @@ async def _watch(checkpoint: Checkpoint, token: AccessToken, view: "asyncio.Task
         view.cancel()
 
 
-async def _refusal(checkpoint: Checkpoint, token: AccessToken) -> int:
+async def _refusal(checkpoint: Checkpoint, token: AccessToken, *, authorization: Sequence[str], keys: object) -> int:
     while True:
         await asyncio.sleep(INTERVAL)
         try:
-            checkpoint.look_again(token)
+            if keys is checkpoint.tokens.keys:
+                checkpoint.look_again(token)
+            else:  # its key may be gone: who has stolen one makes tokens of sessions that nobody can end
+                keys = checkpoint.tokens.keys
+                checkpoint.admit(authorization)
         except InvalidToken:
             return _ENDED
         except Unavailable:
