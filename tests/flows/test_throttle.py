@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from tests.trail import trail
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, TooManyAttempts, Unavailable, WatchwordError
-from watchword.flows import Tools
+from watchword.flows import Tools, proof
+from watchword.flows.attempts import count_as_failed
 from watchword.flows.housekeeping import KEPT, tidy_up
 from watchword.flows.login import log_in
 from watchword.flows.password import change_password
@@ -344,6 +346,26 @@ async def test_who_hangs_up_is_charged_by_what_was_evaluated(
     assert (failures or 0) == (STRANGERS.free if then == "throttled" else 0)
     assert await attempt(tools) == then
     assert [entry.event for entry in await trail(tools)].count(Event.LOGIN_LOCK) == locks
+
+
+async def test_who_hangs_up_while_the_failure_is_stored_has_guessed(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Operators count guesses by what was evaluated, however quick those who make them are gone."""
+    stored = asyncio.Event()
+
+    async def store_slowly(*arguments: Any) -> None:
+        await count_as_failed(*arguments)
+        stored.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(proof, "count_as_failed", store_slowly)
+    task = asyncio.create_task(attempt(tools, username="nobody", password="a guess"))
+    await stored.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    labels = {"outcome": "failure", "reason": "unknown_user"}
+    assert tools.metrics.registry.get_sample_value("watchword_logins_total", labels) == 1
 
 
 async def test_what_a_killed_process_has_charged_counts(tools: Tools, clock: FakeClock) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, Unavailable, UnreadableHash
 from watchword.flows import Tools
+from watchword.flows.outcomes import count_unheard
 from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
 from watchword.model import User
 from watchword.passwords.pool import Place
@@ -163,7 +164,7 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
         with suppress(Unavailable):  # then the charge becomes a failure by itself
             if place is not None and isinstance(place.fault, InvalidCredentials | UnreadableHash):
                 reason = "unreadable hash" if isinstance(place.fault, UnreadableHash) else attempt.why_not
-                tools.metrics.login_ended("failure", reason.replace(" ", "_"))
+                count_unheard(tools.metrics, reason)
                 await count_as_failed(tools, attempt)
             else:
                 await tools.store.write(partial(attempt.give_back, now=tools.clock()))

@@ -31,6 +31,11 @@ def refusals_counted(metrics: Metrics) -> Iterator[None]:
         raise
 
 
+def count_unheard(metrics: Metrics, reason: str) -> None:
+    """Count an attempt that failed, for this reason, after its client had left."""
+    metrics.login_ended("failure", _word(reason))
+
+
 @dataclass(frozen=True, slots=True)
 class Telling:
     """Tells of an attempt, once.
@@ -106,5 +111,9 @@ def _outcome_of(refusal: WatchwordError) -> str:
 def _reason_of(refusal: WatchwordError) -> str:
     """A stable word for why an attempt came to nothing."""
     if isinstance(refusal, InvalidCredentials | TooManyAttempts):
-        return str(refusal).replace(" ", "_")
+        return _word(str(refusal))
     return problem_of(refusal).code
+
+
+def _word(reason: str) -> str:
+    return reason.replace(" ", "_")

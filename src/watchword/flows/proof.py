@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 from watchword.errors import InvalidCredentials, Unconfirmed, UnreadableHash
 from watchword.flows import Tools
 from watchword.flows.attempts import Attempt, abandon, charge, count_as_failed
-from watchword.flows.outcomes import Telling
+from watchword.flows.outcomes import Telling, count_unheard
 from watchword.model import User
 from watchword.passwords import Verified, password_bytes
 from watchword.passwords.pool import Place
@@ -138,7 +138,11 @@ async def _verify(tools: Tools, attempt: Attempt, *, place: Place, password: str
 
 
 async def _refuse(tools: Tools, attempt: Attempt, reason: str) -> NoReturn:
-    await count_as_failed(tools, attempt)
+    try:
+        await count_as_failed(tools, attempt)
+    except asyncio.CancelledError:
+        count_unheard(tools.metrics, reason)
+        raise
     raise InvalidCredentials(reason, user_id="" if attempt.user is None else attempt.user.id)
 
 
