@@ -138,6 +138,16 @@ async def test_many_are_inserted_but_the_taken(store: Store) -> None:
     assert await count(store, COUNT_USERS) == 3
 
 
+async def test_batches_of_the_same_names_do_not_wait_for_each_other(store: Store) -> None:
+    """Of two that come in the opposite order, one adds all and the other none: PostgreSQL would give one up."""
+    rows = [a_user(f"user{number}") for number in range(2000)]
+    backwards = [a_user(user.username) for user in reversed(rows)]
+    for _ in range(4):
+        batches = (store.write(partial(users.insert_many, users=batch)) for batch in (rows, backwards))
+        assert sorted(map(len, await asyncio.gather(*batches))) == [0, len(rows)]
+        await store.write(lambda connection: connection.fetch(Statement("DELETE FROM users")))
+
+
 async def test_a_name_raced_for_is_given_once(store: Store) -> None:
     """Of twenty that register one name at the same time exactly one gets it."""
     attempts = (register(store, a_user("alice")) for _ in range(20))

@@ -163,4 +163,5 @@ def _translated() -> Iterator[None]:
     except TimeoutError as fault:
         raise Unavailable(f"the database has not answered within {PATIENCE:g} s") from fault
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as fault:
-        raise Unavailable(f"the database answers: {str(fault) or type(fault).__name__}") from fault
+        said, _, _ = str(fault).partition("\n")  # details and a hint follow
+        raise Unavailable(f"the database answers: {said or type(fault).__name__}") from fault

@@ -59,13 +59,13 @@ async def insert(connection: Connection, user: User) -> None:
 
 
 async def insert_many(connection: Connection, users: Sequence[User]) -> set[str]:
-    """Add users in one statement.
+    """Add users in one statement, in the order of their names: of two at once with the same users one waits.
 
     Returns:
         The canonical names that were added; the others were taken.
     """
     places, values = [], {}
-    for number, user in enumerate(users):
+    for number, user in enumerate(sorted(users, key=lambda user: user.canonical_name)):
         row = {
             f"id_{number}": user.id,
             f"username_{number}": user.username,
