@@ -21,12 +21,13 @@ SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service sends; an endless body goes on for as long as anybody reads."""
+    """What the service sends; an endless body goes on while anybody reads, and one in crumbs comes byte by byte."""
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     is_endless: bool = False
+    is_in_crumbs: bool = False
 
 
 def reply(members: object, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
@@ -136,9 +137,13 @@ class LoginService:
         if wait := self.before.get(url.path):
             await wait()
         found = self.planned.get(url.path) or self._reply_to(asked)
-        length = {} if found.is_endless else {"Content-Length": str(len(found.body))}
+        length, body = {} if found.is_endless else {"Content-Length": str(len(found.body))}, found.body
+        if found.is_in_crumbs:
+            crumbs = (body[at : at + 1] for at in range(len(body)))
+            length, body = {"Transfer-Encoding": "chunked"}, b"".join(b"1\r\n%b\r\n" % each for each in crumbs)
+            body += b"0\r\n\r\n"
         fields = "".join(f"{name}: {value}\r\n" for name, value in {**length, **found.headers}.items())
-        writer.write(f"HTTP/1.1 {found.status} Whatever\r\n{fields}\r\n".encode() + found.body)
+        writer.write(f"HTTP/1.1 {found.status} Whatever\r\n{fields}\r\n".encode() + body)
         await writer.drain()
         while found.is_endless:
             writer.write(b" " * 65_536)

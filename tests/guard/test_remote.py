@@ -336,6 +336,9 @@ BAD: dict[str, Callable[[LoginService], dict[str, Reply]]] = {
     },
     "keys without an end": lambda service: {JWKS: Reply(b"{", is_endless=True)},
     "metadata without an end": lambda service: {METADATA: Reply(b"{", is_endless=True)},
+    "keys byte by byte": lambda service: {
+        JWKS: Reply(json.dumps(KeyRing(service.keys).jwks()).ljust(256).encode(), is_in_crumbs=True)
+    },
     "a compressed answer": lambda service: {JWKS: Reply(b"\x1f\x8b", headers={"Content-Encoding": "gzip"})},
     "no HTTP": lambda service: {JWKS: Reply(headers={"no": "header\r\n\x00:"})},
 }

@@ -16,6 +16,9 @@ from watchword.guard.issuer import ServiceTokenRefused, Trouble
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = frozenset({401, 403})
+_MOST_PARTS: Final = 128
+_LEAST_PART: Final = 256
+"""Bytes that further parts have on average; byte by byte, an answer would keep the event loop while it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,14 @@ class Wire:
         response = await self._transport.handle_async_request(httpx.Request("GET", url, headers=headers))
         try:
             _check_head(response, is_with_token=token is not None)
-            body = bytearray()
+            body, parts = bytearray(), 0
             async for part in response.aiter_raw():
                 body += part
+                parts += 1
                 if len(body) > limit:
                     raise Trouble(f"an answer of more than {limit} bytes")
+                if parts > _MOST_PARTS + len(body) / _LEAST_PART:
+                    raise Trouble("an answer in too many parts")
         finally:
             await response.aclose()  # and the connection, unless all was read
         return Answer(bytes(body), response.headers.get("Cache-Control", ""))
