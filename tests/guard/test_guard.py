@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from tests.guard.issuer import Issuer, status
 from watchword import Guard, create_app, current_token, token_required
 from watchword.app import build_tools, start_tools
 from watchword.clock import system_clock
-from watchword.keys import KeyRefused, KeyRing, SigningKey
+from watchword.keys import KeyRefused, KeyRing, SigningKey, VerificationKey
 
 
 def guarded_app(guard: Guard, **config: object) -> Quart:
@@ -125,6 +127,37 @@ async def test_keys_may_be_replaced_while_the_guard_stands(issuer: Issuer) -> No
     assert await status(app, issuer) == 200
     ring.replace([])
     assert await status(app, issuer) == 401
+
+
+async def test_a_signature_is_looked_at_once_while_its_key_is_there(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others come and go; one that is gone, or another under its name, verifies nothing that it had verified before."""
+    looks = Counter[str]()
+    verify = VerificationKey.verify
+
+    def counting(key: VerificationKey, message: bytes, signature: bytes) -> None:
+        looks[key.kid] += 1
+        verify(key, message, signature)
+
+    monkeypatch.setattr(VerificationKey, "verify", counting)
+    key, other = issuer.key.verification, SigningKey.generate("EdDSA").verification
+    ring = KeyRing([key])
+    client = guarded_app(Guard(keys=ring, issuer=issuer.url)).test_client()
+    bearer = issuer.bearer()
+
+    async def told() -> int:
+        return (await client.get("/", headers=bearer)).status_code
+
+    assert [await told(), await told()] == [200, 200]
+    ring.replace([replace(key), other])
+    assert await told() == 200
+    assert looks == {key.kid: 1}
+    for keys in ([other], [replace(other, kid=key.kid)]):
+        ring.replace(keys)
+        assert await told() == 401
+    ring.replace([key])
+    assert await told() == 200
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])

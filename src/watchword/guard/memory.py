@@ -1,7 +1,7 @@
 """Tokens that were verified before, remembered by their digest until they expire.
 
 A signature costs as much as all the rest of a small request, and a busy token comes again and again. What is remembered
-holds for one set of keys: when the ring changes, everything is verified anew.
+holds for as long as the key is on the ring that has verified it; others may come and go.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from typing import Final
 
 from watchword import tokens
 from watchword.errors import InvalidToken
-from watchword.keys import KeyRing
+from watchword.keys import KeyRing, VerificationKey
 from watchword.model import AccessToken
 from watchword.tokens import Profile
 
@@ -29,8 +29,7 @@ class VerifiedTokens:
     def __init__(self, ring: KeyRing, profile: Profile) -> None:
         self._ring = ring
         self._profile = profile
-        self._version = ring.version
-        self._known: OrderedDict[bytes, AccessToken] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[AccessToken, VerificationKey | None]] = OrderedDict()
 
     @property
     def keys(self) -> object:
@@ -45,16 +44,23 @@ class VerifiedTokens:
         """
         if len(text) > tokens.MAX_LENGTH:
             raise InvalidToken("length")
-        if self._version is not self._ring.version:
-            self._known.clear()
-            self._version = self._ring.version
         digest = sha256(text.encode(errors="surrogatepass")).digest()
-        token = self._known.get(digest)
+        token, key = self._known.get(digest, (None, None))
         # A clock that was put back makes a token one of the future, which is refused here as it is everywhere else.
-        if token is not None and token.exp > now >= token.iat - tokens.CLOCK_SKEW:
+        if token is not None and token.exp > now >= token.iat - tokens.CLOCK_SKEW and self._is_there(key):
             return token
-        token = tokens.verify(text, find_key=self._ring.find, profile=self._profile, now=now)
-        self._known[digest] = token
+
+        def find(kid: str) -> VerificationKey | None:
+            nonlocal key
+            key = self._ring.find(kid)
+            return key
+
+        token = tokens.verify(text, find_key=find, profile=self._profile, now=now)
+        self._known[digest] = token, key
         if len(self._known) > MOST:
             self._known.popitem(last=False)
         return token
+
+    def _is_there(self, key: VerificationKey | None) -> bool:
+        """Whether the key that has verified a token would be asked again."""
+        return key is not None and ((found := self._ring.find(key.kid)) is key or found == key)
