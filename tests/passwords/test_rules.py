@@ -16,6 +16,7 @@ from tests.builders import cheap_settings
 from watchword.app import build_password_rules
 from watchword.errors import InvalidRequest, WeakPassword
 from watchword.passwords import PasswordRules
+from watchword.passwords.guessable import without
 
 RULES = PasswordRules(min_length=15, service_names=("accounts.harbour.example",))
 SHORT = PasswordRules(min_length=8)
@@ -196,6 +197,11 @@ class TestNames:
     def test_a_name_hides_no_other(self, username: str) -> None:
         """One that is a part of the service's name, as whoever chooses a name can know, leaves that name found."""
         assert broken("accounts.harbour.example" + "a" * 15, username=username) == ("too_common",)
+
+
+def test_names_of_one_length_are_taken_out_in_one_order() -> None:
+    """Or two processes would judge a password differently, as each has its own order of a set."""
+    assert without("tomatomato", ["toma", "mato"]) == without("tomatomato", ["mato", "toma"])
 
 
 def test_the_work_does_not_grow_with_the_words_in_a_password() -> None:

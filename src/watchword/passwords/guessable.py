@@ -67,7 +67,8 @@ def without(folded: str, names: Iterable[str]) -> str:
         names: of one user or service or of several, folded.
     """
     left = folded
-    longest_first = sorted(names, key=len, reverse=True)  # one may be a part of another, which would hide behind it
+    # One may be a part of another, which would hide behind it; and in each process the order must be the same.
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
     for spelling in _SPELLINGS:
         spelled = folded.translate(spelling)  # of the whole: a part found in one may belong to a name found in another
         for name in longest_first:
