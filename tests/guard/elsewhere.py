@@ -21,13 +21,13 @@ SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service sends; an endless body goes on while anybody reads, and one in crumbs comes byte by byte."""
+    """What the service sends: an endless body goes on while anybody reads, one in parts has so many bytes in each."""
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     is_endless: bool = False
-    is_in_crumbs: bool = False
+    part: int = 0
 
 
 def reply(members: object, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
@@ -138,10 +138,10 @@ class LoginService:
             await wait()
         found = self.planned.get(url.path) or self._reply_to(asked)
         length, body = {} if found.is_endless else {"Content-Length": str(len(found.body))}, found.body
-        if found.is_in_crumbs:
-            crumbs = (body[at : at + 1] for at in range(len(body)))
-            length, body = {"Transfer-Encoding": "chunked"}, b"".join(b"1\r\n%b\r\n" % each for each in crumbs)
-            body += b"0\r\n\r\n"
+        if found.part:
+            parts = [body[at : at + found.part] for at in range(0, len(body), found.part)]
+            length = {"Transfer-Encoding": "chunked"}
+            body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
         fields = "".join(f"{name}: {value}\r\n" for name, value in {**length, **found.headers}.items())
         writer.write(f"HTTP/1.1 {found.status} Whatever\r\n{fields}\r\n".encode() + body)
         await writer.drain()

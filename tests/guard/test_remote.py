@@ -337,7 +337,7 @@ BAD: dict[str, Callable[[LoginService], dict[str, Reply]]] = {
     "keys without an end": lambda service: {JWKS: Reply(b"{", is_endless=True)},
     "metadata without an end": lambda service: {METADATA: Reply(b"{", is_endless=True)},
     "keys byte by byte": lambda service: {
-        JWKS: Reply(json.dumps(KeyRing(service.keys).jwks()).ljust(256).encode(), is_in_crumbs=True)
+        JWKS: Reply(json.dumps(KeyRing(service.keys).jwks()).ljust(256).encode(), part=1)
     },
     "a compressed answer": lambda service: {JWKS: Reply(b"\x1f\x8b", headers={"Content-Encoding": "gzip"})},
     "no HTTP": lambda service: {JWKS: Reply(headers={"no": "header\r\n\x00:"})},
@@ -366,6 +366,14 @@ async def test_what_must_not_be_believed(service: LoginService, stopwatch: Stopw
     if "without an end" in case:
         async with asyncio.timeout(10):
             await service.hung_up.wait()
+
+
+async def test_an_answer_may_come_in_parts(service: LoginService) -> None:
+    """A large one in as many as networks make of it."""
+    service.planned[JWKS] = Reply(json.dumps(KeyRing(service.keys).jwks()).ljust(60_000).encode(), part=300)
+    app = guarded(Guard(issuer=service.issuer.url))
+    async with app.test_app():
+        assert await status(app, service.issuer) == 200
 
 
 async def test_what_must_not_be_believed_at_the_start(service: LoginService, lines: Lines) -> None:
