@@ -138,14 +138,21 @@ async def test_many_are_inserted_but_the_taken(store: Store) -> None:
     assert await count(store, COUNT_USERS) == 3
 
 
-async def test_batches_of_the_same_names_do_not_wait_for_each_other(store: Store) -> None:
-    """Of two that come in the opposite order, one adds all and the other none: PostgreSQL would give one up."""
+async def test_batches_of_the_same_names_are_no_deadlock(store: Store) -> None:
+    """Of two that come in the opposite order one waits, and adds none: PostgreSQL would have given one up."""
     rows = [a_user(f"user{number}") for number in range(2000)]
     backwards = [a_user(user.username) for user in reversed(rows)]
     for _ in range(4):
         batches = (store.write(partial(users.insert_many, users=batch)) for batch in (rows, backwards))
         assert sorted(map(len, await asyncio.gather(*batches))) == [0, len(rows)]
         await store.write(lambda connection: connection.fetch(Statement("DELETE FROM users")))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_a_database_says_is_one_line(store: Store) -> None:
+    """Without the detail and the hint that PostgreSQL has for whoever wrote the statement."""
+    with pytest.raises(Unavailable, match=r'^the database answers: column "usernam" does not exist$'):
+        await store.read(lambda connection: connection.fetch(Statement("SELECT usernam FROM users")))
 
 
 async def test_a_name_raced_for_is_given_once(store: Store) -> None:
