@@ -45,8 +45,11 @@ _SPELLINGS: Final[tuple[dict[int, int], ...]] = (
 
 
 def fold(text: str) -> str:
-    """As it is compared: without regard to case."""
-    return text.lower()
+    """As it is compared: without regard to case, letter for letter.
+
+    Python's own makes two of "İ", and of "Σ" another letter at the end of a word than within.
+    """
+    return text.lower().replace("i\u0307", "i").replace("ς", "σ")
 
 
 def names_in(name: str) -> list[str]:
@@ -66,16 +69,13 @@ def without(folded: str, names: Iterable[str]) -> str:
         folded: the password.
         names: of one user or service or of several, folded.
     """
-    left = folded
-    # One may be a part of another, which would hide behind it; and in each process the order must be the same.
-    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    taken = bytearray(len(folded))
     for spelling in _SPELLINGS:
         spelled = folded.translate(spelling)  # of the whole: a part found in one may belong to a name found in another
-        for name in longest_first:
-            spelled = _marked(spelled, name.translate(spelling))
-        if _TAKEN_OUT in spelled:
-            left = "".join(map(_merged, left, spelled))
-    return _MARKS.sub(_TAKEN_OUT, left)
+        for name in set(names):
+            for place in _places(name.translate(spelling), spelled):
+                taken[place : place + len(name)] = b"\x01" * len(name)
+    return _MARKS.sub(_TAKEN_OUT, "".join(map(_without_the_taken, folded, taken)))
 
 
 def length(folded: str) -> int:
@@ -117,8 +117,16 @@ def _marked(spelled: str, word: str) -> str:
     return spelled.replace(word, _TAKEN_OUT * len(word))
 
 
-def _merged(letter: str, spelled: str) -> str:
-    return _TAKEN_OUT if spelled == _TAKEN_OUT else letter
+def _places(word: str, text: str) -> Iterator[int]:
+    """Where a word stands in a text, one behind the other."""
+    place = text.find(word)
+    while place >= 0:
+        yield place
+        place = text.find(word, place + len(word))
+
+
+def _without_the_taken(letter: str, is_taken: int) -> str:
+    return _TAKEN_OUT if is_taken else letter
 
 
 def _novel(folded: str) -> list[int]:

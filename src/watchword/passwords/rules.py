@@ -5,6 +5,8 @@ No characters are asked for and no password grows old (NIST SP 800-63B-4 §3.1.1
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
+from unicodedata import normalize
 
 from watchword.errors import WeakPassword
 from watchword.passwords.blocklist import Blocklist
@@ -12,6 +14,8 @@ from watchword.passwords.guessable import fold, is_guessable, length, names_in, 
 from watchword.passwords.text import password_bytes
 
 OUR_NAME = "watchword"
+
+_FORMS: Final = ("NFC", "NFKC")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class PasswordRules:
             raise WeakPassword(
                 {"too_short": f"The password must have at least {self.min_length} characters, this one has {len(text)}"}
             )
-        if broken := self._easy_to_guess(fold(text), names_in(username)):
+        # As it was typed, and as it logs in: the one may be wider than the other, or of letters with loose accents.
+        names = [part for form in _FORMS for part in names_in(normalize(form, username))]
+        if broken := self._easy_to_guess(fold(text), names):
             raise WeakPassword(broken)
 
     def _easy_to_guess(self, folded: str, user_names: list[str]) -> dict[str, str]:
