@@ -183,6 +183,13 @@ async def test_a_login_elsewhere_opens_the_door_here(sqlite_url: str, tmp_path: 
     assert (response.status_code, await response.get_data()) == (200, b"Alice")
 
 
+@pytest.mark.parametrize("former", [SECRET, SECRET.encode()])
+def test_one_former_secret_is_no_list_of_them(former: str | bytes) -> None:
+    """The message names the setting, and holds nothing of it."""
+    with pytest.raises(RuntimeError, match="SECRET_KEY_FALLBACKS'] must be a list of secrets"):
+        guarded_app(Guard(), SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=former)
+
+
 @pytest.mark.parametrize("config", [{}, {"SECRET_KEY": None}, {"SECRET_KEY": ""}, {"SECRET_KEY": b""}])
 def test_a_guard_with_nothing_to_verify_with_is_refused(config: dict[str, object]) -> None:
     """Without issuer, keys and SECRET_KEY there is no guard, and the message says what to give it."""

@@ -230,7 +230,10 @@ def _secret_ring(app: Quart) -> KeyRing:
     secret = app.config.get("SECRET_KEY")
     if not secret:
         raise RuntimeError("a guard needs issuer=…, keys=… or app.config['SECRET_KEY'] to verify tokens with")
-    return KeyRing.from_secret(secret, *(app.config.get("SECRET_KEY_FALLBACKS") or ()))
+    former = app.config.get("SECRET_KEY_FALLBACKS") or ()
+    if isinstance(former, str | bytes):  # it would be taken for as many secrets as it has letters
+        raise RuntimeError("app.config['SECRET_KEY_FALLBACKS'] must be a list of secrets")
+    return KeyRing.from_secret(secret, *former)
 
 
 async def _refuse_decorators_in_the_wrong_order() -> None:
