@@ -18,7 +18,7 @@ from tests.postgresql import isolate
 from watchword.errors import Unavailable, UnknownUser, UserExists
 from watchword.identifiers import new_id
 from watchword.model import SealedKey, User
-from watchword.store import PATIENCE, Store, sessions, signing_keys, store_at, users
+from watchword.store import PATIENCE, Store, postgresql, sessions, signing_keys, store_at, users
 from watchword.store.connection import Connection, Statement
 
 COUNT_USERS = Statement("SELECT count(*) FROM users")
@@ -153,6 +153,20 @@ async def test_what_a_database_says_is_one_line(store: Store) -> None:
     """Without the detail and the hint that PostgreSQL has for whoever wrote the statement."""
     with pytest.raises(Unavailable, match=r'^the database answers: column "usernam" does not exist$'):
         await store.read(lambda connection: connection.fetch(Statement("SELECT usernam FROM users")))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_an_answer_at_the_very_end_of_patience_is_too_late(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is cut in the instant in which the driver, told what the statement is, goes on to run it."""
+    monkeypatch.setattr(postgresql, "PATIENCE", 0.2)
+
+    async def story(connection: Connection) -> object:
+        asyncio.get_running_loop().call_soon(time.sleep, 0.4)  # then answer and deadline are there at once
+        return await connection.fetch(Statement("SELECT 'never asked before'"))
+
+    with pytest.raises(Unavailable, match="has not answered"):
+        await store.read(story)
+    assert await count(store, COUNT_USERS) == 0
 
 
 async def test_a_name_raced_for_is_given_once(store: Store) -> None:

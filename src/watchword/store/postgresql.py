@@ -116,7 +116,8 @@ class PostgresqlStore(Store):
             cut = loop.call_at(deadline, raw.terminate)
             try:
                 yield _PostgresqlConnection(raw)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+            # AttributeError: asyncpg's, where the cut comes just as an answer has come that it would go on from.
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError) as fault:
                 if loop.time() < deadline:
                     raise
                 raise TimeoutError from fault
