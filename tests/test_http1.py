@@ -368,6 +368,23 @@ async def test_a_head_of_too_much_is_refused_also_if_it_comes_whole(before: byte
     assert b"connection: close" in lines
 
 
+@pytest.mark.parametrize("piece", [1_000, 1 << 16], ids=["in pieces", "whole"])
+async def test_the_bound_of_a_head_is_exact_however_it_comes(piece: int) -> None:
+    """16 KiB, and not as much more as was read with its end."""
+    async with served(answering(b"x")) as connect:
+        for size, expected in ((1 << 14, b"200 "), ((1 << 14) + 1, b"431 "), ((1 << 14) + 1_600, b"431 ")):
+            head = LAST[:-2] + b"a: " + b"b" * (size - len(LAST) - 5) + b"\r\n\r\n"
+            assert len(head) == size
+            reader, writer = await connect()
+            try:
+                for at in range(0, size, piece):
+                    writer.write(head[at : at + piece])
+                    await asyncio.sleep(0.001)
+                assert (await reader.readline()).startswith(b"HTTP/1.1 " + expected)
+            finally:
+                writer.close()
+
+
 async def test_a_head_of_no_more_than_may_be_is_read() -> None:
     """A hundred fields, whatever number of lines the body behind them has; 15 KiB."""
     body = b"[\n" + b"1,\n" * 5000 + b"1]"

@@ -205,12 +205,13 @@ class Http1Protocol:
         if self._reading.their_state is not h11.IDLE:
             return None
         ahead, _ = self._reading.trailing_data
+        most = self._config.h11_max_incomplete_size  # h11 asks only while the end is not there
         odd = _NO_TEXT.search(ahead)
-        if odd is None and ahead.count(b"\n") <= _MOST_LINES:
+        if odd is None and len(ahead) <= most and ahead.count(b"\n") <= _MOST_LINES:
             return None
         end = _END_OF_HEAD.search(ahead)
         length = len(ahead) if end is None else end.end()
-        if ahead.count(b"\n", 0, length) > _MOST_LINES:
+        if length > most or ahead.count(b"\n", 0, length) > _MOST_LINES:
             return _FIELDS_TOO_LARGE
         return _BAD_REQUEST if odd is not None and odd.start() < length else None
 
