@@ -155,6 +155,7 @@ class TestNames:
             ("r2d2c3p099qxv!zk", "r2d2c3po99"), ("j0hn5m1th42qxv!zk", "j0hn5mith42"),
             ("alicesmithzq7xw", "ＡＬＩＣＥＳＭＩＴＨ"), ("ＡＬＩＣＥＳＭＩＴＨzq7xw", "ＡＬＩＣＥＳＭＩＴＨ"),
             ("hélènezq7xwbvtm", "he\u0301le\u0300ne"), ("ΠΑΠΑΔΟΠΟΥΛΟΣzq7x", "παπαδοπουλος"),
+            ("μαΐστρος7xkvqwb".upper(), "μαΐστρος"),
             ("aliceİbİqİdİeİf", "alice"), ("anderssonzq7xwkb2vdhp", "anders.ersson"),
         ],
     )  # fmt: skip

@@ -11,6 +11,7 @@ milliseconds for the worst of the longest passwords. So a password is read once,
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
+from unicodedata import normalize
 
 from watchword.passwords.blocklist import WORD_LENGTHS, Blocklist
 
@@ -47,9 +48,10 @@ _SPELLINGS: Final[tuple[dict[int, int], ...]] = (
 def fold(text: str) -> str:
     """As it is compared: without regard to case, letter for letter.
 
-    Python's own makes two of "İ", and of "Σ" another letter at the end of a word than within.
+    Python's own makes two of "İ", of "Σ" another letter at the end of a word than within, and leaves accents loose
+    where the capital has no letter with them, as of "ΐ".
     """
-    return text.lower().replace("i\u0307", "i").replace("ς", "σ")
+    return normalize("NFC", text.lower().replace("i\u0307", "i").replace("ς", "σ"))
 
 
 def names_in(name: str) -> list[str]:
