@@ -183,8 +183,10 @@ async def test_a_login_elsewhere_opens_the_door_here(sqlite_url: str, tmp_path: 
     assert (response.status_code, await response.get_data()) == (200, b"Alice")
 
 
-@pytest.mark.parametrize("former", [SECRET, SECRET.encode()])
-def test_one_former_secret_is_no_list_of_them(former: str | bytes) -> None:
+@pytest.mark.parametrize(
+    "former", [SECRET, SECRET.encode(), bytearray(40), [None], 7], ids=lambda former: type(former).__name__
+)
+def test_one_former_secret_is_no_list_of_them(former: object) -> None:
     """The message names the setting, and holds nothing of it."""
     with pytest.raises(RuntimeError, match="SECRET_KEY_FALLBACKS'] must be a list of secrets"):
         guarded_app(Guard(), SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=former)

@@ -6,7 +6,7 @@ So one ``Guard`` object may serve several applications, each with its own issuer
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from functools import partial
@@ -231,7 +231,8 @@ def _secret_ring(app: Quart) -> KeyRing:
     if not secret:
         raise RuntimeError("a guard needs issuer=…, keys=… or app.config['SECRET_KEY'] to verify tokens with")
     former = app.config.get("SECRET_KEY_FALLBACKS") or ()
-    if isinstance(former, str | bytes):  # it would be taken for as many secrets as it has letters
+    is_list = isinstance(former, Collection) and not isinstance(former, str)  # which is a collection of its letters
+    if not is_list or not all(isinstance(each, str | bytes) for each in former):
         raise RuntimeError("app.config['SECRET_KEY_FALLBACKS'] must be a list of secrets")
     return KeyRing.from_secret(secret, *former)
 
