@@ -5,6 +5,7 @@ that where a compiler is) and the slower as a wheel; PyNaCl chooses its instruct
 memory for each hash. So they are timed, and neither is trusted to be fast, or even to run, before that.
 """
 
+import concurrent.futures.thread  # noqa: F401  # before anybody forks: see _survives
 import contextlib
 import os
 import time
@@ -141,6 +142,8 @@ def _pynacl() -> BackEnd | None:
 
 def _survives(backend: BackEnd) -> bool:
     """Compute one tiny hash in a forked child, so that a build for another CPU kills the child and not the service."""
+    # concurrent.futures has a lock that each fork takes before and releases behind it, once the module is loaded. If
+    # another thread loaded it in between, the lock would be released while that thread holds it.
     if not hasattr(os, "fork"):
         return True  # Windows, where only the wheels are, which run on any CPU
     with warnings.catch_warnings():
