@@ -38,7 +38,7 @@ class Plan:
     overload: float = 20.0
     cost_rounds: int = 25  # many short turns, for what a slow minute of the machine costs must meet all of them
     cost: float = 0.3
-    growth_turns: int = 20
+    growth_turns: int = 14
     growth: float = 3.0
     refresh: float = 5.0
     flood: float = 20.0
