@@ -174,3 +174,9 @@ def test_the_reference_of_these_tests_is_argon2() -> None:
     digest = derive_with(backends.available()[0], b"password", b"s" * 16, TINY, 32)
     assert reference(b"password", b"s" * 16, TINY, 32) == digest
     assert argon2.PasswordHasher().verify(encoded, "password")
+
+
+def test_no_module_comes_between_the_two_ends_of_a_fork() -> None:
+    """The one whose lock each fork takes and releases is there before; else another thread would lose it."""
+    script = "import sys, watchword.passwords.backends; print('concurrent.futures.thread' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "True\n"
