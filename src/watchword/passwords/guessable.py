@@ -71,10 +71,11 @@ def without(folded: str, names: Iterable[str]) -> str:
         folded: the password.
         names: of one user or service or of several, folded.
     """
+    distinct = set(names)
     taken = bytearray(len(folded))
     for spelling in _SPELLINGS:
         spelled = folded.translate(spelling)  # of the whole: a part found in one may belong to a name found in another
-        for name in set(names):
+        for name in distinct:
             for place in _places(name.translate(spelling), spelled):
                 taken[place : place + len(name)] = b"\x01" * len(name)
     return _MARKS.sub(_TAKEN_OUT, "".join(map(_without_the_taken, folded, taken)))
