@@ -31,6 +31,9 @@ _QUIET = (
 )
 
 
+# A page whose first frame is not drawn, or whose window has no focus, may lose the key that is pressed on it.
+_UNTIL_DRAWN = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(null)));"
+_FOCUSED = "Emulation.setFocusEmulationEnabled"
 _ASKED = "Network.requestWillBeSent"
 _OF_NO_HOST = ("about:", "chrome:", "chrome-untrusted:", "data:")
 
@@ -46,8 +49,9 @@ class Browser:
         self._driver = driver
 
     def open(self, url: str) -> None:
-        """Load a page."""
+        """Load a page, and wait until it takes keys."""
         self._ask("url", url=url)
+        self._ask("execute/async", script=_UNTIL_DRAWN, args=[])
 
     def run(self, script: str) -> Any:
         """Run JavaScript in the page and give what it returns."""
@@ -99,7 +103,9 @@ def browsing(folder: Path) -> Iterator[Browser]:
             session = f"http://127.0.0.1:{port}/session/{began['sessionId']}"
             driver.base_url = f"{session}/"
             try:
-                yield Browser(driver)
+                browser = Browser(driver)
+                browser.command(_FOCUSED, enabled=True)
+                yield browser
             finally:
                 driver.delete(session).raise_for_status()  # which ends the browser; its driver alone would leave it
     finally:
