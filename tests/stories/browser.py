@@ -30,7 +30,6 @@ _QUIET = (
     "--disable-sync",
 )
 
-
 # A page whose first frame is not drawn, or whose window has no focus, may lose the key that is pressed on it.
 _UNTIL_DRAWN = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(null)));"
 _FOCUSED = "Emulation.setFocusEmulationEnabled"
