@@ -192,6 +192,13 @@ def test_one_former_secret_is_no_list_of_them(former: object) -> None:
         guarded_app(Guard(), SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=former)
 
 
+@pytest.mark.parametrize("secret", [bytearray(40), 7, [SECRET]], ids=lambda secret: type(secret).__name__)
+def test_a_secret_of_another_type(secret: object) -> None:
+    """The same, where the signature's library would have ended in a bare TypeError."""
+    with pytest.raises(RuntimeError, match="SECRET_KEY'] must be a text or bytes"):
+        guarded_app(Guard(), SECRET_KEY=secret)
+
+
 @pytest.mark.parametrize("config", [{}, {"SECRET_KEY": None}, {"SECRET_KEY": ""}, {"SECRET_KEY": b""}])
 def test_a_guard_with_nothing_to_verify_with_is_refused(config: dict[str, object]) -> None:
     """Without issuer, keys and SECRET_KEY there is no guard, and the message says what to give it."""

@@ -496,6 +496,14 @@ class TestEndedSessions:
         with pytest.raises(RuntimeError, match=rf"{key} is empty|{key}_FILE cannot be read"):
             guarded(Guard(), **config)
 
+    @pytest.mark.parametrize("name", ["SERVICE_TOKEN", "ISSUER", "AUDIENCE"])
+    @pytest.mark.parametrize("value", [7, False, b"bytes", ["a list"]], ids=lambda value: type(value).__name__)
+    def test_a_setting_that_is_no_text(self, name: str, value: object) -> None:
+        """Is an error too, by its name: False is not none, and of bytes nobody knows the encoding."""
+        config = {"SECRET_KEY": SECRET, "WATCHWORD_ISSUER": "https://login.example", f"WATCHWORD_{name}": value}
+        with pytest.raises(RuntimeError, match=f"WATCHWORD_{name} must be a text"):
+            guarded(Guard(), **config)
+
     @pytest.mark.parametrize("name", ["service_token", "issuer", "audience"])
     def test_an_empty_argument_is_refused(self, name: str) -> None:
         """It is what a program hands over that found nothing where it looked."""

@@ -22,7 +22,7 @@ def setting(app: Quart, name: str, default: T) -> str | T:
         default: where neither has it.
 
     Raises:
-        RuntimeError: the file cannot be read, or the setting is empty.
+        RuntimeError: the file cannot be read, or the setting is empty or no text.
     """
     key = f"WATCHWORD_{name}"
     return _filled(key, app.config[key] if key in app.config else _of_the_process(key, default))
@@ -35,7 +35,7 @@ def service_token(app: Quart) -> str | None:
     file instead, and nobody would be told that logouts are not heard of.
 
     Raises:
-        RuntimeError: the file cannot be read, or the setting is empty.
+        RuntimeError: the file cannot be read, or the setting is empty or no text.
     """
     key = "WATCHWORD_SERVICE_TOKEN"
     told = app.config.get(key)
@@ -45,6 +45,8 @@ def service_token(app: Quart) -> str | None:
 def _filled(key: str, value: T) -> T:
     if value == "":
         raise RuntimeError(f"{key} is empty; leave it out, or say what it is")
+    if not isinstance(value, str | None):
+        raise RuntimeError(f"{key} must be a text")
     return value
 
 

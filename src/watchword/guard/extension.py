@@ -230,6 +230,8 @@ def _secret_ring(app: Quart) -> KeyRing:
     secret = app.config.get("SECRET_KEY")
     if not secret:
         raise RuntimeError("a guard needs issuer=…, keys=… or app.config['SECRET_KEY'] to verify tokens with")
+    if not isinstance(secret, str | bytes):
+        raise RuntimeError("app.config['SECRET_KEY'] must be a text or bytes")
     former = app.config.get("SECRET_KEY_FALLBACKS") or ()
     is_list = isinstance(former, Collection) and not isinstance(former, str)  # which is a collection of its letters
     if not is_list or not all(isinstance(each, str | bytes) for each in former):
