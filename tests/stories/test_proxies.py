@@ -3,10 +3,15 @@
 import os
 import re
 import shutil
+import socketserver
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -15,6 +20,7 @@ from tests.attacks.raw import ask, request
 from tests.builders import PASSWORD
 from tests.servers import Server, environment, free_port, running, watchword, watchword_server
 from watchword.endpoints import DOORS, ROUTES, Route
+from watchword.problems import IDLE_SECONDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN, APPLICATION = "login.example.com", "app.example.com"
@@ -43,6 +49,8 @@ async def unknowing(_):
 
 Proxy = Callable[[str, Path, int], tuple[list[str], dict[str, str]]]
 """Given an example, a folder and a port, the command that runs it there and its environment."""
+Address = tuple[str, int]
+"""Host and port."""
 
 
 def nginx(example: str, folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -90,10 +98,10 @@ def served(name: str, program: str, folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def in_front(proxy: Proxy, example: str, folder: Path, *, login: Server, application: Server) -> Iterator[Server]:
-    """A proxy that runs an example, before these servers in place of those that it names."""
-    for written, server in ((8000, login), (9000, application)):
-        example = example.replace(f"127.0.0.1:{written}", f"127.0.0.1:{server.address[1]}")
+def in_front(proxy: Proxy, example: str, folder: Path, *, login: Address, application: Address) -> Iterator[Server]:
+    """A proxy that runs an example, before what listens at these addresses in place of those that it names."""
+    for written, (_, real) in ((8000, login), (9000, application)):
+        example = example.replace(f"127.0.0.1:{written}", f"127.0.0.1:{real}")
     port = free_port()
     command, environ = proxy(example, folder, port)
     with running(command, environ=environ, port=port, log=folder / "proxy.log") as front:
@@ -127,7 +135,8 @@ def front(
     example: tuple[Proxy, str], login: Server, application: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A proxy before the login service and the application."""
-    with in_front(*example, tmp_path_factory.mktemp("proxy"), login=login, application=application) as server:
+    folder = tmp_path_factory.mktemp("proxy")
+    with in_front(*example, folder, login=login.address, application=application.address) as server:
         yield server
 
 
@@ -198,13 +207,45 @@ def test_no_client_chooses_its_network(front: Server) -> None:
         assert networks(client, bearer) == {CLIENT}
 
 
+class Patient(socketserver.BaseRequestHandler):
+    """A login service that answers everything and closes nothing by itself."""
+
+    kept: ClassVar[Queue[float]]
+    """For how many seconds each connection was left idle by those who then gave it up."""
+
+    def handle(self) -> None:
+        """Answer until the other end closes."""
+        idle_since = time.monotonic()
+        while self.request.recv(65_536):
+            self.request.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            idle_since = time.monotonic()
+        self.kept.put(time.monotonic() - idle_since)
+
+
+def test_the_proxy_gives_a_connection_up_before_the_login_service_does(
+    example: tuple[Proxy, str], application: Server, tmp_path: Path
+) -> None:
+    """Or a POST that it sends in the instant in which the login service closes an idle connection would be a 502."""
+    Patient.kept = Queue()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Patient) as patient:
+        Thread(target=patient.serve_forever).start()
+        login = ("127.0.0.1", patient.server_address[1])
+        with (
+            in_front(*example, tmp_path, login=login, application=application.address) as front,
+            at(front, LOGIN) as client,
+        ):
+            assert client.post("/logout").status_code == 204
+            assert Patient.kept.get(timeout=2 * IDLE_SECONDS) < IDLE_SECONDS
+        patient.shutdown()
+
+
 def test_who_cannot_be_judged_now_is_told_to_try_again(
     example: tuple[Proxy, str], application: Server, tmp_path: Path
 ) -> None:
     """While the login service does not know, the answer is its 503 with the time to wait; while it is away, no 500."""
     with (
         served("unknowing", UNKNOWING, tmp_path) as unknowing,
-        in_front(*example, tmp_path, login=unknowing, application=application) as front,
+        in_front(*example, tmp_path, login=unknowing.address, application=application.address) as front,
         at(front, APPLICATION) as client,
     ):
         answer = client.get("/reports")
@@ -219,7 +260,8 @@ def below_a_path(login: Server, application: Server, tmp_path_factory: pytest.Te
     """nginx with the lines that the page on HTTP has for an issuer with a path."""
     [lines] = re.findall(r"^```nginx\n(.+?)^```", (DOCS / "http.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     example = f"server {{ listen 127.0.0.1:8080; {lines} }}"
-    with in_front(nginx, example, tmp_path_factory.mktemp("path"), login=login, application=application) as server:
+    folder = tmp_path_factory.mktemp("path")
+    with in_front(nginx, example, folder, login=login.address, application=application.address) as server:
         yield server
 
 
