@@ -55,6 +55,16 @@ def test_nobody_came_or_went(environ: dict[str, str]) -> None:
     assert admin["id"] != alice["id"]
 
 
+def test_a_password_is_judged_by_the_name_as_the_user_writes_it(environ: dict[str, str]) -> None:
+    """Also if the operator finds the user by another spelling of it."""
+    name = "\N{FULLWIDTH LATIN SMALL LETTER E}velyn.hawthorne"
+    watchword("users", "add", name, "--password-stdin", environ=environ, stdin=PASSWORD).check_returncode()
+    for spelling in (name, "evelyn.hawthorne"):
+        done = watchword("users", "set-password", spelling, "--password-stdin", environ=environ, stdin=f"{name}zq7xw")
+        assert "besides the user name" in refusal(done)
+    watchword("users", "delete", name, environ=environ).check_returncode()
+
+
 @pytest.mark.parametrize("command", ["add carol", "set-password alice"])
 def test_without_a_terminal_a_password_must_be_piped(environ: dict[str, str], command: str) -> None:
     """Nobody can be asked: a usage error says what to use, and what happens to be on standard input is no password."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from watchword import usernames
 from watchword.audit import Event
+from watchword.errors import UnknownUser
 from watchword.identifiers import new_id
 from watchword.model import User, scope_from
 from watchword.passwords import Hasher, PasswordRules
@@ -88,7 +89,10 @@ async def set_password(
         UnknownUser: nobody has the name.
     """
     canonical_name = usernames.canonical(username)
-    rules.check(password, username=username)
+    user = await store.read(partial(users.find_by_name, canonical_name=canonical_name))
+    if user is None:
+        raise UnknownUser(username)
+    rules.check(password, username=user.username)  # as the user writes it, whatever spelling found it
     password_hash = await hasher.hash(password)
 
     async def replace(connection: Connection) -> str:
