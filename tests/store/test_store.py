@@ -166,6 +166,7 @@ async def test_an_answer_at_the_very_end_of_patience_is_too_late(store: Store, m
 
     with pytest.raises(Unavailable, match="has not answered"):
         await store.read(story)
+    monkeypatch.undo()
     assert await count(store, COUNT_USERS) == 0
 
 

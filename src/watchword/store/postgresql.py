@@ -113,12 +113,13 @@ class PostgresqlStore(Store):
                 raw = await pool.acquire(timeout=PATIENCE)
             except UnicodeError as fault:  # the resolver's, of what can be no host name
                 raise Unavailable(f"the database answers: {fault}") from fault
-            cut = loop.call_at(deadline, raw.terminate)
+            too_late = asyncio.Event()
+            cut = loop.call_at(deadline, _cut, raw, too_late)
             try:
                 yield _PostgresqlConnection(raw)
             # AttributeError: asyncpg's, where the cut comes just as an answer has come that it would go on from.
             except (asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError) as fault:
-                if loop.time() < deadline:
+                if not too_late.is_set():
                     raise
                 raise TimeoutError from fault
             except asyncpg.InternalClientError:  # the driver has lost its place, as when the server gives up unasked
@@ -153,6 +154,11 @@ _ANYTHING: Final = Statement("SELECT 1")
 
 async def _keep_as_it_is(_: object) -> None:
     """Skip asyncpg's reset, a round trip for each request: we leave no session state behind."""
+
+
+def _cut(raw: Any, too_late: asyncio.Event) -> None:
+    too_late.set()
+    raw.terminate()
 
 
 @contextmanager
