@@ -82,7 +82,7 @@ def _time_backends(current: Settings) -> Finding:
     times = ", ".join(f"{timing.backend.name} {timing.seconds * 1000:.1f} ms" for timing in (fastest, *others))
     if fastest.backend.name == "argon2-cffi":
         return Finding("hashing", "good", f"one hash: {times}; the first is used")
-    advice = "argon2-cffi built for this CPU would be faster: `make setup` does it where a C compiler is"
+    advice = "argon2-cffi built for this CPU is faster: `make setup` builds it where a C compiler is, if it has not yet"
     return Finding("hashing", "note", f"one hash: {times}; the first is used; {advice}")
 
 
