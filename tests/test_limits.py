@@ -142,10 +142,26 @@ def test_what_a_killed_process_had_in_flight_becomes_a_failure(rule: Rule, guess
     assert tally.as_of(rule, now=now + LEASE).failures == 0
     lost = tally.as_of(rule, now=now + 2 * LEASE)
     assert (lost.failures, lost.in_flight) == (guesses, 0)
-    assert (lost.until > now + 2 * LEASE) == (guesses >= rule.free)
+    assert lost.until == ((lease + 2) * LEASE + rule.wait_after(guesses) if guesses >= rule.free else 0)
     assert lost.failed(rule, now=now + 2 * LEASE, lease=lease).failures == guesses
     assert lost.succeeded(rule, now=now + 2 * LEASE, lease=lease, forgiven=0).failures == guesses - 1
     assert lost.returned(rule, now=now + 2 * LEASE, lease=lease).failures == guesses - 1
+
+
+@given(RULES, st.integers(0, 20), st.integers(1, 20), st.lists(st.integers(0, 3 * DAY), min_size=2, max_size=6))
+def test_nobody_waits_longer_for_having_looked(rule: Rule, failures: int, lost: int, looks: list[int]) -> None:
+    """A wait for what was never settled ends when the first look at it said, though nothing is stored of a look."""
+    tally = failed(rule, failures)._replace(lease=NOW // LEASE, young=lost)
+    ends = []
+    for seconds in sorted(looks):
+        try:
+            tally.admit(rule, now=NOW + 2 * LEASE + seconds)
+        except TooManyAttempts as refusal:
+            ends.append(NOW + 2 * LEASE + seconds + refusal.retry_after)
+    assert ends == sorted(ends, reverse=True)
+    over = tally.over_at(rule)
+    assert tally.as_of(rule, now=over).is_blank
+    assert tally.as_of(rule, now=over).until <= over
 
 
 @given(RULES, st.integers(1, 60), st.integers(1, 10))

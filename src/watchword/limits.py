@@ -106,7 +106,8 @@ class Tally(NamedTuple):  # several are made for each login, and a tuple is what
         """When there is nothing left to remember if nothing happens any more."""
         leased = (self.lease + 2) * LEASE if self.in_flight else 0
         failures = self.failures + self.in_flight
-        return max(self.until, leased, max(self.since, leased) + failures * rule.forgotten_after if failures else 0)
+        until = leased + rule.wait_after(failures) if leased else self.until
+        return max(self.until, until, max(self.since, leased) + failures * rule.forgotten_after if failures else 0)
 
     def is_ahead(self, rule: Rule, *, now: int) -> bool:
         """Whether its wait was begun by a clock that has been put back since; then it is to be stored as of now."""
@@ -182,15 +183,17 @@ class Tally(NamedTuple):  # several are made for each login, and a tuple is what
         """The same tally when time has passed: what is forgotten, and what was never settled."""
         if not self.failures and not self.until and now // LEASE == self.lease:
             return self  # as nearly always
+        return self._with_leases_ended(rule, now=now)._with_time_passed(rule, now=now)
+
+    def _with_time_passed(self, rule: Rule, *, now: int) -> Self:
         since = min(self.since, now)  # after a step back of the clock
         forgotten = min(self.failures, (now - since) // rule.forgotten_after)
         failures = self.failures - forgotten
-        tally = self._replace(
+        return self._replace(
             failures=failures,
             since=since + forgotten * rule.forgotten_after if failures else 0,
             until=min(self.until, now + rule.wait_after(self.failures)),
         )
-        return tally._with_leases_ended(rule, now=now)
 
     def _with_leases_ended(self, rule: Rule, *, now: int) -> Self:
         lease = now // LEASE
@@ -198,13 +201,17 @@ class Tally(NamedTuple):  # several are made for each login, and a tuple is what
             case 0 | -1:  # other nodes' clocks may be ahead of ours
                 return self
             case 1:
-                lost, old = self.old, self.young
+                lost, old, ended = self.old, self.young, lease * LEASE
             case passed if passed > 1:
-                lost, old = self.in_flight, 0
+                lost, old, ended = self.in_flight, 0, (self.lease + 2) * LEASE
             case _:  # the clock was put back: they have their whole lease before them
-                lost, old = 0, self.in_flight
+                lost, old, ended = 0, self.in_flight, now
         tally = self._replace(lease=lease, young=0, old=old)
-        return tally._with_failures(lost, rule, now=now) if lost else tally
+        if not lost:
+            return tally
+        # They fail when their lease ends, and not when somebody looks: of a look that is refused nothing is stored, so
+        # that the next one would begin their wait again, and so for ever.
+        return tally._with_time_passed(rule, now=ended)._with_failures(lost, rule, now=ended)
 
     def _released(self, lease: int) -> Self | None:
         """Without one that is in flight; None if it is no longer."""
