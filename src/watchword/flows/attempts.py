@@ -225,9 +225,10 @@ async def _charge(
             refusal.user_id = _id_of(None if find is None else await find(connection))
             raise
         over_at = pair.over_at if rule is FAMILIAR else tally.over_at(rule)
+        # First what may fail: behind it a charge would be left, and become a failure though nothing was guessed.
+        user = None if find is None else await find(connection)
         charged = await tallies.put(connection, entry, tally=tally, over_at=over_at)
         if charged is not None:
-            user = None if find is None else await find(connection)
             return Attempt(asker=asker, user=user, keys=keys, rule=rule, charged=charged, pair=pair, network=network)
     raise InFlight
 
