@@ -5,7 +5,10 @@
 2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
 3. It waits for ever for a client that does not take its answer. Here that has ``keep_alive_timeout`` for it.
-4. It starts a task to time each idle moment.
+4. It closes both directions behind the last answer of a connection. Who is still writing a body that nobody waits for
+   meets a broken pipe then, which a proxy takes for our failure and tells its client 502. Here only our direction is
+   closed at first, and what still comes is dropped for a moment (RFC 9112 §9.6).
+5. It starts a task to time each idle moment.
 """
 
 import asyncio
@@ -22,6 +25,8 @@ from watchword.http1 import Http1Protocol
 
 LAST_CALL: Final = 0.5
 """Seconds between being told to end and closing a connection on which nothing is asked."""
+LINGER: Final = 1.0
+"""Seconds for which a client may go on with what nobody reads, before it meets a closed connection."""
 
 
 def serve_in_our_way() -> None:
@@ -39,18 +44,32 @@ class PatientServer(TCPServer):
         self.idle_task = self._idle  # type: ignore[assignment]
         self._last_call = self.loop.create_task(self._leave_after_the_last_call())
         self._leaving: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     def leave(self) -> None:
         """Close the connection, once what was written has been taken."""
         self._leaving = self.loop.create_task(self._initiate_server_close())
-        self.loop.call_later(self.config.keep_alive_timeout, self.writer.transport.abort)
+        self._abort_after(self.config.keep_alive_timeout)
 
     async def protocol_send(self, event: Event) -> None:
         """Send bytes to the client, or do what else its protocol says."""
-        if not isinstance(event, RawData):
+        if isinstance(event, RawData):
+            if not await self._write(event.data):
+                await self.protocol.handle(Closed())
+        elif not isinstance(event, Closed) or not self._linger():
             await super().protocol_send(event)
-        elif not await self._write(event.data):
-            await self.protocol.handle(Closed())
+
+    def _linger(self) -> bool:
+        """Close our direction alone, and tell whether that was to be done; ``run`` goes on reading until they do."""
+        transport = self.writer.transport
+        if self.reader.at_eof() or transport.is_closing() or not transport.can_write_eof():  # TLS has no such thing
+            return False
+        transport.write_eof()
+        self._abort_after(self.config.keep_alive_timeout if transport.get_write_buffer_size() else LINGER)
+        return True
+
+    def _abort_after(self, seconds: float) -> None:
+        self._deadline = self.loop.call_later(seconds, self.writer.transport.abort)
 
     async def _write(self, data: bytes) -> bool:
         """Write; wait while much has not been taken yet; tell whether the client is still there."""
@@ -70,6 +89,8 @@ class PatientServer(TCPServer):
 
     async def _close(self) -> None:
         self._last_call.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         await self._idle.stop()
         async with asyncio.timeout(self.config.keep_alive_timeout) as waiting:
             await super()._close()  # which takes being cancelled for having been closed

@@ -70,6 +70,30 @@ def test_thousands_of_fields_that_come_at_once_are_refused(service: Server, data
     assert refusal.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (request("POST", "/login", "Content-Type: application/json", "Content-Length: 900000"), 413),
+        (request("GET", "/me", "Content-Length: 900000"), 401),
+        (b"no request\r\n\r\n", 400),
+    ],
+)
+def test_who_is_still_writing_gets_the_answer_and_no_broken_pipe(service: Server, data: bytes, status: int) -> None:
+    """Row 28: a proxy that met one would answer 502 and take us for broken. Who writes for ever meets it at last."""
+    with connection(service) as connected:
+        connected.sendall(data)
+        refusal = answer(connected)
+        assert refusal.status == status
+        assert refusal.headers["connection"] == "close"
+        for _ in range(20):
+            connected.sendall(b"x" * 40_000)
+        assert connected.recv(1) == b""  # our end of the connection is closed, and theirs was not reset
+        with pytest.raises(ConnectionError):  # noqa: PT012 - how often one can write is the kernel's to say
+            while True:
+                connected.sendall(b"x" * 40_000)
+                time.sleep(0.01)
+
+
 def test_nobody_changes_to_http_2_on_clear_text(service: Server) -> None:
     """Row 31: a request to upgrade is answered as any other, and who begins with HTTP/2 is refused in HTTP/1.1."""
     upgrade = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__", "Connection: Upgrade, HTTP2-Settings")
