@@ -46,7 +46,7 @@ from hypercorn.utils import valid_server_name
 from watchword import telemetry
 from watchword.endpoints.exchange import HEADERS, JSON, RawHeader
 from watchword.identifiers import new_id
-from watchword.problems import problem_of_status
+from watchword.problems import problem_at, problem_of_status
 
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
@@ -302,6 +302,8 @@ class Http1Protocol:
         if request is None or not request.has_begun:
             status = _BAD_REQUEST if status == _NOT_IMPLEMENTED else status  # no fault of ours
             request_id, problem = new_id(), problem_of_status(status)
+            if request is not None:
+                problem = problem_at(request.scope["path"], problem)
             body = msgspec.json.encode(problem.body(request_id=request_id))
             length = (b"content-length", b"%d" % len(body))
             own = (JSON, length, *HEADERS.items(), (b"x-request-id", request_id.encode()), _CLOSE)

@@ -70,6 +70,16 @@ def test_thousands_of_fields_that_come_at_once_are_refused(service: Server, data
     assert refusal.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(("body", "status"), [(b"zz\r\n", 400), (b"0\r\nX: " + b"x" * 3_000, 431)])
+def test_a_body_in_bad_chunks_is_refused_in_the_words_of_the_path(service: Server, body: bytes, status: int) -> None:
+    """Row 96: a client of OAuth gets the body of RFC 6749 §5.2 whatever is wrong behind a head that can be read."""
+    form = "Content-Type: application/x-www-form-urlencoded"
+    refusal = ask(service, request("POST", "/oauth/introspect", form, "Transfer-Encoding: chunked") + body)
+    assert refusal.status == status
+    sentence = "The request cannot be answered"
+    assert json.loads(refusal.body) == {"error": "invalid_request", "error_description": sentence}
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [

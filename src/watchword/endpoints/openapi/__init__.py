@@ -43,8 +43,9 @@ otherwise here.
 
 An error is `{"error": "a sentence for people", "code": "a_stable_word", "request_id": "…"}`, under `/oauth/` however \
 `{"error": "a_stable_word", "error_description": "a sentence for people"}`. What is not described here is 404 \
-`not_found`, another method on a path 405 `method_not_allowed` with `Allow`. HEAD is answered wherever GET is. Members \
-of a request's body that are not named here are passed over."""
+`not_found`, another method on a path 405 `method_not_allowed` with `Allow`, a head of more than 16 KiB or a hundred \
+fields 431 `invalid_request`. What cannot be read as a request is refused as outside `/oauth/`. HEAD is answered \
+wherever GET is. Members of a request's body that are not named here are passed over."""
 
 _REQUEST_ID: Final = "T7nQxW3cVb0kLm5PzR9aYg"
 _REF: Final = "#/components/schemas/{name}"
