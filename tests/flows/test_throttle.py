@@ -420,6 +420,7 @@ async def test_what_may_be_settled_is_not_settled_again(tools: Tools) -> None:
     for statement in CUT_AT_COMMIT:
         await tools.store.write(methodcaller("fetch", statement))
     assert "Unconfirmed" in await attempt(tools)
+    assert [entry.detail for entry in await trail(tools) if entry.event == Event.LOGIN_FAIL] == ["unconfirmed"]
     await tools.throttle.errands_done()
     assert await number(tools, IN_FLIGHT) == 1
     assert await number(tools, Statement("SELECT count(*) FROM sessions")) == 0

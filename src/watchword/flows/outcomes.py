@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from watchword.audit import Event, Outcome
-from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, WatchwordError
+from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, Unconfirmed, WatchwordError
 from watchword.limits import NETWORK
 from watchword.metrics import Metrics
 from watchword.problems import problem_of
@@ -112,6 +112,8 @@ def _reason_of(refusal: WatchwordError) -> str:
     """A stable word for why an attempt came to nothing."""
     if isinstance(refusal, InvalidCredentials | TooManyAttempts):
         return _word(str(refusal))
+    if isinstance(refusal, Unconfirmed):  # whose client is told what any other is, but it may have been done
+        return "unconfirmed"
     return problem_of(refusal).code
 
 

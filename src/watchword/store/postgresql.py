@@ -90,7 +90,7 @@ class PostgresqlStore(Store):
                 is_told = True
         except Unavailable as fault:
             if is_told:
-                raise Unconfirmed(str(fault)) from fault
+                raise Unconfirmed(f"{fault}; whether it was done is not known") from fault
             raise
         return result
 
