@@ -100,6 +100,17 @@ async def test_a_fault_beyond_the_error_handlers(app: Quart, client: Client, cap
     assert "canary" in line["exception"]
 
 
+async def test_a_view_behind_a_door_refuses_the_start(app: Quart) -> None:
+    """Of an application of one's own: a login page at /login would never be seen, whatever its method."""
+
+    @app.get("/login")
+    async def page() -> str:
+        return "a form"
+
+    with pytest.raises(RuntimeError, match=r"no view is reached: /login$"):
+        await app.startup()
+
+
 async def test_an_answer_that_began_is_not_begun_again(app: Quart, client: Client) -> None:
     """A fault in the middle of an answer is left to the server, which closes the connection."""
 

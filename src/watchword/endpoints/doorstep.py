@@ -49,6 +49,12 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
     inside = app.asgi_app
     door_at = {door.path.encode(): door for door in doors}
 
+    @app.before_serving
+    async def refuse_views_behind_a_door() -> None:
+        hidden = sorted(rule.rule for rule in app.url_map.iter_rules() if rule.rule.encode() in door_at)
+        if hidden:
+            raise RuntimeError(f"the login service answers there, and no view is reached: {', '.join(hidden)}")
+
     async def doorstep(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "lifespan":
             await inside(scope, receive, send)
