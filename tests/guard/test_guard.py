@@ -219,6 +219,48 @@ def test_a_short_secret_is_refused() -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+def test_a_second_guard_is_refused_and_the_first_one_stays(app: Quart, issuer: Issuer) -> None:
+    """Whatever it believes, and however it comes; the message says what to do."""
+    first = dict(app.extensions)
+    for bind in (Guard(keys=issuer.keys).init_app, Guard):
+        with pytest.raises(RuntimeError, match=r"has a guard already.* without Guard\(app\)"):
+            bind(app)
+    assert app.extensions == first
+
+
+async def test_routes_of_your_own_in_the_login_service(sqlite_url: str, tmp_path: Path) -> None:
+    """The guard of create_app() stays: a blueprint is guarded by a Guard() of no application, and a logout bites."""
+    settings = cheap_settings(instance=tmp_path, database_url=sqlite_url)
+    app, guard = create_app(settings), Guard()
+    rooms = Blueprint("rooms", __name__, url_prefix="/rooms")
+    guard.require(rooms)
+
+    @rooms.get("/")
+    async def view() -> str:
+        return current_token.username
+
+    @rooms.get("/health")
+    @guard.exempt
+    async def health() -> str:
+        return ""
+
+    app.register_blueprint(rooms)
+    with pytest.raises(RuntimeError, match=r"has a guard already, one made by create_app\(\) too"):
+        guard.init_app(app)
+    client = app.test_client()
+    async with AsyncExitStack() as running, app.test_app():
+        tools = build_tools(settings, clock=system_clock)
+        await start_tools(tools, settings, running)
+        await add_user(tools, "Alice")
+        answer = await client.post("/login", json={"username": "alice", "password": PASSWORD})
+        bearer = {"Authorization": f"Bearer {(await answer.get_json())['token']}"}
+        statuses = [(await client.get(path)).status_code for path in ("/rooms/", "/rooms/health")]
+        assert statuses == [401, 200]
+        assert await (await client.get("/rooms/", headers=bearer)).get_data() == b"Alice"
+        assert (await client.post("/logout", headers=bearer)).status_code == 204
+        assert (await client.get("/rooms/", headers=bearer)).status_code == 401
+
+
 async def test_an_application_without_a_guard_says_so(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     """A guarded view in an application without a guard is closed to everybody, and the log says what is missing."""
     app = Quart(__name__)

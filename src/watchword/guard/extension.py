@@ -106,10 +106,16 @@ class Guard:
 
         Raises:
             KeyRefused: the application's SECRET_KEY is too short for HS256.
-            RuntimeError: there is nothing to verify tokens with, or a setting is empty or cannot be read, or there is a
-                service token and no login service to use it with.
+            RuntimeError: the application has a guard, or there is nothing to verify tokens with, or a setting is empty
+                or cannot be read, or there is a service token and no login service to use it with.
             ValueError: the issuer is no address of a login service, or the service token is none.
         """
+        if EXTENSION in app.extensions:
+            # It would take the first one's place: that of create_app() hears of logouts, and nobody would any more.
+            raise RuntimeError(
+                "this application has a guard already, one made by create_app() too: keep that one, without Guard(app);"
+                " require and exempt of a Guard() without an application work with it"
+            )
         named = self._issuer or setting(app, "ISSUER", None)
         remote, denials = None, self._denials
         is_remote = self._keys is None and named
