@@ -360,6 +360,32 @@ def test_a_guarded_view_keeps_its_name() -> None:
     assert (reports.__name__, reports.__doc__) == ("reports", "All reports.")
 
 
+@pytest.mark.parametrize("first", ["reports:read", ["reports:read"], 300], ids=lambda first: type(first).__name__)
+def test_a_scope_in_the_place_of_the_view_is_refused_where_it_stands(first: object) -> None:
+    """The route was registered, the application started, and each request was a 500."""
+    with pytest.raises(TypeError, match=r"is no view; scopes are named: @token_required\(scope=…\)"):
+        token_required(first)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *({"scope": scope} for scope in (None, b"a", ["a"], 7)),
+        *({"fresh": fresh} for fresh in (True, 300.0, float("nan"), "300")),
+    ],
+    ids=repr,
+)
+def test_a_scope_that_is_no_text_and_a_freshness_that_is_no_whole_number_are_refused(
+    issuer: Issuer, asked: dict[str, Any]
+) -> None:
+    """By the decorator and by ``Guard.require``: against NaN every login was fresh, and True was one second."""
+    name = next(iter(asked))
+    with pytest.raises(TypeError, match=f"^{name} must be a "):
+        token_required(**asked)
+    with pytest.raises(TypeError, match=f"^{name} must be a "):
+        Guard(keys=issuer.keys).require(Quart("one"), **asked)
+
+
 def test_the_guard_object_does_not_outgrow_its_app(issuer: Issuer) -> None:
     """What the guard knows of an application is in the application."""
     guard = Guard(keys=issuer.keys)

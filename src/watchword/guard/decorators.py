@@ -11,7 +11,7 @@ from werkzeug.local import LocalProxy
 from watchword.errors import TokenRefused, Unavailable
 from watchword.guard.admission import admit, second_look, token_of_this_request
 from watchword.guard.marks import Requirement, View, mark
-from watchword.model import AccessToken, scopes_of
+from watchword.model import AccessToken
 
 V = TypeVar("V", bound=View)
 
@@ -41,8 +41,13 @@ def token_required(
             sent must be valid all the same.
         fresh: seconds that may have passed since the password was proven; a token whose login is older is answered
             401 with the challenge of RFC 9470.
+
+    Raises:
+        TypeError: what stands first is no view, the scope is no text, or ``fresh`` is no whole number.
     """
-    requirement = Requirement(scopes=scopes_of(scope), optional=optional, fresh=fresh)
+    if view is not None and not callable(view):  # the route would be given a coroutine, and each request a 500
+        raise TypeError(f"{view!r} is no view; scopes are named: @token_required(scope=…)")
+    requirement = Requirement.of(scope=scope, optional=optional, fresh=fresh)
 
     def guard(view: V) -> V:
         is_async = iscoroutinefunction(view)

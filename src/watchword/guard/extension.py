@@ -28,7 +28,7 @@ from watchword.guard.memory import VerifiedTokens
 from watchword.guard.remote import Remote
 from watchword.identifiers import new_id
 from watchword.keys import KeyRing
-from watchword.model import FIRST_PARTY_CLIENT, AccessToken, Clock, scopes_of
+from watchword.model import FIRST_PARTY_CLIENT, AccessToken, Clock
 from watchword.tokens import Profile
 
 _DEFAULT_ISSUER: Final = "http://127.0.0.1:8000"
@@ -157,8 +157,9 @@ class Guard:
 
         Raises:
             AssertionError: the blueprint is registered already.
+            TypeError: the scope is no text, or ``fresh`` is no whole number.
         """
-        require_everywhere(target, Requirement(scopes=scopes_of(scope), optional=False, fresh=fresh))
+        require_everywhere(target, Requirement.of(scope=scope, optional=False, fresh=fresh))
 
     @staticmethod
     def exempt(view: V) -> V:

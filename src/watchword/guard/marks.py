@@ -12,9 +12,9 @@ the application has registered the inner function, and the guarded one is never 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from watchword.model import Scopes
+from watchword.model import Scopes, scopes_of
 
 _REQUIREMENT: Final = "__watchword_requirement__"
 _GUARDED_ELSEWHERE: Final = "__watchword_guarded_elsewhere__"
@@ -36,6 +36,24 @@ class Requirement:
     scopes: Scopes
     optional: bool
     fresh: int | None = None
+
+    @classmethod
+    def of(cls, *, scope: str, optional: bool, fresh: int | None) -> Self:
+        """What a developer has written, who is told of a slip where it stands and not by the first request.
+
+        Args:
+            scope: scopes that the token must cover, separated by spaces.
+            optional: whether the caller may also have no token.
+            fresh: seconds that may have passed since the login; None for any time.
+
+        Raises:
+            TypeError: the scope is no text, or ``fresh`` is no whole number.
+        """
+        if not isinstance(scope, str):
+            raise TypeError(f"scope must be a text, with spaces between several scopes, and is {scope!r}")
+        if fresh is not None and (not isinstance(fresh, int) or isinstance(fresh, bool)):
+            raise TypeError(f"fresh must be a whole number of seconds, and is {fresh!r}")
+        return cls(scopes=scopes_of(scope), optional=optional, fresh=fresh)
 
 
 def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
