@@ -26,6 +26,7 @@ from jwt.algorithms import Algorithm, get_default_algorithms
 from watchword import strictjson
 from watchword.base64url import b64encode
 from watchword.errors import InvalidToken
+from watchword.guessable import is_guessable
 from watchword.model import SealedKey
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
@@ -251,10 +252,9 @@ class KeyRing:
             former: those before it, which still verify; Flask's SECRET_KEY_FALLBACKS.
 
         Raises:
-            KeyRefused: one is shorter than 32 bytes (RFC 7518 §3.2).
+            KeyRefused: one is shorter than 32 bytes (RFC 7518 §3.2), can be guessed, or is a text that is not UTF-8.
         """
-        secrets = (each if isinstance(each, bytes) else each.encode() for each in (*former, secret))
-        return cls(map(VerificationKey.from_secret, secrets))
+        return cls(map(_shared, (*former, secret)))
 
     def __len__(self) -> int:
         return len(self._verifying)
@@ -337,6 +337,17 @@ def unseal(sealed: SealedKey, *, secrets_to_try: Sequence[bytes]) -> SigningKey:
         loaded = serialization.load_der_private_key(private, password=None, unsafe_skip_rsa_key_validation=True)
         return SigningKey.from_private(cast("PrivateKey", loaded), algorithm=sealed.algorithm)
     raise KeyRefused(f"the stored signing key {sealed.kid} was sealed under another secret")
+
+
+def _shared(secret: str | bytes) -> VerificationKey:
+    try:
+        data = secret if isinstance(secret, bytes) else secret.encode()
+    except UnicodeEncodeError:  # its message would hold a part of the secret
+        raise KeyRefused("the secret is not UTF-8") from None
+    key = VerificationKey.from_secret(data)
+    if is_guessable(data):  # whoever tries well-known ones on a token of his own would sign for everybody
+        raise KeyRefused("the secret can be guessed; make one with `openssl rand -base64 48`")
+    return key
 
 
 def _label(kid: str, algorithm: str) -> bytes:

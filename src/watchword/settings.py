@@ -15,6 +15,7 @@ from typing import Final, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from watchword.errors import SettingRefused
+from watchword.guessable import is_guessable
 from watchword.networks import Network, networks
 
 PREFIX: Final = "WATCHWORD_"
@@ -28,10 +29,6 @@ MAX_HASH_MEMORY_KIB: Final = 1_048_576
 MAX_HASH_PASSES: Final = 64
 MAX_HASH_WORK_KIB: Final = 4 * MAX_HASH_MEMORY_KIB
 
-_EXAMPLE_SECRETS: Final = re.compile(
-    r"change[-_ ]?me|256[-_ ]?bit|secret|password|example|your|super|insecure|dev|test|key",
-    re.IGNORECASE,
-)
 _URL_MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
 
@@ -253,9 +250,7 @@ def secret(text: str) -> bytes:
         raise ValueError(f"is shorter than {MIN_SECRET_BYTES} bytes; make one with `openssl rand -base64 48`")
     if text != text.strip() or len(text.splitlines()) > 1:  # it could be no fallback later
         raise ValueError("has more than one line, or blanks around it; make one with `openssl rand -base64 48`")
-    # What makes up the length of a well-known word must be random by itself: "changeme" and 24 zeros are not.
-    rest = _EXAMPLE_SECRETS.sub("", text)
-    if len(set(rest)) < 10 or len(rest) < MIN_SECRET_BYTES // 2:  # noqa: PLR2004
+    if is_guessable(data):
         raise ValueError("can be guessed; make one with `openssl rand -base64 48`")
     return data
 

@@ -43,7 +43,7 @@ def tutorial_issuer(secret: str, *, url: str = "http://127.0.0.1:8000") -> Issue
 async def test_one_guard_never_mixes_two_applications() -> None:
     """One Guard object on applications of different SECRET_KEY and audience: each believes only its own."""
     guard = Guard()
-    letters = [letter * 40 for letter in "abc"]
+    letters = [f"{letter} {SECRET}" for letter in "abc"]
     apps = [
         guarded_app(guard, SECRET_KEY=letters[0]),
         guarded_app(guard, SECRET_KEY=letters[1]),
@@ -261,6 +261,30 @@ async def test_routes_of_your_own_in_the_login_service(sqlite_url: str, tmp_path
         assert (await client.get("/rooms/", headers=bearer)).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        ("0" * 32, "guessed"),
+        (b"0" * 32, "guessed"),
+        (b"\xff" * 32, "guessed"),
+        ("your-256-bit-secret-your-256-bit-secret", "guessed"),
+        ("changeme" * 4, "guessed"),
+        (f"{SECRET}\udce9", "not UTF-8"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
+def test_a_secret_that_the_service_would_refuse_is_refused_here(name: str, secret: str | bytes, reason: str) -> None:
+    """Who guesses it signs for everybody. The message holds nothing of it, nor does what the message came from."""
+    config: dict[str, object] = {"SECRET_KEY": SECRET, name: [secret] if name.endswith("S") else secret}
+    with pytest.raises(KeyRefused) as refusal:
+        guarded_app(Guard(), **config)
+    assert reason in str(refusal.value)
+    assert SECRET not in repr(refusal.value)
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
 async def test_an_application_without_a_guard_says_so(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     """A guarded view in an application without a guard is closed to everybody, and the log says what is missing."""
     app = Quart(__name__)
@@ -390,7 +414,7 @@ from quart import Quart
 from watchword import Guard, token_required
 
 app = Quart("wrong")
-app.config["SECRET_KEY"] = "k" * 32
+app.config["SECRET_KEY"] = "0123456789abcdef" * 2
 Guard(app)
 
 @token_required
@@ -409,8 +433,8 @@ asyncio.run(serve(app, config))
 
 async def test_the_predecessors_of_a_secret_still_verify() -> None:
     """While ``SECRET_KEY_FALLBACKS`` has the former secret its tokens pass; without it they do not."""
-    former, present = "f" * 40, "p" * 40
+    former, present, other = (f"{which} {SECRET}" for which in ("former", "present", "other"))
     lenient = guarded_app(Guard(), SECRET_KEY=present, SECRET_KEY_FALLBACKS=[former])
     strict = guarded_app(Guard(), SECRET_KEY=present)
-    for secret, expected in ((present, [200, 200]), (former, [200, 401]), ("x" * 40, [401, 401])):
+    for secret, expected in ((present, [200, 200]), (former, [200, 401]), (other, [401, 401])):
         assert [await status(app, tutorial_issuer(secret)) for app in (lenient, strict)] == expected

@@ -105,7 +105,7 @@ class Guard:
         """Guard an application.
 
         Raises:
-            KeyRefused: the application's SECRET_KEY is too short for HS256.
+            KeyRefused: the application's SECRET_KEY, or a former one, is too short for HS256 or can be guessed.
             RuntimeError: the application has a guard, or there is nothing to verify tokens with, or a setting is empty
                 or cannot be read, or there is a service token and no login service to use it with.
             ValueError: the issuer is no address of a login service, or the service token is none.
