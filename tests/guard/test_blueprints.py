@@ -7,7 +7,7 @@ import pytest
 from quart import Blueprint, Quart
 from quart import websocket as current_websocket
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
-from quart.views import MethodView
+from quart.views import MethodView, View
 
 from tests.builders import FakeClock
 from tests.guard.issuer import Issuer
@@ -119,6 +119,84 @@ async def test_a_view_may_be_left_out(app: Quart, guard: Guard, client: Client, 
     assert await outcomes(client, "/own", issuer.bearer()) == [401, 200]
     assert await outcomes(client, "/optional", issuer.bearer(), {"Authorization": "Bearer nonsense"}) == [200, 200, 401]
     assert await outcomes(client, "/guarded", issuer.bearer(), issuer.bearer(scope="house")) == [401, 403, 200]
+
+
+async def test_a_class_of_views_may_be_left_out(app: Quart, guard: Guard, client: Client) -> None:
+    """The class with the mark, and none that inherits from it and may show other things."""
+    guard.require(app)
+
+    @guard.exempt
+    class Room(MethodView):
+        async def get(self) -> str:
+            return ""
+
+    @guard.exempt
+    class Lamp(View):
+        async def dispatch_request(self, **_: object) -> str:
+            return ""
+
+    class Safe(Room):
+        pass
+
+    for path, view in (("/room", Room), ("/lamp", Lamp), ("/safe", Safe)):
+        app.add_url_rule(path, view_func=view.as_view(path))
+    statuses = [(await client.get(path)).status_code for path in ("/room", "/lamp", "/safe")]
+    assert statuses == [200, 200, 401]
+
+
+async def test_a_method_of_a_class_of_views_may_be_left_out(app: Quart, guard: Guard, client: Client) -> None:
+    """Requests that run it need no token, HEAD by GET's method too; those that run another one do."""
+    guard.require(app)
+
+    class Room(MethodView):
+        @guard.exempt
+        async def get(self) -> str:
+            return ""
+
+        async def post(self) -> str:
+            return ""
+
+    class Lamp(View):
+        @guard.exempt
+        async def dispatch_request(self, **_: object) -> str:
+            return ""
+
+    class Safe(Room):
+        async def get(self) -> str:
+            return ""
+
+    class Cellar(View):
+        @guard.exempt
+        async def get(self) -> str:  # which no request runs
+            return ""
+
+        async def dispatch_request(self, **_: object) -> str:
+            return ""
+
+    for path, view in (("/room", Room), ("/lamp", Lamp), ("/safe", Safe), ("/cellar", Cellar)):
+        app.add_url_rule(path, view_func=view.as_view(path))
+    asked = [(await method("/room")).status_code for method in (client.get, client.head, client.post)]
+    assert asked == [200, 200, 401]
+    assert [(await client.get(path)).status_code for path in ("/lamp", "/safe", "/cellar")] == [200, 401, 401]
+
+
+async def test_a_bound_method_takes_no_mark(app: Quart, guard: Guard, client: Client) -> None:
+    """It would be its class's, and leave out every other object's. Where it stands in the class, that is meant."""
+    guard.require(app)
+
+    class Room:
+        async def closed(self) -> str:
+            return ""
+
+        @guard.exempt
+        async def open(self) -> str:
+            return ""
+
+    with pytest.raises(TypeError, match=r"takes no mark: let @guard\.exempt stand above the method in its class"):
+        guard.exempt(Room().closed)
+    app.add_url_rule("/closed", "closed", Room().closed)
+    app.add_url_rule("/open", "open", Room().open)
+    assert [(await client.get(path)).status_code for path in ("/closed", "/open")] == [401, 200]
 
 
 async def test_a_view_may_ask_for_more(app: Quart, guard: Guard, client: Client, issuer: Issuer) -> None:

@@ -19,19 +19,19 @@ def require_everywhere(target: Quart | Blueprint, requirement: Requirement) -> N
     async def before_request() -> None:
         rule = request.url_rule
         if rule is not None and not (request.method == "OPTIONS" and rule.provide_automatic_options):
-            await _stand_before(rule.endpoint, requirement)
+            await _stand_before(rule.endpoint, requirement, method=request.method)
 
     async def before_websocket() -> None:
         if websocket.url_rule is not None:
-            await _stand_before(websocket.url_rule.endpoint, requirement)
+            await _stand_before(websocket.url_rule.endpoint, requirement, method=websocket.method)
 
     target.before_request(before_request)
     target.before_websocket(before_websocket)
 
 
-async def _stand_before(endpoint: str, requirement: Requirement) -> None:
+async def _stand_before(endpoint: str, requirement: Requirement, *, method: str) -> None:
     view = current_app.view_functions.get(endpoint)
-    if view is not None and is_exempt(view):
+    if view is not None and is_exempt(view, method=method):
         return
     try:
         admit(requirement)

@@ -168,6 +168,12 @@ class Guard:
         @reports.get("/health")
         @guard.exempt
         async def health(): …
+
+        It may also stand above a class-based view, which leaves out that class and none that inherits from it, or above
+        one of its methods.
+
+        Raises:
+            TypeError: a bound method, which takes no mark.
         """
         exempt(view)
         return view

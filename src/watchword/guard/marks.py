@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from quart.views import MethodView
+
 from watchword.model import Scopes, scopes_of
 
 _REQUIREMENT: Final = "__watchword_requirement__"
@@ -70,13 +72,40 @@ def requirement_of(view: View) -> Requirement | None:
 
 
 def exempt(view: View) -> None:
-    """Mark a view that is left out where all its neighbours ask for a token."""
-    setattr(view, _EXEMPT, True)
+    """Mark a view that is left out where all its neighbours ask for a token: a function, a class or a method of one.
+
+    Raises:
+        TypeError: it takes no mark, as a bound method; one on its function would open it for every other object too.
+    """
+    try:
+        setattr(view, _EXEMPT, True)
+    except AttributeError:
+        raise TypeError(f"{view!r} takes no mark: let @guard.exempt stand above the method in its class") from None
 
 
-def is_exempt(view: View) -> bool:
-    """Whether a view is left out where its neighbours ask for a token."""
-    return getattr(view, _EXEMPT, False)
+def is_exempt(view: View, *, method: str) -> bool:
+    """Whether a view is left out where its neighbours ask for a token.
+
+    Args:
+        view: what the route leads to.
+        method: the request's, for of a class-based view one method may be left out and the others not.
+    """
+    if getattr(view, _EXEMPT, False):
+        return True
+    view_class = getattr(view, "view_class", None)
+    if view_class is None:
+        return False
+    # A class has the mark by itself: one that inherits from it may show what is nobody else's business.
+    return _EXEMPT in vars(view_class) or any(getattr(each, _EXEMPT, False) for each in _handlers(view_class, method))
+
+
+def _handlers(view_class: type[Any], method: str) -> list[Any]:
+    """What a request of a class-based view runs, as Quart chooses it."""
+    handlers = [view_class.dispatch_request]
+    if issubclass(view_class, MethodView):
+        handler = getattr(view_class, method.lower(), None)
+        handlers.append(getattr(view_class, "get", None) if handler is None and method == "HEAD" else handler)
+    return handlers
 
 
 def unguarded_views(views: Mapping[str, View]) -> list[str]:
