@@ -26,8 +26,8 @@ from jwt.algorithms import Algorithm, get_default_algorithms
 from watchword import strictjson
 from watchword.base64url import b64encode
 from watchword.errors import InvalidToken
-from watchword.guessable import is_guessable
 from watchword.model import SealedKey
+from watchword.shared_secrets import is_guessable
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey

@@ -15,8 +15,8 @@ from typing import Final, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from watchword.errors import SettingRefused
-from watchword.guessable import is_guessable
 from watchword.networks import Network, networks
+from watchword.shared_secrets import is_guessable
 
 PREFIX: Final = "WATCHWORD_"
 SECRET_FILE: Final = "secret_key"

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from watchword.guessable import is_guessable
+from watchword.shared_secrets import is_guessable
 
 
 def test_what_is_made_at_random_is_not_guessable() -> None:
