@@ -18,7 +18,9 @@ SECRET = Path(os.environ["CLIENT_SECRET_FILE"]).read_text().strip()
 if not SECRET:
     raise ValueError("the file that CLIENT_SECRET_FILE names is empty")
 MAX_LENGTH = 4096
-login_service = httpx.Client(auth=(os.environ["CLIENT_NAME"], SECRET), timeout=2)  # keeps its connections
+login_service = httpx.Client(  # keeps its connections, but gives one up before the login service does
+    auth=(os.environ["CLIENT_NAME"], SECRET), timeout=2, limits=httpx.Limits(keepalive_expiry=4)
+)
 
 
 def verify(token: str) -> dict[str, Any]:
