@@ -23,7 +23,7 @@ def test_a_client_comes_and_goes(environ: dict[str, str]) -> None:
     added = watchword("clients", "add", "reports", "--scope", "tokens:introspect", environ=environ)
     assert added.returncode == 0, added.stderr
     assert re.fullmatch(r"wws_[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\n", added.stdout)
-    assert added.stderr == "Added reports. Its secret is shown this once:\n"
+    assert added.stderr == "Added reports. Its secret is shown this once.\n"
     (line,) = watchword("clients", "list", "--json", environ=environ).stdout.splitlines()
     client = json.loads(line)
     assert client.keys() == {"id", "name", "scope", "created_at"}

@@ -1,9 +1,12 @@
 """Standard streams that are closed, full or in another encoding: one line in place of a traceback."""
 
+import json
+import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,40 @@ def test_a_closed_stderr_is_no_fault(environ: dict[str, str]) -> None:
     """There is nobody to tell anything to, and the command does what it is asked for."""
     done = shell("users import - --json 2>&-", environ)
     assert (done.returncode, done.stdout) == (0, b'{"added": 0, "exists": 0, "refused": 0, "dry_run": false}\n')
+
+
+@pytest.mark.parametrize("name", ["full", "unread"])
+def test_a_stderr_that_fails_keeps_no_command_from_its_work(environ: dict[str, str], name: str) -> None:
+    """What would be told there is lost quietly, and neither a secret nor users, totals or a status are lost with it."""
+    with stderr_that_fails(name) as stderr:
+
+        def outcome(*arguments: str, stdin: bytes = b"") -> tuple[int, bytes]:
+            done = subprocess.run(
+                [*COMMAND, *arguments], env=environ, input=stdin, stdout=subprocess.PIPE, stderr=stderr, check=False
+            )
+            return done.returncode, done.stdout
+
+        status, secret = outcome("clients", "add", name, "--scope", "metrics:read")
+        assert (status, secret[:4]) == (0, b"wws_")
+        good = json.dumps({"username": name, "password": PASSWORD}).encode()
+        totals = b"Added 1; 0 were there already; 2 refused.\n"
+        assert outcome("users", "import", "-", stdin=b"{}\n{}\n" + good) == (1, totals)
+        assert outcome("users", "disable", "nobody") == (1, b"")
+        assert outcome("users", "disable") == (2, b"")
+
+
+@contextmanager
+def stderr_that_fails(name: str) -> Iterator[int]:
+    """The descriptor of a full device, or of a pipe whose reader has gone."""
+    if name == "full":
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, descriptor = os.pipe()
+        os.close(reader)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def test_a_secret_that_is_lost_is_told(environ: dict[str, str], tmp_path: Path) -> None:

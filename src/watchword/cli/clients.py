@@ -43,8 +43,8 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
         )
     except ClientExists:
         raise click.ClickException(f"there is a client {name} already") from None
-    click.echo(f"Added {name}. Its secret is shown this once:", err=True)
     streams.show_once(secret, otherwise=f"run `watchword clients revoke {name}` and add it again")
+    click.echo(f"Added {name}. Its secret is shown this once.", err=True)
 
 
 @clients.command("list")

@@ -2,17 +2,20 @@
 
 import os
 import sys
-from io import TextIOWrapper
-from typing import Final
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _REFUSING: Final = {"stdin": (os.O_WRONLY, "w"), "stdout": (os.O_RDONLY, "r"), "stderr": (os.O_WRONLY, "w")}
 """How to open /dev/null for a stream that is closed: to read from or to write to it fails, but for the last one."""
 
 
 def settle() -> None:
-    """See that there are all three, and that standard output writes every letter.
+    """See that there are all three, that standard output writes every letter, and that standard error never fails.
 
     The next file or socket to be opened would get the number of a closed one, and be read, written or closed as it.
     """
@@ -23,6 +26,20 @@ def settle() -> None:
             setattr(sys, name, os.fdopen(descriptor, mode))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.__stderr__, TextIOWrapper):  # it is not if it was closed
+        told = BufferedWriter(_Unheard(sys.__stderr__.fileno(), "w", closefd=False))
+        sys.stderr = TextIOWrapper(told, sys.__stderr__.encoding, sys.__stderr__.errors, line_buffering=True)
+
+
+class _Unheard(FileIO):
+    """A file that may be full or have no reader: what it does not take is lost, and nobody is kept from their work."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            written: int | None = super().write(data)  # None of a full pipe that does not block
+        except OSError:
+            written = None
+        return memoryview(data).nbytes if written is None else written
 
 
 def forget_what_is_unwritten() -> None:
