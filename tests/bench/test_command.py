@@ -233,6 +233,8 @@ def test_a_confirmed_machine_is_loaded(crowd: Path) -> None:
         ("http://127.0.0.1 --users {folder}/hashes.jsonl", "line 2: has no plain password"),
         ("http://127.0.0.1 --users {crowd} --clients 0", "--clients"),
         ("http://127.0.0.1 --users {crowd} --rate 0", "--rate"),
+        ("http://127.0.0.1 --users {crowd} --rate nan", "--rate"),
+        ("http://127.0.0.1 --users {crowd} --seconds nan", "--seconds"),
         ("http://127.0.0.1 --users {crowd} --seconds 301", "--seconds"),
         ("http://127.0.0.1 --users {crowd} --report {folder}/absent/report.html", "there is no folder"),
         ("--make-users 0 {folder}/new.jsonl", "--make-users"),

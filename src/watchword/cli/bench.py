@@ -18,6 +18,7 @@ from watchword.bench import report, story, target, words
 from watchword.bench.engine import Watcher
 from watchword.bench.measurement import Outcome, Phase, Sample, Summary, Times, generator_limits, summarise
 from watchword.bench.users import make_users, read_users
+from watchword.cli.numbers import NumberRange
 from watchword.clock import system_clock
 
 REFRESH_SECONDS: Final = 0.5
@@ -50,10 +51,10 @@ def _make_users(context: click.Context, _: click.Parameter, value: tuple[int, Pa
 )
 @click.option("--clients", type=click.IntRange(1, 1000), default=32, show_default=True, help="Logins at the same time.")
 @click.option(
-    "--rate", type=click.FloatRange(0.1, 5000), default=100.0, show_default=True, help="Guarded requests a second."
+    "--rate", type=NumberRange(0.1, 5000), default=100.0, show_default=True, help="Guarded requests a second."
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 300), default=10.0, show_default=True, help="Length of each of three parts."
+    "--seconds", type=NumberRange(0.5, 300), default=10.0, show_default=True, help="Length of each of three parts."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as one JSON object.")
 @click.option(

@@ -1,9 +1,7 @@
 """The command that measures password hashing on this machine and says what to set."""
 
 import json
-import math
 import sys
-from typing import Any
 
 import click
 from rich.console import Console
@@ -11,24 +9,15 @@ from rich.progress import track
 
 from watchword.calibration import GUIDES, Calibration
 from watchword.calibration import calibrate as measure
+from watchword.cli.numbers import NumberRange
 from watchword.settings import cores, most_passes
 
 HEADINGS = f"{'settings to paste':<56} {'one hash':>9} {'logins/s':>9} {'full pool':>10}  allowed by"
 
 
-class _NumberRange(click.FloatRange):
-    """As click's, without NaN, which is neither under nor over any bound."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail("NaN is not a number.", param, ctx)
-        return number
-
-
 @click.command()
-@click.option("--target-ms", type=_NumberRange(1, 10_000), help="Raise the passes until one hash takes about so long.")
-@click.option("--seconds", type=_NumberRange(0.1, 60), default=1.0, show_default=True, help="For each set.")
+@click.option("--target-ms", type=NumberRange(1, 10_000), help="Raise the passes until one hash takes about so long.")
+@click.option("--seconds", type=NumberRange(0.1, 60), default=1.0, show_default=True, help="For each set.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per set.")
 def calibrate(target_ms: float | None, seconds: float, as_json: bool) -> None:
     """Measure what password hashing costs here, for every parameter set that OWASP's guides allow.
