@@ -268,3 +268,13 @@ def test_made_users_are_for_their_owner_alone(service: Server, tmp_path: Path) -
     assert again.returncode == 1
     assert "File exists" in again.stderr
     assert path.read_text() == written
+
+
+def test_users_that_do_not_fit_leave_no_file(service: Server, tmp_path: Path) -> None:
+    """Half a file would be in the way when there is room again."""
+    path = tmp_path / "crowd.jsonl"
+    command = shlex.join([*COMMAND, "bench", "--make-users", "500", str(path)])
+    limited = ["sh", "-c", f"ulimit -f 1; exec {command}"]
+    done = subprocess.run(limited, env=service.environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"Error: {path} cannot be made: File too large\n")
+    assert not path.exists()

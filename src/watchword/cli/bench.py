@@ -32,7 +32,11 @@ def _make_users(context: click.Context, _: click.Parameter, value: tuple[int, Pa
     count, path = value
     try:
         path.touch(mode=0o600, exist_ok=False)
-        path.write_text("".join(f"{line}\n" for line in make_users(count)))
+        try:
+            path.write_text("".join(f"{line}\n" for line in make_users(count)))
+        except BaseException:  # half of it would be of no use, and in the way of the next try
+            path.unlink(missing_ok=True)
+            raise
     except OSError as fault:
         raise click.ClickException(f"{path} cannot be made: {fault.strerror}") from None
     click.echo(f"Wrote {count:,} users with random passwords to {path}. To make them known to the service:\n")
