@@ -125,6 +125,19 @@ def test_the_report_is_a_page(service: Server, crowd: Path, tmp_path: Path) -> N
     assert len(list(root.iter("svg"))) == 6
 
 
+def test_numbers_outlive_a_report_or_an_output_that_fails(service: Server, crowd: Path, tmp_path: Path) -> None:
+    """A full disk in place of one loses only that one, with one line and a status of 1."""
+    done = bench(service, "--json", "--report", "/dev/full", users=crowd)
+    assert (done.returncode, done.stderr) == (1, "Error: /dev/full cannot be written: No space left on device\n")
+    assert [phase["name"] for phase in json.loads(done.stdout)["phases"]] == PHASES
+    path = tmp_path / "report.html"
+    command = [*COMMAND, "bench", service.url, "--users", str(crowd), *QUICKLY, "--report", str(path)]
+    with Path("/dev/full").open("wb") as full:
+        status = subprocess.run(command, env=service.environ, stdout=full, check=False).returncode
+    assert status == 1
+    assert path.read_text().endswith("</html>\n")
+
+
 def test_a_terminal_shows_the_run_while_it_lasts(service: Server, crowd: Path) -> None:
     """On a terminal each phase has a bar with its rate; when all is over the table stands alone."""
     command = [*COMMAND, "bench", service.url, "--users", str(crowd), "--seconds", "1.2", "--rate", "50"]

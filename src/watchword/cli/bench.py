@@ -119,18 +119,24 @@ def bench(
     except story.CannotBegin as reason:
         raise click.ClickException(str(reason)) from None
     remarks = story.remarks(plan, phases)
-    if report_path is not None:
-        when = datetime.fromtimestamp(system_clock(), UTC)
-        try:
-            report_path.write_text(report.page(plan, phases, remarks, when=when), encoding="utf-8")
-        except OSError as fault:
-            raise click.ClickException(f"{report_path} cannot be written: {fault.strerror}") from None
-    if as_json:
-        click.echo(json.dumps(_as_json(plan, phases, remarks)))
-    else:
-        _print_table([summarise(phase) for phase in phases], remarks)
+    try:
+        if as_json:
+            click.echo(json.dumps(_as_json(plan, phases, remarks)))
+        else:
+            _print_table([summarise(phase) for phase in phases], remarks)
+    finally:  # what was measured is lost only if neither takes it
         if report_path is not None:
-            click.echo(f"\nThe report is in {report_path}.")
+            _write_report(report_path, plan, phases, remarks)
+    if report_path is not None and not as_json:
+        click.echo(f"\nThe report is in {report_path}.")
+
+
+def _write_report(path: Path, plan: story.Plan, phases: Sequence[Phase], remarks: Sequence[str]) -> None:
+    when = datetime.fromtimestamp(system_clock(), UTC)
+    try:
+        path.write_text(report.page(plan, phases, remarks, when=when), encoding="utf-8")
+    except OSError as fault:
+        raise click.ClickException(f"{path} cannot be written: {fault.strerror}") from None
 
 
 async def _run(plan: story.Plan) -> list[Phase]:
