@@ -27,6 +27,24 @@ async def test_a_server_that_cannot_be_loaded_does_not_speak_to_the_terminal(tol
     assert str(refusal.value) == f"{target.url}/login answers 500{repeated}, where 200 was expected"
 
 
+async def test_a_login_refused_between_the_parts_costs_nothing_measured() -> None:
+    """The third part goes on with the first token, and shows by itself what became of the service."""
+    logins = 0
+
+    async def refuse_all_but_the_first(seen: Seen) -> bytes:
+        nonlocal logins
+        logins += seen.head.startswith("POST")
+        if seen.head.startswith("POST") and logins > 1:
+            return answer(503, b"{}", "Retry-After: 60")
+        return answer(200, b'{"token": "abc"}')
+
+    async with tiny_server(refuse_all_but_the_first) as tiny:
+        target = Target("127.0.0.1", tiny.port, ("127.0.0.1",))
+        phases = await run(Plan(target, [User("a", "b")], 1, 20.0, 0.5), lambda name, seconds: lambda sample: None)
+    statuses = [{sample.status for sample in phase.samples} for phase in phases]
+    assert statuses == [{503}, {503}, {200}, {200}]
+
+
 def said(*samples: Sample, users: int = 8, cpu: float = 0.1, late: float = 0.0) -> str:
     """The remarks about one phase under eight clients."""
     plan = Plan(Target("localhost", 80, ("127.0.0.1",)), [User("a", "b")] * users, 8, 100.0, 10.0)
