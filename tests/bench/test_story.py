@@ -12,10 +12,12 @@ WELL = Sample(1.0, 0.1, 200, 0)
 
 
 @pytest.mark.parametrize(
-    ("told", "repeated"), [("7", " and Retry-After: 7"), ("\x1b]0;owned\x07\x1b[2J", ""), ("soon", "")]
+    ("told", "repeated"),
+    [("7", " and Retry-After: 7"), ("\x1b]0;owned\x07\x1b[2J", ""), ("soon", ""), ("7" * 5000, "")],
+    ids=["seconds", "controls", "word", "digits"],
 )
 async def test_a_server_that_cannot_be_loaded_does_not_speak_to_the_terminal(told: str, repeated: str) -> None:
-    """Of what it says only a number is repeated: the rest may be commands that a terminal obeys."""
+    """Of what it says only a short number is repeated: the rest may be commands that a terminal obeys, or fill it."""
 
     async def be_broken(_: Seen) -> bytes:
         return answer(500, b"{}", f"Retry-After: {told}")

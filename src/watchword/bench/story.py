@@ -4,6 +4,7 @@ The first two parts say what the service can do, the third what each kind of loa
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ GUARDED_BESIDE: Final = "/me beside logins"
 LOGIN_RETRIES: Final = 5
 LOGIN_PATIENCE: Final = 10.0
 """The longest Retry-After, in seconds, that is waited for before a part begins."""
+
+_SECONDS: Final = re.compile("[0-9]{1,10}")
+"""A Retry-After that is repeated; any other may command the terminal, or fill it."""
 
 _OK: Final = 200
 _WRONG: Final = 401
@@ -142,7 +146,7 @@ async def _first_login(plan: Plan) -> tuple[str, str]:
         )
     if status != _OK:
         told = headers.get("retry-after", "")
-        later = f" and Retry-After: {told}" if told.isdecimal() else ""  # anything else may command the terminal
+        later = f" and Retry-After: {told}" if _SECONDS.fullmatch(told) else ""
         raise CannotBegin(f"{target.url}/login answers {status}{later}, where 200 was expected")
     try:
         return address, token_of(body)
