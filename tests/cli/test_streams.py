@@ -143,6 +143,33 @@ def test_a_password_in_another_encoding_is_refused(environ: dict[str, str]) -> N
     assert done.stderr.endswith(b"Error: the password is not utf-8\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("users add dora --password-stdin", b"watchword: password: must not be longer than 1024 characters\n"),
+        ("users import -", b"Error: line 1 has more than 1,048,576 bytes; is this a file of users?\n"),
+        (
+            "bench http://127.0.0.1 --users -",
+            b"Error: line 1 has more than 1,048,576 bytes; is this a file of users?\n",
+        ),
+    ],
+)
+def test_a_line_without_an_end_is_refused(environ: dict[str, str], line: str, said: bytes) -> None:
+    """No more of it is read than a line can have, and one line says so."""
+    endless = f"ulimit -v 1000000; exec {shlex.join(COMMAND)} {line} </dev/zero"
+    done = subprocess.run(["sh", "-c", endless], env=environ, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
+
+
+def test_the_longest_password_fits(environ: dict[str, str]) -> None:
+    """A line of 1,024 characters beside its end is read whole, whichever end it has."""
+    longest = "Ä".join(f"{number:04}" for number in range(1000))[:1024]
+    for name, end in (("lf", "\n"), ("crlf", "\r\n"), ("none", "")):
+        done = shell(f"users add longest-{name} --password-stdin", environ, stdin=f"{longest}{end}".encode())
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert shell("users add longer --password-stdin", environ, stdin=f"{longest}1\n".encode()).returncode == 1
+
+
 def test_a_folder_that_is_gone_is_told(environ: dict[str, str], tmp_path: Path) -> None:
     """A relative instance folder, which is the default, is nowhere when the current folder is removed."""
     relative = {name: value for name, value in environ.items() if name != "WATCHWORD_INSTANCE"}

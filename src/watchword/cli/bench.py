@@ -18,6 +18,7 @@ from watchword.bench import report, story, target, words
 from watchword.bench.engine import Watcher
 from watchword.bench.measurement import Outcome, Phase, Sample, Summary, Times, generator_limits, summarise
 from watchword.bench.users import make_users, read_users
+from watchword.cli.lines import lines_of
 from watchword.cli.numbers import NumberRange
 from watchword.clock import system_clock
 
@@ -100,7 +101,7 @@ def bench(
     if report_path is not None and not report_path.parent.is_dir():
         raise click.UsageError(f"there is no folder {report_path.parent} for the report")
     try:
-        users = read_users(users_file)
+        users = read_users(lines_of(users_file))
         found = asyncio.run(target.find(url))
     except ValueError as fault:
         raise click.UsageError(str(fault)) from None

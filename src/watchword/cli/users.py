@@ -14,12 +14,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from watchword import app
 from watchword.cli.database import with_asker, with_store
-from watchword.cli.endings import waiting_for_input
+from watchword.cli.lines import lines_of
 from watchword.cli.shown import for_programs
 from watchword.clock import system_clock
 from watchword.errors import UnknownUser, UserExists
 from watchword.flows import admin
 from watchword.flows.imports import import_users
+from watchword.passwords.text import MAX_CODE_POINTS
 from watchword.recorder import Asker
 from watchword.settings import Settings
 from watchword.store import Store
@@ -175,18 +176,13 @@ def _change(name: str, story: Callable[[Store, Asker], Awaitable[None]]) -> None
 def _ask_password(*, from_stdin: bool) -> str:
     if from_stdin:
         try:
-            return sys.stdin.readline().rstrip("\r\n")
+            return sys.stdin.readline(MAX_CODE_POINTS + 1).rstrip("\r\n")  # one too many is enough to refuse it
         except UnicodeDecodeError:  # which holds a part of the password
             raise click.UsageError(f"the password is not {sys.stdin.encoding}") from None
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
-
-
-def _read(file: IO[bytes]) -> bytes:
-    with waiting_for_input():
-        return file.readline()
 
 
 @contextmanager
@@ -198,7 +194,7 @@ def _progress(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
         task = progress.add_task("import", total=size)
 
         def lines() -> Iterator[bytes]:
-            while line := _read(file):
+            for line in lines_of(file):
                 progress.advance(task, len(line))
                 yield line
 
