@@ -55,7 +55,8 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
         bound = [[*shared, *_bound(config)] for _ in range(sets)]
         config.bind = listening
         return bound
-    except (OSError, OverflowError, ValueError) as fault:  # taken or forbidden, a port beyond 65535, no address at all
+    # Taken or forbidden, a port beyond 65535, no address at all, bytes that are no text.
+    except (OSError, OverflowError, ValueError, TypeError) as fault:
         reason = getattr(fault, "strerror", None) or fault
         raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
 

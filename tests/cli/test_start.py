@@ -125,11 +125,12 @@ def test_a_taken_port_is_refused(instance: Path) -> None:
     assert f"cannot listen on {address} (" in refusal(done)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:65536", "192.0.2.1:8000"])
+@pytest.mark.parametrize("address", ["127.0.0.1:65536", "192.0.2.1:8000", "127.0.0.1:\udcff"])
 def test_an_address_that_cannot_be_had_is_refused(instance: Path, address: str) -> None:
-    """Whatever the system says to it, the one line names the address."""
+    """Whatever the system or Python says to it, the one line names the address, bytes that are no text escaped."""
     done = run([*COMMAND, "serve", "--bind", address], environ=fresh_environment(instance), seconds=20)
-    assert f"cannot listen on {address} (" in refusal(done)
+    shown = address.encode(errors="backslashreplace").decode()
+    assert f"cannot listen on {shown} (" in refusal(done)
 
 
 @pytest.mark.parametrize("address", ["", ":8000", "nonsense", "[]:8000", "]:8000"])
