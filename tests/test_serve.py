@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -60,6 +61,30 @@ def test_the_door_refuses_in_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(SystemExit) as end:
         asgi.create_app()
     assert str(end.value).startswith("watchword: WATCHWORD_DATABASE_URL: the database answers: [Errno 111] Connect")
+
+
+@pytest.mark.parametrize(
+    ("lines", "scheme"),
+    [("", "http"), ("certfile = 'c.pem'\nkeyfile = 'k.pem'\n", "https")],
+    ids=["clear", "TLS"],
+)
+def test_the_log_says_how_to_reach_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lines: str, scheme: str
+) -> None:
+    """With the scheme that is spoken there, and a Unix socket by its path alone."""
+
+    async def do_nothing(_: object) -> None:
+        pass
+
+    toml = tmp_path / "hypercorn.toml"
+    toml.write_text(f"bind = ['127.0.0.1:0', 'unix:{tmp_path}/w']\n{lines}")
+    monkeypatch.setattr("watchword.serve.hypercorn_toml", lambda: toml)
+    monkeypatch.setattr("watchword.serve._Slot.fill", do_nothing)
+    monkeypatch.setattr("watchword.serve._Slot.keep", do_nothing)  # it is over when the first of them is
+    caplog.set_level("INFO", logger="watchword.serve")
+    assert serve.run(bind=None, workers=1, environ={}) == 0
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(rf"serving on {scheme}://127\.0\.0\.1:\d+, unix:{tmp_path}/w with 1 worker\(s\)", told)
 
 
 def test_a_supervisor_that_fails_ends_the_service(

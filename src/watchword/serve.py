@@ -85,11 +85,16 @@ def run(*, bind: str | None, workers: int, environ: Mapping[str, str]) -> int:
         for number, sockets in enumerate(bind_for_all(config, sets=workers))
     ]
     try:
-        return asyncio.run(_supervise(slots, listening=config.bind))
+        return asyncio.run(_supervise(slots, listening=_shown(config)))
     except WorkerFailed as failure:
         if failure.status <= 0:
             raise
         return failure.status
+
+
+def _shown(config: Config) -> list[str]:
+    scheme = "https" if config.ssl_enabled else "http"
+    return [each if each.startswith(("unix:", "fd://")) else f"{scheme}://{each}" for each in config.bind]
 
 
 async def _supervise(slots: Sequence["_Slot"], *, listening: Sequence[str]) -> int:
@@ -100,7 +105,7 @@ async def _supervise(slots: Sequence["_Slot"], *, listening: Sequence[str]) -> i
     loop.add_signal_handler(signal.SIGHUP, reload.set)
 
     await slots[0].fill()  # alone, so that a refusal is said once
-    _log.info("serving on %s with %d worker(s)", ", ".join(f"http://{each}" for each in listening), len(slots))
+    _log.info("serving on %s with %d worker(s)", ", ".join(listening), len(slots))
     keepers = [asyncio.create_task(slot.keep()) for slot in slots]
     keepers.append(asyncio.create_task(_replace_when(reload, slots)))
     await asyncio.wait([asyncio.create_task(stop.wait()), *keepers], return_when=asyncio.FIRST_COMPLETED)
