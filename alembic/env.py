@@ -45,7 +45,6 @@ def migrate_sqlite(url: URL) -> None:
     @event.listens_for(engine, "connect")
     def _take_over(dbapi_connection, _record) -> None:  # type: ignore[no-untyped-def]
         dbapi_connection.isolation_level = None
-        dbapi_connection.execute("PRAGMA journal_mode=WAL")  # kept in the file, so set here and nowhere else
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -1,6 +1,6 @@
 """What ``watchword doctor`` finds: settings, secret, database, keys and hashing of this installation, looked over.
 
-It changes nothing, and no finding holds a secret.
+It changes nothing, but that an SQLite file is in WAL mode from then on, and no finding holds a secret.
 """
 
 from collections.abc import Mapping

@@ -5,10 +5,11 @@ import os
 import resource
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -96,6 +97,58 @@ async def test_an_open_file_is_open_for_all_that_is_to_come(sqlite_url: str) -> 
             assert await find(store, "alice") is not None
     finally:
         await store.close()
+
+
+def vacuum(live: sqlite3.Connection, copy: Path) -> None:
+    """Copy a database as docs/reliability.md says."""
+    live.execute("VACUUM INTO ?", [str(copy)])
+
+
+def dump(live: sqlite3.Connection, copy: Path) -> None:
+    """Copy it as SQL."""
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.executescript("\n".join(live.iterdump()))
+
+
+def journal_mode(path: Path) -> str:
+    """How a file is written."""
+    with closing(sqlite3.connect(path)) as connection:
+        ((mode,),) = connection.execute("PRAGMA journal_mode")
+        return str(mode)
+
+
+@pytest.mark.parametrize("back_up", [vacuum, dump])
+async def test_a_copy_is_served_in_wal_mode(
+    sqlite_url: str, tmp_path: Path, back_up: Callable[[sqlite3.Connection, Path], None]
+) -> None:
+    """As the file it was made of, though it does not come in it: who reads it waits for no writer, nor the other way
+    round.
+    """
+    live, copy = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "copy.db"
+    with closing(sqlite3.connect(live)) as connection:
+        back_up(connection, copy)
+    assert journal_mode(copy) == "delete"
+    store = await store_at(f"sqlite:///{copy}").open()
+    assert journal_mode(copy) == "wal"
+    await register(store, a_user("alice"))
+    with closing(sqlite3.connect(copy, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        await register(store, a_user("bob"))
+    await store.close()
+
+
+async def test_a_copy_that_somebody_writes_to_is_opened_all_the_same(sqlite_url: str, tmp_path: Path) -> None:
+    """It goes over to WAL mode when it is opened next, as it does for one of two processes that start together."""
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+        vacuum(connection, copy)
+    async with somebody_holding_the_lock(f"sqlite:///{copy}"):
+        store = await store_at(f"sqlite:///{copy}").open()
+        assert await find(store, "alice") is None
+        await store.close()
+    await (await store_at(f"sqlite:///{copy}").open()).close()
+    assert journal_mode(copy) == "wal"
 
 
 async def test_a_user_comes_back_as_stored(store: Store) -> None:

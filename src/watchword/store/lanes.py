@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -77,8 +77,17 @@ class WritingConnection(TunedConnection):
     """One that writes. It finds a lock taken at once: how to wait for it is for who began the transaction to know."""
 
     # Under WAL a killed process loses nothing. Its pages are for ``checkpoints`` to move, or, if many are left, for us.
-    # The last pragma is last, as others read the file.
-    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL", "wal_autocheckpoint=10000", "busy_timeout=0")
+    pragmas = (*TunedConnection.pragmas, "synchronous=NORMAL", "wal_autocheckpoint=10000")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # The file keeps it, but VACUUM INTO and a dump do not hand it on, and without it readers and the writer shut
+        # each other out. A file that takes no writes is left as it is, and so is one that another process has just
+        # locked: as a rule that one is starting too, and does the same.
+        with suppress(sqlite3.OperationalError):
+            self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA schema_version")  # a read, which opens the log
+        self.execute("PRAGMA busy_timeout=0")  # last, as others read the file
 
 
 class Lane(Generic[C]):

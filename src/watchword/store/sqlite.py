@@ -32,7 +32,8 @@ class SqliteStore(Store):
         self._watcher = Lane(self._path, ReadingConnection, count=1)
         self._writer = Lane(self._path, WritingConnection, count=1)
         self._checkpoints = Lane(self._path, ReadingConnection, count=1)
-        self._lanes: tuple[Lane[Any], ...] = (self._readers, self._watcher, self._writer, self._checkpoints)
+        # The writer first, as it sees to WAL mode: the others then open the log together with the file.
+        self._lanes: tuple[Lane[Any], ...] = (self._writer, self._readers, self._watcher, self._checkpoints)
         self._commits = Commits(self._writer, Checkpoints(self._checkpoints))
 
     async def open(self) -> Self:
