@@ -1,9 +1,11 @@
 """Which sessions have ended: remembered while a token could live, by a clock that nobody sets, and no longer."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.builders import Stopwatch
-from watchword.denials import MAX_STALENESS, Denials
+from watchword.denials import MAX_STALENESS, Denials, news_in
 from watchword.errors import InvalidToken, Unavailable
 from watchword.model import Revocation
 from watchword.tokens import CLOCK_SKEW
@@ -153,3 +155,20 @@ def test_what_is_told_again_and_again_takes_no_more_memory(denials: Denials, sto
     pass_time(denials, stopwatch, 1, now=NOW + 1029)
     assert not is_denied(denials)
     assert denials.count == len(denials._order) == 0
+
+
+KNOWN = Revocation(seq=7, session_id="s", revoked_at=NOW, expires_at=NOW + 900)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [replace(KNOWN, session_id="t"), replace(KNOWN, revoked_at=NOW + 1), replace(KNOWN, expires_at=NOW + 901)],
+    ids=["another session", "ended again", "with a younger token"],
+)
+def test_what_was_known_is_known_by_all_of_it(first: Revocation) -> None:
+    """Restored, a session lives again and may end under its old number, but later, and with tokens that live longer."""
+    after = replace(KNOWN, seq=8, session_id="u")
+    assert news_in([KNOWN, after], seq=7, newest=KNOWN) == [after]
+    assert news_in([first, after], seq=7, newest=KNOWN) is None
+    assert news_in([after], seq=7, newest=None) is None
+    assert news_in([], seq=7, newest=KNOWN) is None

@@ -6,7 +6,7 @@ It learns of revocations from whoever follows the table, and of this process's o
 2. Who does not know what has ended lately lets nobody pass: too long without news, the answer is ``Unavailable``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from math import inf
 from typing import Final
@@ -27,6 +27,7 @@ class Denials:
 
     Attributes:
         seq: all revocations up to this number are known.
+        newest: the one of that number; None where it was not told.
         monotonic: tells seconds on a clock that never goes back.
 
     Args:
@@ -36,6 +37,7 @@ class Denials:
 
     def __init__(self, *, monotonic: Callable[[], float], max_staleness: float = MAX_STALENESS) -> None:
         self.seq = 0
+        self.newest: Revocation | None = None
         self.monotonic = monotonic
         self._max_staleness = max_staleness
         self._until: dict[str, float] = {}
@@ -97,15 +99,16 @@ class Denials:
                 heappush(self._order, (until, revocation.session_id))
             self._until[revocation.session_id] = until if known is None else max(known, until)
 
-    def learnt_all(self, *, seq: int, asked_at: float, now: int) -> None:
+    def learnt_all(self, *, seq: int, newest: Revocation | None = None, asked_at: float, now: int) -> None:
         """Note that all is known that had happened when the question was asked; forget what is over.
 
         Args:
             seq: the newest number.
+            newest: the revocation of that number, if it was told.
             asked_at: when, on the monotonic clock.
             now: and on the wall clock.
         """
-        self.seq = seq
+        self.seq, self.newest = seq, newest
         self._told_at = asked_at
         self._wall_clock = now
         self.forget(asked_at=asked_at)
@@ -123,3 +126,24 @@ class Denials:
                 heappush(self._order, (until, session_id))
             else:
                 del self._until[session_id]
+
+
+def news_in(page: Sequence[Revocation], *, seq: int, newest: Revocation | None) -> Sequence[Revocation] | None:
+    """What is new on a page that was asked for from the last known number on, and not from behind it.
+
+    A database that comes from a backup gives its numbers again. Who looked at those alone would pass over the sessions
+    that end under numbers which were seen before.
+
+    Args:
+        page: begins with the revocation of that number, as long as the table has it.
+        seq: the number; 0 for none yet.
+        newest: its revocation; None if it was not told.
+
+    Returns:
+        What stands behind it; None if it is gone or another: then only everything is news.
+    """
+    if not seq:
+        return page
+    if not page or page[0].seq != seq or newest not in (None, page[0]):
+        return None
+    return page[1:]

@@ -108,6 +108,37 @@ async def test_a_database_from_a_backup_is_noticed(tools: Tools, clock: FakeCloc
     assert (is_denied(running, since), running.seq) == (True, 2)
 
 
+async def test_a_database_from_a_backup_is_noticed_when_it_has_caught_up(tools: Tools, clock: FakeClock) -> None:
+    """Its numbers are given again, so the newest one that was seen is another session's: who asked only for higher ones
+    would let that one pass.
+    """
+    await add_user(tools)
+    running = Denials(monotonic=Stopwatch())
+    lost = await ended_session(tools)
+    await catch_up(running, store=tools.store, clock=clock)
+    since = [await ended_session(tools), await ended_session(tools)]
+    for statement in ("DELETE FROM revocations WHERE seq = 1", "UPDATE revocations SET seq = seq - 1"):
+        gone = Statement(statement)
+        await tools.store.write(lambda connection, gone=gone: connection.fetch(gone))  # type: ignore[misc]
+    await catch_up(running, store=tools.store, clock=clock)
+    assert [is_denied(running, each) for each in (lost, *since)] == [True, True, True]
+    assert running.seq == 2
+
+
+async def test_the_newest_end_is_forgotten_as_any(tools: Tools, clock: FakeClock) -> None:
+    """Though it is read three times a second, for as long as no other comes."""
+    await add_user(tools)
+    session_id = await ended_session(tools)
+    stopwatch = Stopwatch()
+    running = Denials(monotonic=stopwatch)
+    for _ in range(4):
+        await catch_up(running, store=tools.store, clock=clock)
+        stopwatch.seconds += 400
+        clock.advance(400)
+    await catch_up(running, store=tools.store, clock=clock)
+    assert not is_denied(running, session_id)
+
+
 async def test_a_clock_put_back_brings_back_what_was_forgotten(tools: Tools, clock: FakeClock) -> None:
     """The tokens of an hour ago live again, and their sessions are refused again."""
     await add_user(tools)

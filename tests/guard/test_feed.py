@@ -21,6 +21,11 @@ def news(seq: int, *session_ids: str, more: bool = False) -> News:
     return News(seq, more, f"keys at {seq}", tuple(ended))
 
 
+def behind(first: News, second: News) -> News:
+    """One answer that tells of both."""
+    return News(second.seq, second.more, second.keys, first.revocations + second.revocations)
+
+
 class Scripted:
     """A feed whose login service answers as planned, and remembers what it was asked."""
 
@@ -71,13 +76,23 @@ def scripted() -> Scripted:
 
 
 async def test_everything_first_then_what_is_new(scripted: Scripted) -> None:
-    """The first question has no number, the next ones that of the answer before."""
+    """The first question has no number, the next ones begin with the last that was told, to see whether it is there."""
     assert await scripted.catch_up(news(4, "a")) == [None]
-    assert await scripted.catch_up(news(4)) == [4]
+    assert await scripted.catch_up(news(4, "a")) == [3]
+    assert await scripted.catch_up(behind(news(4, "a"), news(5, "b"))) == [3]
     assert await scripted.catch_up(news(5, "b")) == [4]
-    assert await scripted.catch_up(news(5)) == [5]
     assert [scripted.has_ended(each) for each in "abc"] == [True, True, False]
     assert scripted.compared == ["keys at 4", "keys at 4", "keys at 5", "keys at 5"]
+
+
+async def test_the_last_that_was_told_is_not_learnt_again(scripted: Scripted) -> None:
+    """It comes with each answer for as long as nothing else ends, and would else be remembered as long."""
+    await scripted.catch_up(news(4, "a"))
+    for _ in range(3):
+        scripted.stopwatch.seconds += 400
+        scripted.clock.advance(400)
+        assert await scripted.catch_up(news(4, "a")) == [3]
+    assert not scripted.has_ended("a")
 
 
 async def test_page_after_page(scripted: Scripted) -> None:
@@ -90,15 +105,35 @@ async def test_page_after_page(scripted: Scripted) -> None:
 
     assert await scripted.catch_up(news(1, "a", more=True), news(2, "b", more=True), still_unknown) == [None, 1, 2]
     assert [scripted.has_ended(each) for each in "abcz"] == [True, True, True, False]
-    assert await scripted.catch_up(news(9, "d", more=True), news(9)) == [3, 9]
+    assert await scripted.catch_up(behind(news(3, "c"), news(9, "d", more=True)), news(9)) == [2, 9]
+    assert await scripted.catch_up(news(9, "d")) == [8]
 
 
 async def test_a_lower_number_is_another_database(scripted: Scripted) -> None:
     """Restored from a backup: everything is loaded again, and what was known before stays known."""
     await scripted.catch_up(news(9, "a"))
-    assert await scripted.catch_up(news(2), news(2, "b")) == [9, None]
-    assert await scripted.catch_up(news(2)) == [2]
+    assert await scripted.catch_up(news(2), news(2, "b")) == [8, None]
+    assert await scripted.catch_up(news(2, "b")) == [1]
     assert [scripted.has_ended(each) for each in "ab"] == [True, True]
+
+
+async def test_a_number_that_is_given_again_is_another_database(scripted: Scripted) -> None:
+    """Restored from a backup, it has come as far as we know meanwhile: who looked at the number alone would let those
+    pass who have it now.
+    """
+    await scripted.catch_up(news(4, "a"))
+    asked = await scripted.catch_up(behind(news(4, "b"), news(5, "c")), behind(news(4, "b"), news(5, "c")))
+    assert asked == [3, None]
+    assert [scripted.has_ended(each) for each in "abc"] == [True, True, True]
+
+
+async def test_a_number_that_was_told_without_its_session_is_known_by_the_next_answer(scripted: Scripted) -> None:
+    """As of a feed in which nothing counts any more: what has the number then is taken for what was meant."""
+    await scripted.catch_up(news(4))
+    assert await scripted.catch_up(news(4, "over")) == [3]
+    assert not scripted.has_ended("over")
+    assert await scripted.catch_up(news(4, "b"), news(4, "b")) == [3, None]
+    assert scripted.has_ended("b")
 
 
 async def test_a_wall_clock_that_was_put_back(scripted: Scripted) -> None:
@@ -131,15 +166,15 @@ async def test_no_feed_fills_the_memory(scripted: Scripted, monkeypatch: pytest.
     """One that is full learns nothing new, however often it is told; when sessions are over, it goes on by itself."""
     monkeypatch.setattr("watchword.guard.feed._MOST_SESSIONS", 3)
     monkeypatch.setattr("watchword.guard.feed._BREATH", 0)
-    await scripted.catch_up(news(3, "a", "b", "c"))
+    await scripted.catch_up(behind(news(2, "a", "b"), news(3, "c")))
     for told in ("d", "e", "f"):
         with pytest.raises(Trouble, match="than can be remembered"):
-            await scripted.catch_up(news(4, told))
+            await scripted.catch_up(behind(news(3, "c"), news(4, told)))
     assert [scripted.has_ended(each) for each in "abcdef"] == [True] * 3 + [False] * 3
-    await scripted.catch_up(news(3))
+    await scripted.catch_up(news(3, "c"))
     scripted.stopwatch.seconds += 1000
     scripted.clock.advance(1000)
-    await scripted.catch_up(news(4, "d"))
+    await scripted.catch_up(behind(news(3, "c"), news(4, "d")))
     assert scripted.denials.count == 1
 
 
@@ -205,7 +240,7 @@ async def test_one_refusal_does_not_let_the_news_grow_stale(
         raise ServiceTokenRefused("403")
 
     monkeypatch.setattr("watchword.guard.feed.asyncio.sleep", asleep)
-    scripted.answers.extend([news(1), refused, news(1), *[refused] * 6])
+    scripted.answers.extend([news(1, "a"), refused, news(1, "a"), *[refused] * 6])
     with pytest.raises(asyncio.CancelledError):
         await scripted.feed.follow()
     assert pauses == [0.3, 0.6, 0.3, 0.6, 1.2, 2.4, 3.0, 10.0, 10.0]

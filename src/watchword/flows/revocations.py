@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, NoReturn
 
-from watchword.denials import Denials
+from watchword.denials import Denials, news_in
 from watchword.errors import Unavailable
 from watchword.model import Clock, Revocation
 from watchword.store import Store, revocations
-from watchword.store.connection import Connection
 
 INTERVAL: Final = 0.3
 """Seconds between two questions, so that with the question itself a logout bites elsewhere within half a second."""
@@ -27,34 +27,44 @@ async def catch_up(denials: Denials, *, store: Store, clock: Clock) -> None:
     """
     asked_at, now = denials.monotonic(), clock()
     is_to_reload = denials.is_to_reload(now=now)
-    seq = None if is_to_reload else await _go_on(denials, seq=denials.seq, store=store, now=now)
-    while seq is None:
+    go_on = partial(_go_on, denials, store=store, now=now)
+    place = None if is_to_reload else await go_on(seq=denials.seq, newest=denials.newest)
+    while place is None:
         start, living = await store.watch(partial(revocations.living, since=now, limit=_PAGE))
-        denials.learn(living, now=now)
-        seq = await _go_on(denials, seq=start, store=store, now=now)
-    denials.learnt_all(seq=seq, asked_at=asked_at, now=now)
+        _learn(denials, living, now=now)
+        place = await go_on(seq=start, newest=None)
+    seq, newest = place
+    denials.learnt_all(seq=seq, newest=newest, asked_at=asked_at, now=now)
 
 
-async def _go_on(denials: Denials, *, seq: int, store: Store, now: int) -> int | None:
+async def _go_on(
+    denials: Denials, *, seq: int, newest: Revocation | None, store: Store, now: int
+) -> tuple[int, Revocation | None] | None:
     """Learn what has ended since a number.
 
     Returns:
-        The newest number; None if the table no longer has that one. Its database is one from a backup, or a replica
-        that took over before it had everything; or nothing has ended for so long that the newest row was removed.
+        The newest number and its revocation; None if the table no longer has the one that was known. Its database is
+        one from a backup, or a replica that took over before it had everything; or nothing has ended for so long that
+        the newest row was removed.
     """
     while True:
-        newest, news = await store.watch(partial(_look, seq=seq))
-        denials.learn(news, now=now)
-        if not news:
-            return seq if newest == seq else None
-        seq = news[-1].seq
-        if len(news) < _PAGE:
-            return seq
+        page = await store.watch(partial(revocations.after, seq=max(0, seq - 1), limit=_PAGE))
+        news = news_in(page, seq=seq, newest=newest)
+        if news is None:
+            return None
+        _learn(denials, news, now=now)
+        if page:
+            newest = page[-1]
+            seq = newest.seq
+        if len(page) < _PAGE:
+            return seq, newest
 
 
-async def _look(connection: Connection, *, seq: int) -> tuple[int, list[Revocation]]:
-    newest = await revocations.latest(connection)  # first: what is committed meanwhile is news, and no gap
-    return newest, await revocations.after(connection, seq=seq, limit=_PAGE)
+def _learn(denials: Denials, news: Sequence[Revocation], *, now: int) -> None:
+    for each in news:
+        if revocations.is_without_times(each):
+            _log.warning("revocation %d has times that are none; it counts for as long as any token may live", each.seq)
+    denials.learn(news, now=now)
 
 
 async def follow(denials: Denials, *, store: Store, clock: Clock) -> NoReturn:

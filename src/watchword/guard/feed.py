@@ -1,13 +1,13 @@
 """Following which sessions have ended at a login service elsewhere, by asking it again and again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn
 
-from watchword.denials import Denials
+from watchword.denials import Denials, news_in
 from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
 from watchword.guard.told import Told
-from watchword.model import Clock
+from watchword.model import Clock, Revocation
 
 INTERVAL: Final = 0.3
 """Seconds between two questions, so that with all that is on the way a logout bites within a second."""
@@ -61,13 +61,17 @@ class Feed:
         """
         denials = self._denials
         asked_at, now = denials.monotonic(), self._clock()
-        after = None if denials.is_to_reload(now=now) else denials.seq
-        news = await self._ask(after)
-        if after is not None and news.seq < after:
-            # Its database is one from a backup; or nothing has ended for so long that our last number was removed.
+        ended: Sequence[Revocation] | None = None
+        if not denials.is_to_reload(now=now):
+            news = await self._ask(max(0, denials.seq - 1))
+            ended = news_in(news.revocations, seq=denials.seq, newest=denials.newest)
+        if ended is None:
+            # Also where its database is one from a backup; or nothing has ended for so long that our last was removed.
             news = await self._ask(None)
+            ended = news.revocations
         denials.forget(asked_at=asked_at)
-        self._learn(news, now=now)
+        self._learn(ended, now=now)
+        newest = news.revocations[-1:]
         pages = 1
         while news.more:
             await asyncio.sleep(_BREATH)
@@ -77,15 +81,17 @@ class Feed:
                 raise Trouble("the feed goes backwards")
             if pages > _MOST_PAGES:
                 raise Trouble("the feed has no end")
-            self._learn(news, now=now)
-        denials.learnt_all(seq=news.seq, asked_at=asked_at, now=now)
+            self._learn(news.revocations, now=now)
+            newest = news.revocations[-1:] or newest
+        told = next((each for each in newest if each.seq == news.seq), None)
+        denials.learnt_all(seq=news.seq, newest=told, asked_at=asked_at, now=now)
         self._compare(news.keys)
 
-    def _learn(self, news: News, *, now: int) -> None:
+    def _learn(self, ended: Sequence[Revocation], *, now: int) -> None:
         # Asked before, so that who is full learns no more; nobody passes then, for the news grow stale.
-        if news.revocations and self._denials.count >= _MOST_SESSIONS:
+        if ended and self._denials.count >= _MOST_SESSIONS:
             raise Trouble("more sessions have ended than can be remembered")
-        self._denials.learn(news.revocations, now=now)
+        self._denials.learn(ended, now=now)
 
     async def follow(self) -> NoReturn:
         """Catch up for ever, less often while it fails."""

@@ -4,7 +4,6 @@ Whoever has seen number 8 will never have to look for a 7: a number is taken onl
 turn lasts until the commit.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +14,7 @@ from watchword.tokens import MAX_LIFETIME
 _COLUMNS = "seq, session_id, revoked_at, expires_at"
 _BATCH: Final = 500
 """Rows per statement; SQLite takes 32,766 parameters."""
+_WITHOUT_TIMES: Final = (0, MAX_LIFETIME)
 
 # The key is any number. SQLite's writers take turns anyway.
 _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136117) */")
@@ -26,8 +26,6 @@ _PURGE = Statement(
     " (SELECT seq FROM revocations WHERE expires_at <= :before ORDER BY expires_at LIMIT :limit"
     " /* PostgreSQL: FOR UPDATE SKIP LOCKED */) RETURNING seq"
 )
-
-_log = logging.getLogger(__name__)
 
 
 async def take_turns(connection: Connection) -> None:
@@ -89,9 +87,13 @@ async def purge(connection: Connection, *, before: int, limit: int) -> int:
     return len(await connection.fetch(_PURGE, before=before, limit=limit))
 
 
+def is_without_times(revocation: Revocation) -> bool:
+    """Whether somebody else has written it with times that are none, as SQLite stores them."""
+    return (revocation.revoked_at, revocation.expires_at) == _WITHOUT_TIMES
+
+
 def _read(seq: int, session_id: str, revoked_at: object, expires_at: object) -> Revocation:
-    """One that somebody else has written with times that are none, as SQLite stores them, must not hide the others."""
+    """One without times must not hide the others: it counts for as long as any token may live."""
     if isinstance(revoked_at, int) and isinstance(expires_at, int):
         return Revocation(seq, session_id, revoked_at, expires_at)
-    _log.warning("revocation %d has times that are none; it counts for as long as any token may live", seq)
-    return Revocation(seq, session_id, revoked_at=0, expires_at=MAX_LIFETIME)
+    return Revocation(seq, session_id, *_WITHOUT_TIMES)
