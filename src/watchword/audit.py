@@ -162,11 +162,16 @@ class Chain:
         self.seq, self.digest = 0, b""
         self._keys = keys
         self._number = 0
+        self.go_on_from(anchor)
+
+    def go_on_from(self, anchor: Anchor | None) -> None:
+        """Pass over what was removed because it was old, as far as it has not been checked."""
         # SQLite stores any kind of value in any column, and of the wrong one no MAC can be made.
-        if anchor is not None and isinstance(anchor.seq, int) and isinstance(anchor.digest, bytes):
-            fitting = [key for key in keys if _is_equal(anchor.mac, key.mac(writer, anchor.seq, anchor.digest))]
-            if fitting:  # an anchor that none of us made holds nothing: what follows is then found loose
-                self.seq, self.digest, self._keys = anchor.seq, anchor.digest, fitting
+        if anchor is None or not isinstance(anchor.seq, int) or not isinstance(anchor.digest, bytes):
+            return
+        fitting = [key for key in self._keys if _is_equal(anchor.mac, key.mac(self.writer, anchor.seq, anchor.digest))]
+        if fitting and anchor.seq > self.seq:  # one that none of us made holds nothing: what follows is found loose
+            self.seq, self.digest, self._keys = anchor.seq, anchor.digest, fitting
 
     def check(self, number: int, entry: Entry) -> None:
         """Take the next event.

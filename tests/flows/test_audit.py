@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 import pytest
@@ -17,7 +17,7 @@ from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import store_at
 from watchword.store.audit import purge
-from watchword.store.connection import Statement
+from watchword.store.connection import Connection, Statement
 
 RENAME = "ALTER TABLE {} RENAME TO {}"
 AWAY, BACK = Statement(RENAME.format("audit_events", "away")), Statement(RENAME.format("away", "audit_events"))
@@ -180,6 +180,57 @@ async def test_what_is_done_to_the_table_is_found(tools: Tools, kind: str, monke
     broken = [each for each in await judged(tools) if each.state == "broken"]
     assert broken
     assert all(f"of writer {each.writer} " in each.reason for each in broken)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "beside", "expected"),
+    [
+        (15, [], ("open", 20, "")),
+        (5, [], ("open", 25, "")),
+        (25, [], ("open", 10, "")),
+        (15, ["DELETE FROM audit_events WHERE seq = 18"], ("broken", 13, "event 18 of writer {} is missing")),
+        (15, ["DELETE FROM audit_events WHERE seq <= 17"], ("broken", 11, "event 16 of writer {} is missing")),
+        (15, ["DELETE FROM audit_anchors"], ("broken", 11, "event 11 of writer {} is missing")),
+        (
+            0,
+            ["DELETE FROM audit_events WHERE seq BETWEEN 11 AND 15"],
+            ("broken", 11, "event 11 of writer {} is missing"),
+        ),
+    ],
+    ids=["behind", "seen before", "everything", "a gap", "more than went", "without an anchor", "nothing was old"],
+)
+async def test_what_is_removed_meanwhile_because_it_is_old_is_no_gap(
+    tools: Tools,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
+    beside: list[str],
+    expected: tuple[str, int, str],
+) -> None:
+    """Housekeeping goes on between two pages of ten of a writer with an event a second; a real gap is one as ever."""
+    monkeypatch.setattr(audit, "_PAGE", 10)
+    begun = clock.now
+    for _ in range(25):
+        an_asker(tools).tell(Event.LOGIN_FAIL, user_id="u")
+        clock.advance(1)
+    await trail(tools)
+    read, seals, pages = tools.store.read, tools.recorder.seals, 0
+
+    async def read_and_tidy_up(story: Callable[[Connection], Coroutine[None, None, object]]) -> object:
+        nonlocal pages
+        result = await read(story)
+        pages += 1
+        if pages == 2:  # the first one that was read has found the writer
+            await tools.store.write(partial(purge, seals=seals, before=(begun + seconds) * 1000, limit=100))
+            for statement in beside:
+                await happen(tools, Statement(statement))
+        return result
+
+    monkeypatch.setattr(tools.store, "read", read_and_tidy_up)
+    (verdict,) = [each async for each in verify(tools.store, seals=seals, looked_at=lambda _: None)]
+    state, events, reason = expected
+    assert (verdict.state, verdict.events) == (state, events)
+    assert verdict.reason == reason.format(verdict.writer)
 
 
 async def test_a_writer_that_is_no_text_is_broken_and_the_last(sqlite_url: str) -> None:

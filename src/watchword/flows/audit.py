@@ -166,7 +166,8 @@ async def _judge(store: Store, writer: str, *, seals: Seals, looked_at: Callable
                 events += 1
                 chain.check(number, last)
             looked_at(len(page))
-            page, _ = await store.read(partial(audit.chain, writer=writer, after=chain.seq, limit=_PAGE))
+            page, anchor = await store.read(partial(audit.chain, writer=writer, after=chain.seq, limit=_PAGE))
+            chain.go_on_from(anchor)  # housekeeping may have removed events since the page before
     except ChainBroken as broken:
         return Verdict(writer, events, "broken", str(broken))
     return Verdict(writer, events, "ended" if last is not None and last.event in LAST else "open")
