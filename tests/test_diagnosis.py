@@ -13,6 +13,7 @@ from tests.cli.commands import COMMAND, change, digests, fresh_environment, refu
 from tests.postgresql import fresh_database, take_no_writes
 from tests.servers import free_port
 from watchword.app import preflight
+from watchword.clock import system_clock
 from watchword.diagnosis import Finding, examine
 from watchword.errors import SchemaRefused, SettingRefused
 from watchword.settings import Settings
@@ -161,9 +162,19 @@ async def test_postgresql_is_looked_over_too(tmp_path: Path, postgresql_url: str
     environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
     for _ in range(2):
         findings = await examine(environ)
-        assert findings[-1] == Finding(
+        assert findings[-2] == Finding(
             "database", "good", "postgresql is there, at the right schema, with 0 key(s) that open"
         )
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(20, " s ahead of"), (-20, " s behind"), (1, "as the database's")])
+async def test_a_clock_that_is_wrong_is_noted(tmp_path: Path, postgresql_url: str, ahead: int, told: str) -> None:
+    """Several machines judge one session, each by its own clock; the database's is the one that they can be held to."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    await asyncio.to_thread(migrations.upgrade, postgresql_url)
+    *_, finding = await examine(environ, clock=lambda: system_clock() + ahead)
+    assert (finding.subject, finding.verdict) == ("clock", "good" if ahead == 1 else "note")
+    assert told in finding.message
 
 
 @pytest.mark.parametrize(

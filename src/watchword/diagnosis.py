@@ -5,6 +5,7 @@ It changes nothing, but that an SQLite file is in WAL mode from then on, and no 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Final, Literal
 
 from watchword import app, settings
@@ -14,12 +15,18 @@ from watchword.errors import SchemaRefused, StartRefused, Unavailable
 from watchword.flows import keyring
 from watchword.flows.audit import recognise
 from watchword.keys import KeyRefused
+from watchword.model import Clock
 from watchword.passwords import Parameters, backends
 from watchword.settings import Settings
 from watchword.store import Store, migrations
+from watchword.store.connection import Statement
 
 # OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
 _OWASP: Final = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
+
+_DATABASE_CLOCK: Final = Statement("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
+_CLOCKS_DIFFER: Final = 3
+"""Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
 
 _WIDE: Final = {4: 8, 6: 32}
 """Prefixes shorter than these hold more than anybody's own network."""
@@ -40,7 +47,7 @@ class Finding:
     message: str
 
 
-async def examine(environ: Mapping[str, str]) -> list[Finding]:
+async def examine(environ: Mapping[str, str], *, clock: Clock = system_clock) -> list[Finding]:
     """Look at everything, in the order in which a start meets it; what cannot be reached ends the tour."""
     findings = [
         Finding("settings", "note", f"{name} is no setting" + (f"; did you mean {meant}?" if meant else ""))
@@ -54,7 +61,9 @@ async def examine(environ: Mapping[str, str]) -> list[Finding]:
     findings.append(_weigh_proxies(current))
     findings.append(_weigh_parameters(current))
     findings.append(_time_backends(current))
-    findings.append(await _try_database(current))
+    findings.append(database := await _try_database(current))
+    if database.verdict == "good" and not current.database_url.startswith("sqlite"):
+        findings.append(await _compare_clocks(current, clock))
     return findings
 
 
@@ -84,6 +93,20 @@ def _time_backends(current: Settings) -> Finding:
         return Finding("hashing", "good", f"one hash: {times}; the first is used")
     advice = "argon2-cffi built for this CPU is faster: `make setup` builds it where a C compiler is, if it has not yet"
     return Finding("hashing", "note", f"one hash: {times}; the first is used; {advice}")
+
+
+async def _compare_clocks(current: Settings, clock: Clock) -> Finding:
+    """Hold this machine's clock against the one that all nodes have in common."""
+    try:
+        async with app.open_store(current) as store:
+            ((theirs,),) = await store.read(methodcaller("fetch", _DATABASE_CLOCK))
+    except (StartRefused, Unavailable) as fault:
+        return Finding("clock", "bad", str(fault))
+    ahead = clock() - theirs
+    if abs(ahead) < _CLOCKS_DIFFER:
+        return Finding("clock", "good", "as the database's")
+    told = f"{abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} the database's: let NTP set both"
+    return Finding("clock", "note", f"{told}; nodes that differ by REFRESH_GRACE take a repeated refresh for a theft")
 
 
 async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None:
