@@ -101,7 +101,17 @@ def test_waits_grow_and_end(rule: Rule, failures: int) -> None:
     assert tally.charged(rule, now=NOW + wait).in_flight == 1
 
 
-@given(st.sampled_from([STRANGERS, FAMILIAR]), st.integers(1, 30))
+@given(RULES, st.integers(1, 100_000))
+def test_no_wait_outlives_its_failures(rule: Rule, failures: int) -> None:
+    """Also of a burst: what overlapped is counted to the last, and would double the wait for each (row 82)."""
+    tally = Tally()._with_failures(failures, rule, now=NOW)
+    wait = rule.wait_after(failures)
+    assert tally.until == (NOW + wait if wait else 0)
+    assert tally.as_of(rule, now=NOW + (failures + 1) * rule.forgotten_after).is_blank
+    assert tally.over_at(rule) == NOW + failures * rule.forgotten_after
+
+
+@given(st.sampled_from([STRANGERS, FAMILIAR]), st.integers(1, 20))
 def test_a_wait_is_half_a_minute_longer_than_the_guessing(rule: Rule, doublings: int) -> None:
     """Who guesses for an hour keeps strangers out for an hour more and no longer."""
     guessing_took = sum(rule.wait_after(failures) for failures in range(rule.free + doublings))
@@ -148,10 +158,26 @@ def test_what_a_killed_process_had_in_flight_becomes_a_failure(rule: Rule, guess
     assert lost.returned(rule, now=now + 2 * LEASE, lease=lease).failures == guesses - 1
 
 
-@given(RULES, st.integers(0, 20), st.integers(1, 20), st.lists(st.integers(0, 3 * DAY), min_size=2, max_size=6))
-def test_nobody_waits_longer_for_having_looked(rule: Rule, failures: int, lost: int, looks: list[int]) -> None:
-    """A wait for what was never settled ends when the first look at it said, though nothing is stored of a look."""
-    tally = failed(rule, failures)._replace(lease=NOW // LEASE, young=lost)
+@given(
+    RULES,
+    st.integers(0, 20),
+    st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    st.lists(st.integers(0, 4 * LEASE) | st.integers(0, 3 * DAY), min_size=2, max_size=6),
+)
+def test_nobody_waits_longer_for_having_looked(
+    rule: Rule, failures: int, lost: tuple[int, int], looks: list[int]
+) -> None:
+    """A wait for what was never settled ends when the first look at it said, though nothing is stored of a look.
+
+    Nor is anybody counted otherwise where something was.
+    """
+    old, young = lost
+    tally = failed(rule, failures)._replace(lease=NOW // LEASE, old=old, young=young)
+    looked = tally
+    for seconds in sorted(looks):
+        looked, at_once = looked.as_of(rule, now=NOW + seconds), tally.as_of(rule, now=NOW + seconds)
+        assert looked._replace(until=0) == at_once._replace(until=0)
+        assert looked.until <= at_once.until  # the wait for fewer failures is shorter
     ends = []
     for seconds in sorted(looks):
         try:

@@ -6,7 +6,7 @@ into it before, or from one network at whatever account. Laws of this file:
 1. A guess is charged before its hash is computed: it is in flight until it is settled as failed, right, or never made.
    What is in flight fills the same room as failures, so that any number who guess at once are let in no further.
 2. The first failures cost nothing, each one after them a wait that is twice the one before: half a minute more than the
-   guessing that brought it on has lasted. No wait is for ever.
+   guessing that brought it on has lasted. No wait is for ever, nor longer than the failures are remembered for.
 3. A right guess takes back its own charge, and the failures that were counted when it was charged: they were the
    owner's, or consecutive no longer (NIST SP 800-63B-4 §3.2.2). Failures of meanwhile stay.
 4. What is never settled, because its process was killed, becomes a failure after one to two ``LEASE``.
@@ -49,10 +49,15 @@ class Rule:
     forgotten_after: int
 
     def wait_after(self, failures: int) -> int:
-        """Seconds from the last of so many failures until the next guess."""
+        """Seconds from the last of so many failures until the next guess: no longer than they are remembered.
+
+        Failures that overlapped may be many more than the first that costs a wait; doubled for each, that of one burst
+        would be years.
+        """
         if failures < self.free:
             return 0
-        return int(self.first_wait * 2 ** min(failures - self.free, _MOST_DOUBLINGS))
+        doubled = self.first_wait * 2 ** min(failures - self.free, _MOST_DOUBLINGS)
+        return int(min(doubled, (failures - self.free + 1) * self.forgotten_after))
 
 
 STRANGERS: Final = Rule(of="account", free=10, first_wait=30, forgotten_after=30 * 86_400)
@@ -61,7 +66,7 @@ guessing at every chance no more than 42 are evaluated, in six years fewer than 
 FAMILIAR: Final = Rule(of="account", free=20, first_wait=30, forgotten_after=30 * 86_400)
 """At one account, from one network that has logged into it before."""
 NETWORK: Final = Rule(of="network", free=100, first_wait=30, forgotten_after=300)
-"""From one network, at all accounts: those that it is familiar to add to it, and are not stopped by it."""
+"""From one network, at all accounts that it is strange to."""
 
 
 def familiar_until(until: int, *, now: int) -> int:
@@ -197,21 +202,21 @@ class Tally(NamedTuple):  # several are made for each login, and a tuple is what
 
     def _with_leases_ended(self, rule: Rule, *, now: int) -> Self:
         lease = now // LEASE
-        match lease - self.lease:
-            case 0 | -1:  # other nodes' clocks may be ahead of ours
-                return self
-            case 1:
-                lost, old, ended = self.old, self.young, lease * LEASE
-            case passed if passed > 1:
-                lost, old, ended = self.in_flight, 0, (self.lease + 2) * LEASE
-            case _:  # the clock was put back: they have their whole lease before them
-                lost, old, ended = 0, self.in_flight, now
-        tally = self._replace(lease=lease, young=0, old=old)
-        if not lost:
-            return tally
-        # They fail when their lease ends, and not when somebody looks: of a look that is refused nothing is stored, so
-        # that the next one would begin their wait again, and so for ever.
-        return tally._with_time_passed(rule, now=ended)._with_failures(lost, rule, now=ended)
+        if lease < self.lease - 1:  # the clock was put back: they have their whole lease before them
+            return self._replace(lease=lease, young=0, old=self.in_flight)
+        tally = self
+        while tally.in_flight and tally.lease < lease:
+            tally = tally._with_a_lease_ended(rule)
+        return tally._replace(lease=max(lease, tally.lease))  # other nodes' clocks may be ahead of ours
+
+    def _with_a_lease_ended(self, rule: Rule) -> Self:
+        """What is old fails, when the lease ends and not when somebody looks.
+
+        Of a look that is refused nothing is stored, so that the next one would begin the wait again, and so for ever.
+        """
+        ended = (self.lease + 1) * LEASE
+        tally = self._replace(lease=self.lease + 1, young=0, old=self.young)
+        return tally._with_time_passed(rule, now=ended)._with_failures(self.old, rule, now=ended) if self.old else tally
 
     def _released(self, lease: int) -> Self | None:
         """Without one that is in flight; None if it is no longer."""

@@ -97,6 +97,27 @@ async def test_one_network_at_many_accounts_is_stopped(tools: Tools) -> None:
     assert await attempt(tools, "bob") == "right"  # the network is familiar to that account
 
 
+async def test_a_burst_from_one_network_closes_it_for_hours_and_not_for_years(tools: Tools, clock: FakeClock) -> None:
+    """Guesses that overlap are all counted, and a wait that doubled for each would outlive them by far (row 82)."""
+    await add_user(tools)
+    await attempts(tools, (f"user{n}" for n in range(NETWORK.free - 1)), "Spring2027")
+    burst = [attempt(tools, f"other{n}", "Spring2027") for n in range(IN_ONE_PROCESS)]
+    assert "wrong" in await asyncio.gather(*burst)
+    assert await attempt(tools) == "throttled"
+    clock.advance(NETWORK.forgotten_after * (IN_ONE_PROCESS + 1))
+    assert await attempt(tools) == "right"
+
+
+async def test_guesses_at_familiar_accounts_close_no_network(tools: Tools) -> None:
+    """An office that mistypes its own passwords, or somebody with an account of their own there, keeps nobody out."""
+    await add_user(tools)
+    await add_user(tools, "bob")
+    for _ in range(NETWORK.free // 10):
+        assert await attempt(tools, "bob") == "right"
+        assert await attempts(tools, ["bob"] * (FAMILIAR.free - 1), "a slip") == ["wrong"] * (FAMILIAR.free - 1)
+    assert await attempt(tools) == "right"
+
+
 async def test_one_network_at_many_accounts_at_once_is_stopped(tools: Tools) -> None:
     """All of them at the same time: no more than the network's number and those that had their turn (row 81)."""
     outcomes = await asyncio.gather(*(attempt(tools, f"user{n}", "Spring2027") for n in range(200)))

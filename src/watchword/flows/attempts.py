@@ -94,15 +94,18 @@ class Attempt:
             )
 
     async def fail(self, connection: Connection, *, now: int) -> int:
-        """Settle it as wrong, for the account and for the network.
+        """Settle it as wrong, for the account and, where that is a stranger to it, for the network.
 
         Returns:
             For how many seconds the account is closed by it, to all strangers or to this network; mostly 0.
         """
         lease = self.charged.tally.lease
         tally = await self._settle(connection, lambda tally: tally.failed(self.rule, now=now, lease=lease), now=None)
-        # Last, and so locked for the shortest time: it is the row that others have in common with us.
-        await _rewrite(connection, self.network, lambda entry: _with_end(entry.tally.noted(NETWORK, now=now), NETWORK))
+        if not self.is_familiar:
+            # Last, and so locked for the shortest time: it is the row that others have in common with us.
+            await _rewrite(
+                connection, self.network, lambda entry: _with_end(entry.tally.noted(NETWORK, now=now), NETWORK)
+            )
         return max(0, tally.until - now)
 
     async def give_back(self, connection: Connection, *, now: int) -> None:
