@@ -147,10 +147,10 @@ def test_a_password_in_another_encoding_is_refused(environ: dict[str, str]) -> N
     ("line", "said"),
     [
         ("users add dora --password-stdin", b"watchword: password: must not be longer than 1024 characters\n"),
-        ("users import -", b"Error: line 1 has more than 1,048,576 bytes; is this a file of users?\n"),
+        ("users import -", b"Error: line 1 has no end; is this a file of users?\n"),
         (
             "bench http://127.0.0.1 --users -",
-            b"Error: line 1 has more than 1,048,576 bytes; is this a file of users?\n",
+            b"Error: line 1 has no end; is this a file of users?\n",
         ),
     ],
 )
@@ -159,6 +159,17 @@ def test_a_line_without_an_end_is_refused(environ: dict[str, str], line: str, sa
     endless = f"ulimit -v 1000000; exec {shlex.join(COMMAND)} {line} </dev/zero"
     done = subprocess.run(["sh", "-c", endless], env=environ, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
+
+
+@pytest.mark.parametrize("length", [1 << 20, (1 << 20) + 1, 3 << 20])
+def test_a_line_that_is_too_long_is_refused_and_the_others_go_in(environ: dict[str, str], length: int) -> None:
+    """As any line that cannot be taken, also if what it begins with could be."""
+    users = [json.dumps({"username": f"long-{length}-{number}", "password": PASSWORD}).encode() for number in range(3)]
+    lines = [users[0], users[1].ljust(length), users[2]]
+    done = shell("users import - --json", environ, stdin=b"\n".join(lines))
+    assert json.loads(done.stdout)["refused"] == 1
+    assert (done.returncode, json.loads(done.stdout)["added"]) == (1, 2)
+    assert done.stderr.startswith(b"line 2: refused: not JSON")
 
 
 def test_the_longest_password_fits(environ: dict[str, str]) -> None:

@@ -10,19 +10,35 @@ from watchword.cli.endings import waiting_for_input
 
 MAX_BYTES: Final = 1 << 20
 """Of a line. The longest that can be taken has some 25 KiB, if every character is escaped."""
+MAX_PIECES: Final = 64
+"""Of that size, which are passed over of a line; one that still goes on has no end."""
+_NO_OBJECT: Final = b"]"
 
 
 def lines_of(file: IO[bytes]) -> Iterator[bytes]:
-    """Read a file line by line.
+    """Read a file line by line. One that is too long is cut, so that whoever reads it refuses it and takes the others.
 
     Raises:
-        ClickException: a line is longer than any user's could be.
+        ClickException: a line has no end.
     """
     for number in count(1):
-        with waiting_for_input():
-            line = file.readline(MAX_BYTES + 1)
-        if len(line) > MAX_BYTES:
-            raise click.ClickException(f"line {number} has more than {MAX_BYTES:,} bytes; is this a file of users?")
+        line = _read(file)
         if not line:
             return
+        if len(line) > MAX_BYTES:
+            _pass_over(file, line, number)
+            line += _NO_OBJECT
         yield line
+
+
+def _read(file: IO[bytes]) -> bytes:
+    with waiting_for_input():
+        return file.readline(MAX_BYTES + 1)
+
+
+def _pass_over(file: IO[bytes], piece: bytes, number: int) -> None:
+    for _ in range(MAX_PIECES):
+        if len(piece) <= MAX_BYTES or piece.endswith(b"\n"):
+            return
+        piece = _read(file)
+    raise click.ClickException(f"line {number} has no end; is this a file of users?")
