@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,15 +16,15 @@ from watchword.guard.told import Told
 from watchword.model import Revocation
 
 
-def news(seq: int, *session_ids: str, more: bool = False) -> News:
+def news(seq: int, *session_ids: str, more: bool = False, now: int = 0) -> News:
     """One answer."""
     ended = (Revocation(seq=seq, session_id=each, revoked_at=0, expires_at=900) for each in session_ids)
-    return News(seq, more, f"keys at {seq}", tuple(ended))
+    return News(seq=seq, more=more, now=now, keys=f"keys at {seq}", revocations=tuple(ended))
 
 
 def behind(first: News, second: News) -> News:
     """One answer that tells of both."""
-    return News(second.seq, second.more, second.keys, first.revocations + second.revocations)
+    return replace(second, revocations=first.revocations + second.revocations)
 
 
 class Scripted:
@@ -134,6 +135,18 @@ async def test_a_number_that_was_told_without_its_session_is_known_by_the_next_a
     assert not scripted.has_ended("over")
     assert await scripted.catch_up(news(4, "b"), news(4, "b")) == [3, None]
     assert scripted.has_ended("b")
+
+
+async def test_the_clock_of_the_login_service_that_was_put_back(scripted: Scripted) -> None:
+    """While it was ahead it left out what was over by it: that is asked for once it shows another time.
+
+    That of another node, half a minute behind, is none that was put back.
+    """
+    await scripted.catch_up(news(4, now=3600))
+    assert await scripted.catch_up(news(4, "a", now=3571)) == [3]
+    assert await scripted.catch_up(news(4, "a", now=3), news(4, "a", "b", now=3)) == [3, None]
+    assert scripted.has_ended("b")
+    assert await scripted.catch_up(news(4, "b", now=4)) == [3]
 
 
 async def test_a_wall_clock_that_was_put_back(scripted: Scripted) -> None:

@@ -8,6 +8,7 @@ from watchword.denials import Denials, news_in
 from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
 from watchword.guard.told import Told
 from watchword.model import Clock, Revocation
+from watchword.tokens import CLOCK_SKEW
 
 INTERVAL: Final = 0.3
 """Seconds between two questions, so that with all that is on the way a logout bites within a second."""
@@ -52,6 +53,7 @@ class Feed:
         self._compare = compare
         self._told = told
         self._clock = clock
+        self._loaded_at = 0
 
     async def catch_up(self) -> None:
         """Learn all that has ended up to now.
@@ -64,11 +66,13 @@ class Feed:
         ended: Sequence[Revocation] | None = None
         if not denials.is_to_reload(now=now):
             news = await self._ask(max(0, denials.seq - 1))
-            ended = news_in(news.revocations, seq=denials.seq, newest=denials.newest)
+            if news.now >= self._loaded_at - CLOCK_SKEW:
+                ended = news_in(news.revocations, seq=denials.seq, newest=denials.newest)
         if ended is None:
-            # Also where its database is one from a backup; or nothing has ended for so long that our last was removed.
+            # Also where its database is one from a backup; or nothing has ended for so long that our last was removed;
+            # or its clock was ahead then, and left out what matters now that it was put back.
             news = await self._ask(None)
-            ended = news.revocations
+            ended, self._loaded_at = news.revocations, news.now
         denials.forget(asked_at=asked_at)
         self._learn(ended, now=now)
         newest = news.revocations[-1:]

@@ -103,12 +103,14 @@ class News:
     Attributes:
         seq: everything up to this number has been told.
         more: whether there is more to ask for, after ``seq``.
+        now: what the login service's clock showed, seconds since the epoch.
         keys: the fingerprint of the keys that are published now.
         revocations: sessions that have ended.
     """
 
     seq: int
     more: bool
+    now: int
     keys: str
     revocations: tuple[Revocation, ...]
 
@@ -121,10 +123,10 @@ def read_news(document: bytes) -> News:
     """
     news = _object(document, "the feed")
     listed, more, keys = news.get("revocations"), news.get("more"), news.get("keys")
-    _whole(news, "now")
     if not isinstance(listed, list) or not isinstance(more, bool):
         raise Trouble("the feed is none")
-    return News(_whole(news, "seq"), more, _text(keys), tuple(map(_read_revocation, listed)))
+    ended = tuple(map(_read_revocation, listed))
+    return News(seq=_whole(news, "seq"), more=more, now=_whole(news, "now"), keys=_text(keys), revocations=ended)
 
 
 def lifetime_of(cache_control: str) -> int:
