@@ -233,6 +233,19 @@ def test_what_finds_no_room_is_in_the_log_and_is_counted(
         chain.check(entry.seq, entry)
 
 
+def test_there_is_room_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the database comes back only then: what was lost is told, and behind it the last event of the process."""
+    monkeypatch.setattr(recorder, "MOST", 2)
+    taken = a_recorder()
+    for _ in range(5):
+        Asker(taken, actor="user").tell(Event.LOGIN_SUCCESS)
+    taken.close(Event.SHUTDOWN, actor="service")
+    batch = taken.next_batch()
+    taken.written(batch)
+    assert [entry.event for entry in batch[2:]] == [Event.AUDIT_LOST, Event.SHUTDOWN]
+    assert (batch[2].detail, taken.next_batch()) == ("3", [])
+
+
 def test_ends_at_once_leave_room_for_what_else_happens() -> None:
     """Of ten thousand sessions that one act ends a hundred are told, and how many more there were."""
     taken = a_recorder()

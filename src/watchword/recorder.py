@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, NamedTuple, Self
 
 from watchword import telemetry
-from watchword.audit import ALARMING, Entry, Event, Outcome, Seals
+from watchword.audit import ALARMING, LAST, Entry, Event, Outcome, Seals
 from watchword.identifiers import new_id
 from watchword.model import Revocation
 
@@ -30,6 +30,8 @@ _BY_OUR_OWN: Final = frozenset({Event.TOKEN_CREATED, Event.AUTHZ_FAIL, Event.PAS
 """By an account or a client of ours. Whatever ends a session, or needs a login for each, is not for nothing."""
 _FOR_NOTHING: Final = frozenset({Outcome.REFUSED, Outcome.ABORTED})
 """Without a password having been judged, for which there is a throttle."""
+_WITH_ROOM_ALWAYS: Final = LAST | {Event.AUDIT_LOST}
+"""What a process tells of itself: without its last event what was before could be removed unnoticed."""
 _ITSELF: Final = "service"
 _SECOND: Final = 1000
 
@@ -97,7 +99,7 @@ class Recorder:
 
     def _take(self, what: _What, at: int, *, session_id: str = "", network: str = "", request_id: str = "") -> None:
         event, outcome, detail, actor, user_id = what
-        seq = self._seq + 1 if len(self._waiting) < MOST else 0
+        seq = self._seq + 1 if len(self._waiting) < MOST or event in _WITH_ROOM_ALWAYS else 0
         fields = (self.writer, seq, at, event, outcome, detail, actor, user_id, session_id, network, request_id)
         if seq:
             self._seq, self._digest = seq, self.seals.digest(fields, previous=self._digest)
@@ -142,7 +144,7 @@ class Recorder:
             self.news.clear()
 
     def _tell_losses(self) -> None:
-        if self._lost and len(self._waiting) < MOST:
+        if self._lost:
             lost, self._lost = self._lost, 0
             self.record(Event.AUDIT_LOST, outcome=Outcome.FAILURE, actor=_ITSELF, detail=str(lost))
 
