@@ -172,3 +172,4 @@ def test_what_was_known_is_known_by_all_of_it(first: Revocation) -> None:
     assert news_in([first, after], seq=7, newest=KNOWN) is None
     assert news_in([after], seq=7, newest=None) is None
     assert news_in([], seq=7, newest=KNOWN) is None
+    assert news_in([], seq=-7, newest=None) == []

@@ -142,7 +142,7 @@ def news_in(page: Sequence[Revocation], *, seq: int, newest: Revocation | None) 
     Returns:
         What stands behind it; None if it is gone or another: then only everything is news.
     """
-    if not seq:
+    if seq <= 0:  # below it only a foreign hand numbers
         return page
     if not page or page[0].seq != seq or newest not in (None, page[0]):
         return None
