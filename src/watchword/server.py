@@ -13,6 +13,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import hypercorn.asyncio.run
@@ -93,7 +94,10 @@ class PatientServer(TCPServer):
             self._deadline.cancel()
         await self._idle.stop()
         async with asyncio.timeout(self.config.keep_alive_timeout) as waiting:
-            await super()._close()  # which takes being cancelled for having been closed
+            with suppress(
+                OSError
+            ):  # a reset met the end of our direction; raised, it would end the drain of all others
+                await super()._close()  # which takes being cancelled for having been closed
         if waiting.expired():
             self.writer.transport.abort()
 

@@ -4,13 +4,16 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.attacks.raw import answer, connection, request
 from tests.cli.commands import COMMAND, HYPERCORN
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, environment, free_port, running, watchword, watchword_server
@@ -75,6 +78,28 @@ async def test_what_is_in_flight_is_answered(
     sessions = {claim(answer.json()["token"], "sid") for answer in answers}
     assert stored_sessions(instance / "watchword.db") == sessions
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\r\n\r\n", request("GET", "/healthz")])
+def test_who_is_gone_before_the_connection_is_closed_cuts_off_nobody(
+    installation: Path, tmp_path: Path, data: bytes
+) -> None:
+    """A reset that meets the end of our direction is no fault: it would end the drain of all others (checklist F9)."""
+    instance = Path(shutil.copytree(installation, tmp_path / "instance"))
+    body = json.dumps(ALICE).encode()
+    with watchword_server(instance) as server, connection(server) as waiting:
+        others = [socket.create_connection(server.address) for _ in range(40)]
+        waiting.sendall(request("POST", "/login", "Content-Type: application/json", f"Content-Length: {len(body)}"))
+        server.process.send_signal(signal.SIGTERM)
+        for other in others:
+            with other:
+                other.sendall(data)
+                other.shutdown(socket.SHUT_WR)
+        time.sleep(0.5)
+        waiting.sendall(body)
+        assert answer(waiting).status == 200
+        assert server.process.wait(25) == 0
+        assert "Traceback" not in server.log.read_text()
 
 
 async def log_in_until_the_end(server: Server, acknowledged: list[str], enough: asyncio.Event) -> None:
