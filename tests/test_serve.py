@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -104,3 +106,15 @@ def test_a_supervisor_that_fails_ends_the_service(
     (told,) = (record for record in caplog.records if record.exc_info)
     assert told.exc_info is not None
     assert told.exc_info[0] is ZeroDivisionError
+
+
+def test_a_worker_that_takes_too_long_is_told_as_that(tmp_path: Path) -> None:
+    """Hashes that the settings allow may take longer than a start may, and its status would say that all is well."""
+    hurried = (
+        "import os; from watchword import serve; serve.START_SECONDS = 0.01;"
+        "serve.run(bind='127.0.0.1:0', workers=1, environ=os.environ)"
+    )
+    command = [sys.executable, "-c", hurried]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
+    told = "worker 0 did not start (not within 0.01 s; do HASH_MEMORY_KIB and HASH_PASSES cost too much here?)"
+    assert done.stderr.endswith(f"WorkerFailed: {told}\n")

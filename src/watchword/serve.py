@@ -160,7 +160,9 @@ class _Slot:
             if said != READY:
                 await worker.process.wait()  # it closed its end because it is ending
         except TimeoutError:
-            said = b""
+            await self._dismiss(worker)
+            why = f"not within {START_SECONDS:g} s; do HASH_MEMORY_KIB and HASH_PASSES cost too much here?"
+            raise WorkerFailed(self._number, why) from None
         if said != READY:
             status = await self._dismiss(worker)
             raise WorkerFailed(self._number, f"status {status}", status=status)
