@@ -117,6 +117,21 @@ async def test_one_refresh_for_fifty_concurrent_requests(
     assert len(set(told)) == 2
 
 
+async def test_more_requests_are_refused_than_there_are_connections(service: Server) -> None:
+    """Who waits for the new token keeps no connection from whoever fetches it, nor from the others."""
+    auth = WatchwordAuth(service.url, **ALICE)
+    limits = httpx.Limits(max_connections=5, max_keepalive_connections=2)
+    timeout = httpx.Timeout(20, pool=5)
+    async with httpx.AsyncClient(base_url=service.url, auth=auth, limits=limits, timeout=timeout) as caller:
+        first = await caller.get("/me")
+        bearer = {"Authorization": first.request.headers["Authorization"]}
+        async with httpx.AsyncClient(base_url=service.url) as other:
+            assert (await other.post("/logout", headers=bearer)).status_code == 204
+        answers = await asyncio.gather(*(caller.get("/me") for _ in range(40)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["sid"] for answer in answers} - {first.json()["sid"]}) == 1
+
+
 async def test_a_token_that_expired_unnoticed(short_lived: Server) -> None:
     """The client's clock stands still; ``invalid_token`` tells it to refresh, and the request is repeated."""
     auth = WatchwordAuth(short_lived.url, **ALICE, clock=lambda: 0.0)

@@ -103,6 +103,8 @@ class WatchwordAuth(httpx.Auth):
         outcome: httpx.Response | bool | None = None
         try:
             while (step := _next_step(story, outcome)) is not None:
+                if _lasts(step) and isinstance(outcome, httpx.Response):
+                    await outcome.aread()
                 match step:
                     case httpx.Request():
                         outcome = yield step
@@ -131,6 +133,8 @@ class WatchwordAuth(httpx.Auth):
         outcome: httpx.Response | bool | None = None
         try:
             while (step := _next_step(story, outcome)) is not None:
+                if _lasts(step) and isinstance(outcome, httpx.Response):
+                    outcome.read()
                 match step:
                     case httpx.Request():
                         outcome = yield step
@@ -152,6 +156,11 @@ def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Ste
         return story.send(outcome)
     except StopIteration:
         return None
+
+
+def _lasts(step: Step) -> bool:
+    """Whether an answer must be read before: unread it holds its connection, which those may need who end the wait."""
+    return isinstance(step, TakeTurn | Wait)
 
 
 async def _acquire(turn: asyncio.Lock, seconds: float) -> bool:
