@@ -79,6 +79,8 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], fault: str) -> 
         "https://alice:secret@login.example.com",
         "https://login.example.com?token=secret",
         "https://login.example.com#secret",
+        "https://login.example.com/auth%3Fsecret",
+        "https://login.example.com/auth%2Fsecret",
         "https://login.example.com:secret",
         "https://login.example.com:65536",
         "https://login.example.com:-1",

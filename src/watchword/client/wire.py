@@ -135,8 +135,8 @@ def service_url(base_url: str | httpx.URL) -> httpx.URL:
         raise ValueError("base_url must be a URL like https://login.example.com")
     if not 0 <= (url.port or 0) <= _MAX_PORT:
         raise ValueError("base_url has a port that is none")
-    if url.userinfo or url.query or url.fragment:
-        raise ValueError("base_url must have no user, query or fragment")
+    if url.userinfo or url.query or url.fragment or b"%" in url.raw_path:
+        raise ValueError("base_url must have no user, query, fragment or escapes")
     if url.scheme == "http" and not is_loopback(url.host):
         raise ValueError("base_url must be an https URL; http is for this machine alone, such as 127.0.0.1")
     return url
