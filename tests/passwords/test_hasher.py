@@ -351,6 +351,16 @@ class TestRehashing:
         with pytest.raises(InvalidCredentials):
             await verify(hasher, WRONG, verified.new_hash)
 
+    @pytest.mark.parametrize(("salt", "digest"), [(22, 32), (8, 32), (16, 16)])
+    async def test_a_salt_or_a_digest_of_another_length_is_old_too(
+        self, hasher: Hasher, salt: int, digest: int
+    ) -> None:
+        """Rows 2 and 18: one back end reads ours alone, and by the other's time somebody could tell who exists."""
+        theirs = argon2.PasswordHasher(TINY.passes, TINY.memory_kib, 1, hash_len=digest, salt_len=salt).hash(PASSWORD)
+        verified = await verify(hasher, PASSWORD, theirs)
+        assert verified.new_hash is not None
+        assert (await verify(hasher, PASSWORD, verified.new_hash)).new_hash is None
+
     async def test_a_wrong_password_yields_nothing(self, hasher: Hasher) -> None:
         """Row 18: a wrong password changes no hash."""
         counter = counted(hasher)
