@@ -1,11 +1,14 @@
 """GET /forward-auth: the guard's answer for proxies, without Quart and without the database."""
 
+from dataclasses import replace
+
 import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
 from tests.builders import add_user
 from tests.endpoints.conftest import LogIn
 from tests.endpoints.contract import BARE, INVALID, ask, refused
+from watchword import tokens
 from watchword.flows import Tools
 
 
@@ -26,6 +29,17 @@ async def test_a_name_of_any_script_is_safe_in_a_header(tools: Tools, client: Cl
     await add_user(tools, "Zoë%")
     response = await client.get("/forward-auth", headers={"Authorization": f"Bearer {await log_in('zoë%')}"})
     assert response.headers["X-Auth-User"] == "Zo%C3%AB%25"
+
+
+async def test_whatever_is_signed_is_safe_in_a_header(tools: Tools, client: Client, log_in: LogIn) -> None:
+    """Who shares a secret with us may sign a subject or a scope that no header carries: it forges none."""
+    await add_user(tools)
+    known = tokens.verify(await log_in(), find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
+    odd = replace(known, sub="a\r\nX-Auth-User: root", scope="a\r\nb c%")
+    signed = tokens.mint(odd, key=tools.ring.signer, profile=tools.profile)
+    response = await client.get("/forward-auth", headers={"Authorization": f"Bearer {signed}"})
+    told = {name: response.headers.getlist(f"X-Auth-{name}") for name in ("User", "Subject", "Scope")}
+    assert told == {"User": ["alice"], "Subject": ["a%0D%0AX-Auth-User:%20root"], "Scope": ["a b c%25"]}
 
 
 async def test_without_a_valid_token_it_refuses_as_the_guard_does(client: Client) -> None:

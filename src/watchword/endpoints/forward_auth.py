@@ -17,15 +17,16 @@ _PLAIN: Final = re.compile(r"[!-$&-~]+", re.ASCII)
 async def forward_auth(_: Tools, call: Call) -> Reply:
     """Answer 200 with X-Auth-User, X-Auth-Subject and X-Auth-Scope, or raise the guard's refusal.
 
-    A user name may be of any script: what is not visible ASCII is percent-encoded, as no header carries it safely.
+    A user name may be of any script: what is not visible ASCII is percent-encoded, as no header carries it safely. Nor
+    would it what who shares a secret with us may have signed as a subject or a scope.
     """
     token = call.admit()
     return Reply(
         200,
         headers=(
             (b"x-auth-user", _visible(token.username).encode()),
-            (b"x-auth-subject", token.sub.encode()),
-            (b"x-auth-scope", token.scope.encode()),
+            (b"x-auth-subject", _visible(token.sub).encode()),
+            (b"x-auth-scope", " ".join(map(_visible, token.scope.split())).encode()),
         ),
     )
 
