@@ -149,6 +149,15 @@ async def test_the_clock_of_the_login_service_that_was_put_back(scripted: Script
     assert await scripted.catch_up(news(4, "b", now=4)) == [3]
 
 
+async def test_what_was_asked_for_again_in_vain_is_asked_for_again(scripted: Scripted) -> None:
+    """A page that does not come leaves the rest of them unknown."""
+    await scripted.catch_up(news(4, "a", now=3600))
+    with pytest.raises(Trouble):
+        await scripted.catch_up(news(4, "a", now=3), news(3, "c", more=True, now=3))
+    assert await scripted.catch_up(news(4, "a", now=4), news(4, "b", now=4)) == [3, None]
+    assert scripted.has_ended("b")
+
+
 async def test_a_wall_clock_that_was_put_back(scripted: Scripted) -> None:
     """Everything is loaded again, for tokens that had expired live again."""
     scripted.clock.now = 100

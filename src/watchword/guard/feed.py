@@ -64,15 +64,16 @@ class Feed:
         denials = self._denials
         asked_at, now = denials.monotonic(), self._clock()
         ended: Sequence[Revocation] | None = None
+        loaded_at = self._loaded_at
         if not denials.is_to_reload(now=now):
             news = await self._ask(max(0, denials.seq - 1))
-            if news.now >= self._loaded_at - CLOCK_SKEW:
+            if news.now >= loaded_at - CLOCK_SKEW:
                 ended = news_in(news.revocations, seq=denials.seq, newest=denials.newest)
         if ended is None:
             # Also where its database is one from a backup; or nothing has ended for so long that our last was removed;
             # or its clock was ahead then, and left out what matters now that it was put back.
             news = await self._ask(None)
-            ended, self._loaded_at = news.revocations, news.now
+            ended, loaded_at = news.revocations, news.now
         denials.forget(asked_at=asked_at)
         self._learn(ended, now=now)
         newest = news.revocations[-1:]
@@ -89,6 +90,7 @@ class Feed:
             newest = news.revocations[-1:] or newest
         told = next((each for each in newest if each.seq == news.seq), None)
         denials.learnt_all(seq=news.seq, newest=told, asked_at=asked_at, now=now)
+        self._loaded_at = loaded_at
         self._compare(news.keys)
 
     def _learn(self, ended: Sequence[Revocation], *, now: int) -> None:
