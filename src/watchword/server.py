@@ -65,7 +65,8 @@ class PatientServer(TCPServer):
         transport = self.writer.transport
         if self.reader.at_eof() or transport.is_closing() or not transport.can_write_eof():  # TLS has no such thing
             return False
-        transport.write_eof()
+        with suppress(OSError):  # their reset was quicker; asyncio's own loop raises here, uvloop when it is closed
+            transport.write_eof()
         self._abort_after(self.config.keep_alive_timeout if transport.get_write_buffer_size() else LINGER)
         return True
 
