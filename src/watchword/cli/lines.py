@@ -12,11 +12,11 @@ MAX_BYTES: Final = 1 << 20
 """Of a line. The longest that can be taken has some 25 KiB, if every character is escaped."""
 MAX_PIECES: Final = 64
 """Of that size, which are passed over of a line; one that still goes on has no end."""
-_NO_OBJECT: Final = b"]"
+NO_LINE: Final = b"]"
 
 
 def lines_of(file: IO[bytes]) -> Iterator[bytes]:
-    """Read a file line by line. One that is too long is cut, so that whoever reads it refuses it and takes the others.
+    """Read a file line by line. One that is too long comes as ``NO_LINE``, which is refused while others are taken.
 
     Raises:
         ClickException: a line has no end.
@@ -27,7 +27,7 @@ def lines_of(file: IO[bytes]) -> Iterator[bytes]:
             return
         if len(line) > MAX_BYTES:
             _pass_over(file, line, number)
-            line += _NO_OBJECT
+            line = NO_LINE
         yield line
 
 
