@@ -95,9 +95,8 @@ class PatientServer(TCPServer):
             self._deadline.cancel()
         await self._idle.stop()
         async with asyncio.timeout(self.config.keep_alive_timeout) as waiting:
-            with suppress(
-                OSError
-            ):  # a reset met the end of our direction; raised, it would end the drain of all others
+            # A reset may meet the end of our direction; raised, it would end the drain of all others.
+            with suppress(OSError):
                 await super()._close()  # which takes being cancelled for having been closed
         if waiting.expired():
             self.writer.transport.abort()
