@@ -147,7 +147,7 @@ class Hasher:
             raise InvalidCredentials("nothing to compare with")
         try:
             known = read_stored(stored)
-            is_current = self._is_like_ours(known)
+            is_current = isinstance(known, EncodedHash) and known.parameters == self.parameters
             if not is_current:
                 self.pool.tell()  # it may take seconds, and what others wait for is there
             is_right = self._fits([data, *other_spellings], known)
@@ -160,13 +160,8 @@ class Hasher:
             self._top_up(data, known, started)
         if not is_right:
             raise InvalidCredentials("wrong password")
-        return Verified(new_hash=None if is_current else self._hash(data))
-
-    def _is_like_ours(self, known: EncodedHash | LegacyHash) -> bool:
-        """Whether it costs what ours do: another salt or digest one back end does not read, and the other is slower."""
-        if isinstance(known, LegacyHash) or known.parameters != self.parameters:
-            return False
-        return (len(known.salt), len(known.digest)) == (SALT_BYTES, DIGEST_BYTES)
+        is_ours = is_current and isinstance(known, EncodedHash) and known.has_our_lengths
+        return Verified(new_hash=None if is_ours else self._hash(data))
 
     def _fits(self, spelled: Sequence[bytes], known: EncodedHash | LegacyHash) -> bool:
         if isinstance(known, LegacyHash):

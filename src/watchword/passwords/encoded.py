@@ -67,6 +67,11 @@ class EncodedHash:
     salt: bytes = field(repr=False)
     digest: bytes = field(repr=False)
 
+    @property
+    def has_our_lengths(self) -> bool:
+        """Whether salt and digest are as long as those we make: one back end reads no other salt, the other is slower."""
+        return (len(self.salt), len(self.digest)) == (SALT_BYTES, DIGEST_BYTES)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a PHC string.
