@@ -69,7 +69,7 @@ class EncodedHash:
 
     @property
     def has_our_lengths(self) -> bool:
-        """Whether salt and digest are as long as those we make: one back end reads no other salt, the other is slower."""
+        """Whether salt and digest are as long as those we make; the faster back end may be one that reads no others."""
         return (len(self.salt), len(self.digest)) == (SALT_BYTES, DIGEST_BYTES)
 
     @classmethod
