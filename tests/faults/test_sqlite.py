@@ -65,7 +65,8 @@ async def test_somebody_else_holds_the_lock(server: Server) -> None:
     meanwhile = load.between(began + 0.1, ended)
     told("F5", meanwhile)
     check_refusals(load.seen)
-    assert statuses(load.between(began, ended + 1), "login", "refresh", "logout") >= {503}
+    waited = load.between(began - 1, ended + 1)  # all clients may have asked just before
+    assert statuses(waited, "login", "refresh", "logout") >= {503}
     assert statuses(load.seen, "guarded", "health") == {200}
 
 
