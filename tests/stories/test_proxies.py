@@ -237,7 +237,7 @@ def test_the_proxy_gives_a_connection_up_before_the_login_service_does(
     """Or a POST that it sends in the instant in which the login service closes an idle connection would be a 502."""
     Patient.kept = Queue()
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Patient) as patient:
-        Thread(target=patient.serve_forever).start()
+        Thread(target=patient.serve_forever, daemon=True).start()  # if the claim fails, nobody waits for it
         login = ("127.0.0.1", patient.server_address[1])
         with (
             in_front(*example, tmp_path, login=login, application=application.address) as front,
