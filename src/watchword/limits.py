@@ -29,7 +29,7 @@ FAMILIAR_FOR: Final = 90 * 86_400
 
 _A_DAY: Final = 86_400
 _MOST_DOUBLINGS: Final = 32
-"""So that a time fits into a column: with these a wait is four thousand years."""
+"""So that no huge number is computed: with these a wait is four thousand years, and bounded otherwise long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,7 @@ class Tally(NamedTuple):  # several are made for each login, and a tuple is what
         """When there is nothing left to remember if nothing happens any more."""
         leased = (self.lease + 2) * LEASE if self.in_flight else 0
         failures = self.failures + self.in_flight
-        until = leased + rule.wait_after(failures) if leased else self.until
-        return max(self.until, until, max(self.since, leased) + failures * rule.forgotten_after if failures else 0)
+        return max(self.until, leased, max(self.since, leased) + failures * rule.forgotten_after if failures else 0)
 
     def is_ahead(self, rule: Rule, *, now: int) -> bool:
         """Whether its wait was begun by a clock that has been put back since; then it is to be stored as of now."""
