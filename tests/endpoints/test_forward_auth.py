@@ -32,14 +32,15 @@ async def test_a_name_of_any_script_is_safe_in_a_header(tools: Tools, client: Cl
 
 
 async def test_whatever_is_signed_is_safe_in_a_header(tools: Tools, client: Client, log_in: LogIn) -> None:
-    """Who shares a secret with us may sign a subject or a scope that no header carries: it forges none."""
+    """Who shares a secret with us may sign a subject or a scope that no header carries: it forges none, and no scope
+    either, for a blank of another kind parts none."""
     await add_user(tools)
     known = tokens.verify(await log_in(), find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
-    odd = replace(known, sub="a\r\nX-Auth-User: root", scope="a\r\nb c%")
+    odd = replace(known, sub="a\r\nX-Auth-User: root", scope="a\r\nb\xa0c  d%")
     signed = tokens.mint(odd, key=tools.ring.signer, profile=tools.profile)
     response = await client.get("/forward-auth", headers={"Authorization": f"Bearer {signed}"})
     told = {name: response.headers.getlist(f"X-Auth-{name}") for name in ("User", "Subject", "Scope")}
-    assert told == {"User": ["alice"], "Subject": ["a%0D%0AX-Auth-User:%20root"], "Scope": ["a b c%25"]}
+    assert told == {"User": ["alice"], "Subject": ["a%0D%0AX-Auth-User:%20root"], "Scope": ["a%0D%0Ab%C2%A0c d%25"]}
 
 
 async def test_without_a_valid_token_it_refuses_as_the_guard_does(client: Client) -> None:

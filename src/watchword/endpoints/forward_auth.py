@@ -26,7 +26,7 @@ async def forward_auth(_: Tools, call: Call) -> Reply:
         headers=(
             (b"x-auth-user", _visible(token.username).encode()),
             (b"x-auth-subject", _visible(token.sub).encode()),
-            (b"x-auth-scope", " ".join(map(_visible, token.scope.split())).encode()),
+            (b"x-auth-scope", " ".join(map(_visible, filter(None, token.scope.split(" ")))).encode()),
         ),
     )
 
