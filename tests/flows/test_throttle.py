@@ -406,6 +406,35 @@ async def test_what_a_killed_process_has_charged_counts(tools: Tools, clock: Fak
     assert await attempt(tools) == "right"
 
 
+async def test_who_hangs_up_while_a_login_cannot_be_stored_is_not_charged(tools: Tools) -> None:
+    """A right password of which nothing comes is no failure, whether or not somebody waits for it."""
+    await add_user(tools)
+    proven = asyncio.Event()
+
+    class Telling(Hasher):
+        async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
+            verified = await super().verify(password, stored, place=place)
+            proven.set()
+            return verified
+
+    hasher = Telling(tools.hasher.parameters, threads=1, max_wait=5.0)
+    away, back = Statement("ALTER TABLE sessions RENAME TO away"), Statement("ALTER TABLE away RENAME TO sessions")
+    await tools.store.write(lambda connection: connection.fetch(away))
+    for _ in range(STRANGERS.free + 5):
+        proven.clear()
+        task = asyncio.create_task(attempt(replace(tools, hasher=hasher), network=HOME))
+        await proven.wait()
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        await tools.store.settle()
+        await tools.throttle.errands_done()
+    hasher.close()
+    assert await number(tools, COUNT) == 0
+    await tools.store.write(lambda connection: connection.fetch(back))
+    assert await attempt(tools) == "right"
+
+
 async def test_who_cannot_be_looked_up_is_not_charged(tools: Tools) -> None:
     """A fault of the table of users, which may be locked for a minute, makes no failures of right passwords."""
     await add_user(tools)

@@ -70,14 +70,12 @@ class Proof:
             if result is not None:
                 then(result)
 
+        def take_back(fault: BaseException) -> None:
+            if not isinstance(fault, Unconfirmed):  # else it may be settled, or becomes a failure by itself
+                abandon(self._tools, self._attempt)
+
         self._is_concluded = True  # also if we are cancelled: the transaction goes on
-        try:
-            return await self._tools.store.write(do_and_settle, then=tell)
-        except Unconfirmed:  # it may be settled; if not, the charge becomes a failure by itself
-            raise
-        except Exception:
-            self._is_concluded = False
-            raise
+        return await self._tools.store.write(do_and_settle, then=tell, otherwise=take_back)
 
     def drop(self) -> None:
         """Take the charge back if nothing came of it."""

@@ -71,7 +71,13 @@ class Store(ABC):
         """As ``read``, for what the service itself must know in time: it does not wait behind what people ask for."""
         return await self._observed(self._begin_watch, story)
 
-    async def write(self, story: Story[T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self,
+        story: Story[T],
+        *,
+        then: Callable[[T], None] | None = None,
+        otherwise: Callable[[BaseException], None] | None = None,
+    ) -> T:
         """Run a story inside one write transaction; all of it happens, or nothing.
 
         The transaction outlives its caller: one who is cancelled, as the handler of a client that hangs up is,
@@ -80,8 +86,9 @@ class Store(ABC):
         Args:
             story: what to do.
             then: is called with its result once that is committed, whether or not the caller is still there.
+            otherwise: is called with what went wrong, likewise.
         """
-        return await self._outliving(self._begin_write(story), then)
+        return await self._outliving(self._begin_write(story), then, otherwise)
 
     async def write_one(self, story: Story[T], *, then: Callable[[T], None] | None = None) -> T:
         """As ``write``, for a story of which one statement writes, and others may read before it.
@@ -118,12 +125,17 @@ class Store(ABC):
         finally:
             self._observe("read", time.perf_counter() - started)
 
-    async def _outliving(self, writing: "asyncio.Future[T]", then: Callable[[T], None] | None) -> T:
+    async def _outliving(
+        self,
+        writing: "asyncio.Future[T]",
+        then: Callable[[T], None] | None,
+        otherwise: Callable[[BaseException], None] | None = None,
+    ) -> T:
         started = time.perf_counter()
         self._writes.add(writing)
         writing.add_done_callback(self._finished)
-        if then is not None:
-            writing.add_done_callback(partial(_go_on, then))  # before the caller goes on, who is called back later
+        if then is not None or otherwise is not None:
+            writing.add_done_callback(partial(_go_on, then, otherwise))  # before the caller, who is called back later
         try:
             return await asyncio.shield(writing)
         finally:
@@ -137,9 +149,18 @@ class Store(ABC):
             )  # its caller, if still there, tells more
 
 
-def _go_on(then: Callable[[T], None], writing: "asyncio.Future[T]") -> None:
-    if not writing.cancelled() and writing.exception() is None:
+def _go_on(
+    then: Callable[[T], None] | None,
+    otherwise: Callable[[BaseException], None] | None,
+    writing: "asyncio.Future[T]",
+) -> None:
+    if writing.cancelled():
+        return
+    fault = writing.exception()
+    if fault is None and then is not None:
         then(writing.result())
+    if fault is not None and otherwise is not None:
+        otherwise(fault)
 
 
 def store_at(url: str, *, observe: Observer = nobody_looks) -> Store:
