@@ -236,6 +236,29 @@ class TestWork:
                 await verify(hasher, password, stored)
         assert counter.asked == [TINY]
 
+    @pytest.mark.parametrize(
+        ("stored", "are_told"),
+        [
+            (None, False),
+            (stored_as(Parameters(256, 2)), False),
+            (stored_as(Parameters(8, 1)), False),
+            (stored_as(Parameters(64, 8)), False),
+            (stored_as(Parameters(257, 2)), True),
+            (f"pbkdf2:sha256:1$salt${'0' * 64}", True),
+        ],
+    )
+    async def test_others_are_told_before_a_longer_hash_alone(
+        self, stored: str | None, are_told: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Row 2: who comes first in the next bunch waits for it the longest, which would tell that there is a user."""
+        hasher = Hasher(Parameters(256, 2), threads=1, max_wait=1.0)
+        told = []
+        monkeypatch.setattr(hasher.pool, "tell", lambda: told.append(stored))
+        with pytest.raises(InvalidCredentials):
+            await verify(hasher, WRONG, stored)
+        hasher.close()
+        assert bool(told) is are_told
+
     @pytest.mark.parametrize("variant", ["argon2i", "argon2d"])
     async def test_a_hash_that_nobody_here_computes_costs_one_hash(
         self, hasher: Hasher, variant: Variant, monkeypatch: pytest.MonkeyPatch

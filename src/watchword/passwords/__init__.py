@@ -148,7 +148,7 @@ class Hasher:
         try:
             known = read_stored(stored)
             is_current = isinstance(known, EncodedHash) and known.parameters == self.parameters
-            if not is_current:
+            if not (isinstance(known, EncodedHash) and known.parameters.work <= self.parameters.work):
                 self.pool.tell()  # it may take seconds, and what others wait for is there
             is_right = self._fits([data, *other_spellings], known)
         except UnreadableHash:
