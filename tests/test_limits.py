@@ -9,7 +9,9 @@ from watchword.limits import FAMILIAR, LEASE, NETWORK, STRANGERS, InFlight, Rule
 
 NOW = 1_800_000_000
 DAY = 86_400
-RULES = st.sampled_from([STRANGERS, FAMILIAR, NETWORK, Rule(of="account", free=3, first_wait=5, forgotten_after=1000)])
+RULES = st.sampled_from(
+    [STRANGERS, FAMILIAR, NETWORK, Rule("account", by="few", free=3, first_wait=5, forgotten_after=1000)]
+)
 BRIEFLY = st.integers(0, 3)
 AT_LENGTH = st.integers(0, 400)
 
@@ -244,3 +246,13 @@ def test_nodes_whose_clocks_differ_count_the_same(skew: int) -> None:
         settled = two.failed(STRANGERS, now=there, lease=one.lease)
         settled = settled.failed(STRANGERS, now=here, lease=two.lease)
         assert (settled.failures, settled.in_flight) == (2, 0), offset
+
+
+@pytest.mark.parametrize("others", [0, 1, 7, 40])
+def test_a_network_that_becomes_familiar_takes_over_what_others_have_used(others: int) -> None:
+    """Its own right guess is none of it, and as many right ones as were counted leave nothing behind."""
+    tally = Tally(young=1 + others, lease=NOW // LEASE).made_familiar(now=NOW)
+    assert tally.failures == min(others, STRANGERS.free)
+    for _ in range(others):
+        tally = tally.more_familiar(now=NOW)
+    assert tally == Tally(lease=tally.lease)

@@ -1,7 +1,7 @@
 """The throttle's rules as functions of (state, now): how often a password may be guessed, and how long to wait then.
 
 A ``Tally`` counts the guesses at one thing: at an account by strangers, at an account from one network that has logged
-into it before, or from one network at whatever account. Laws of this file:
+into it before, from all that had with its former password, or from one network at whatever account. Laws of this file:
 
 1. A guess is charged before its hash is computed: it is in flight until it is settled as failed, right, or never made.
    What is in flight fills the same room as failures, so that any number who guess at once are let in no further.
@@ -38,12 +38,14 @@ class Rule:
 
     Attributes:
         of: what is guessed at, for our own counting.
+        by: who guesses, for the audit trail.
         free: failures that cost no wait; also how many guesses may be in flight at once.
         first_wait: seconds to wait after the first that does; each further one doubles it.
         forgotten_after: seconds after which one failure is forgotten.
     """
 
     of: str
+    by: str
     free: int
     first_wait: int
     forgotten_after: int
@@ -60,12 +62,15 @@ class Rule:
         return int(min(doubled, (failures - self.free + 1) * self.forgotten_after))
 
 
-STRANGERS: Final = Rule(of="account", free=10, first_wait=30, forgotten_after=30 * 86_400)
+STRANGERS: Final = Rule(of="account", by="strangers", free=10, first_wait=30, forgotten_after=30 * 86_400)
 """At one account, from all networks that have not logged into it. The tenth failure costs 30 seconds; in a year of
 guessing at every chance no more than 42 are evaluated, in six years fewer than 100."""
-FAMILIAR: Final = Rule(of="account", free=20, first_wait=30, forgotten_after=30 * 86_400)
-"""At one account, from one network that has logged into it before."""
-NETWORK: Final = Rule(of="network", free=100, first_wait=30, forgotten_after=300)
+FAMILIAR: Final = Rule(of="account", by="familiar", free=20, first_wait=30, forgotten_after=30 * 86_400)
+"""At one account, from one network that has logged into it before, with the present password."""
+FORMER: Final = Rule(of="account", by="former", free=20, first_wait=30, forgotten_after=30 * 86_400)
+"""At one account, from all networks together that had logged into it with the password before. Whoever had that may
+have made any number familiar; but the owner, too, is at one of them, and is to get in past strangers."""
+NETWORK: Final = Rule(of="network", by="network", free=100, first_wait=30, forgotten_after=300)
 """From one network, at all accounts that it is strange to."""
 
 
@@ -175,13 +180,17 @@ class Tally(NamedTuple):  # several are made for each login, and a tuple is what
         return tally._without(1, rule) if released is None else released
 
     def made_familiar(self, *, now: int) -> Self:
-        """The first tally of a network that is becoming familiar, from that of the strangers just before.
+        """The first tally of a network that is becoming familiar, from the one that its guess is charged to, before.
 
-        What strangers have used of their room is used of this one too: else who guesses right in the midst of a burst
+        What others have used of that room is used of this one too: else who guesses right in the midst of a burst
         would have the room of both.
         """
-        used = self.failures + self.in_flight
-        return type(self)(failures=min(used, STRANGERS.free), since=now) if used > 1 else type(self)()
+        used = self.failures + self.in_flight - 1
+        return type(self)(failures=min(used, STRANGERS.free), since=now) if used > 0 else type(self)()
+
+    def more_familiar(self, *, now: int) -> Self:
+        """The tally of a network that is familiar already, since a guess that counted this right one as used."""
+        return self.as_of(FAMILIAR, now=now)._without(1, FAMILIAR)
 
     def as_of(self, rule: Rule, *, now: int) -> Self:
         """The same tally when time has passed: what is forgotten, and what was never settled."""

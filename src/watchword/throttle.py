@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword import usernames
 from watchword.errors import InvalidUsername, Overloaded
+from watchword.model import User
 
 LOOK_AGAIN: Final = 0.05
 """Seconds after which the database is asked again: another process settles its guesses without telling us."""
@@ -25,13 +26,25 @@ class Keys(NamedTuple):
 
     Attributes:
         account: of the account, for all networks that are strange to it.
-        pair: of the account and this network, once that has logged into it.
+        pair: of the account and this network, once that has logged into it with the present password.
+        former: of the account and this network, where that has logged into it with the password before.
+        formers: of the account, for all networks that have.
         network: of the network.
     """
 
     account: bytes
     pair: bytes
+    former: bytes
+    formers: bytes
     network: bytes
+
+
+def account_named(username: str) -> str:
+    """What names an account, however it is spelled. What cannot be a name is counted as it is."""
+    try:
+        return f"name {usernames.canonical(username)}"
+    except InvalidUsername:
+        return f"text {username}"
 
 
 class Throttle:
@@ -44,29 +57,35 @@ class Throttle:
 
     def __init__(self, secret: bytes) -> None:
         self._key = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"watchword throttle").derive(secret)
-        self._lines: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._errands: set[asyncio.Task[None]] = set()
 
-    def keys(self, username: str, network: str) -> Keys:
-        """The keys for a name, however it is spelled, and a network. What cannot be a name is counted as it is."""
-        try:
-            name = f"name {usernames.canonical(username)}"
-        except InvalidUsername:
-            name = f"text {username}"
-        # A network holds no space, so no two pairs write the same text.
-        return Keys(self._digest(name), self._digest(f"pair {network} {name}"), self._digest(f"network {network}"))
+    def keys(self, account: str, network: str, user: User | None) -> Keys:
+        """The keys for an account, a network, and whose the account is, if anybody's.
+
+        Whoever once knew the password has made networks familiar with it, as many as they liked. That ends with it.
+        """
+        user_id, version = ("", 0) if user is None else (user.id, user.password_version)
+        # What stands before the account holds no space, so no two texts are the same.
+        return Keys(
+            account=self._digest(account),
+            pair=self._digest(f"pair {network} {user_id} {version} {account}"),
+            former=self._digest(f"pair {network} {user_id} {version - 1} {account}"),
+            formers=self._digest(f"formers {user_id} {version} {account}"),
+            network=self._digest(f"network {network}"),
+        )
 
     @asynccontextmanager
-    async def line(self, key: bytes, *, patience: float) -> AsyncIterator[None]:
-        """Stand in a line, first come, first served; the inside is its head.
+    async def line(self, account: str, network: str, *, patience: float) -> AsyncIterator[None]:
+        """Stand in the line of an account and a network, first come, first served; the inside is its head.
 
         Raises:
             Overloaded: it moved too slowly.
         """
-        line = self._lines.get(key)
+        line = self._lines.get((account, network))
         if line is None:
-            line = self._lines[key] = asyncio.Lock()
+            line = self._lines[account, network] = asyncio.Lock()
         try:
             async with asyncio.timeout(patience if line.locked() else None):
                 await line.acquire()
@@ -77,23 +96,23 @@ class Throttle:
         finally:
             line.release()
 
-    async def news(self, key: bytes) -> None:
-        """Wait until this process settles a guess that is counted under a key, or until it is time to look again."""
+    async def news(self, account: str) -> None:
+        """Wait until this process settles a guess at an account, or until it is time to look again."""
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, set()).add(told)
+        self._waiting.setdefault(account, set()).add(told)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN):
                     await told
         finally:
-            waiting = self._waiting[key]
+            waiting = self._waiting[account]
             waiting.discard(told)
             if not waiting:
-                del self._waiting[key]
+                del self._waiting[account]
 
-    def settled(self, key: bytes) -> None:
-        """Tell those who wait that a guess was settled."""
-        for told in self._waiting.get(key, ()):
+    def settled(self, account: str) -> None:
+        """Tell those who wait that a guess at an account was settled."""
+        for told in self._waiting.get(account, ()):
             if not told.done():
                 told.set_result(None)
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from tests.builders import PASSWORD, FakeClock, add_user, an_asker
-from tests.trail import trail
+from tests.trail import an_operator, trail
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, TooManyAttempts, Unavailable, WatchwordError
-from watchword.flows import Tools, proof
+from watchword.flows import Tools, admin, proof
 from watchword.flows.attempts import count_as_failed
 from watchword.flows.housekeeping import KEPT, tidy_up
 from watchword.flows.login import log_in
 from watchword.flows.password import change_password
-from watchword.limits import FAMILIAR, FAMILIAR_FOR, LEASE, NETWORK, STRANGERS
+from watchword.limits import FAMILIAR, FAMILIAR_FOR, FORMER, LEASE, NETWORK, STRANGERS
 from watchword.model import AccessToken
 from watchword.passwords import Hasher, Verified
 from watchword.passwords.pool import Place
@@ -56,6 +56,19 @@ async def attempt(tools: Tools, username: str = "alice", password: str = PASSWOR
 async def attempts(tools: Tools, usernames: Iterable[str], password: str, *, network: str = ATTACKER) -> list[str]:
     """How logins end, one after the other."""
     return [await attempt(tools, username, password, network=network) for username in usernames]
+
+
+async def set_password(tools: Tools, password: str) -> None:
+    """Give the user a new password, as an administrator does."""
+    await admin.set_password(
+        tools.store,
+        tools.hasher,
+        username="alice",
+        password=password,
+        rules=tools.password_rules,
+        now=tools.clock(),
+        asker=an_operator(),
+    )
 
 
 async def number(tools: Tools, statement: Statement) -> int:
@@ -134,16 +147,16 @@ async def test_many_networks_at_one_account_are_stopped(tools: Tools) -> None:
 
 
 async def test_guesses_at_once_are_no_more_than_one_by_one(tools: Tools) -> None:
-    """Of two hundred at once, the right one among them, no more are evaluated than the limit (row 83)."""
+    """Of two hundred at once no more are evaluated than the limit, and the right one if it was among them (row 83)."""
     await add_user(tools)
     for position in (0, 4, 199):
         passwords = [f"guess {n}" for n in range(200)]
         passwords[position] = PASSWORD
         network = f"203.0.113.{position}"
         outcomes = await asyncio.gather(*(attempt(tools, password=each, network=network) for each in passwords))
-        evaluated = outcomes.count("wrong") + outcomes.count("right")
-        assert evaluated <= (FAMILIAR if "right" in outcomes else STRANGERS).free
-        assert evaluated + outcomes.count("throttled") == 200
+        wrong, right = outcomes.count("wrong"), outcomes.count("right")
+        assert wrong <= (FAMILIAR if right else STRANGERS).free
+        assert wrong + right + outcomes.count("throttled") == 200
     assert await number(tools, IN_FLIGHT) == 0
 
 
@@ -199,6 +212,56 @@ async def test_a_network_is_familiar_for_a_time(tools: Tools, clock: FakeClock) 
     clock.advance(FAMILIAR_FOR)
     await attempts(tools, ["alice"] * 15, "a guess")
     assert await attempt(tools, network=HOME) == "throttled"
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_who_knew_the_former_password_has_no_lanes_left(tools: Tools, is_new: bool) -> None:
+    """From however many networks it was used, the next password is guessed at no more often than by strangers, or from
+    one more network; that of another user of the same name by strangers alone (rows 80 and 81)."""
+    await add_user(tools)
+    networks = [f"10.2.{n}.1" for n in range(12)]
+    assert {await attempt(tools, network=network) for network in networks} == {"right"}
+    if is_new:
+        await admin.delete_user(tools.store, username="alice", now=tools.clock(), asker=an_operator())
+        await add_user(tools)
+    else:
+        await set_password(tools, "the next long password")
+    guesses = [attempt(tools, password="a guess", network=network) for network in networks for _ in range(5)]
+    assert (await asyncio.gather(*guesses)).count("wrong") == (STRANGERS if is_new else FORMER).free
+    by_strangers = await attempts(tools, ["alice"] * 15, "a guess")
+    assert by_strangers.count("wrong") == (0 if is_new else STRANGERS.free)
+
+
+async def test_the_owner_of_a_new_password_gets_in_past_strangers(tools: Tools) -> None:
+    """From where they logged in with the one before; and is then as familiar there as before (row 82)."""
+    await add_user(tools)
+    assert await attempt(tools, network=HOME) == "right"
+    await attempts(tools, ["alice"] * 15, "a guess")
+    await set_password(tools, "the next long password")
+    assert await attempt(tools, password="the next long password", network=HOME) == "right"
+    guesses = await attempts(tools, ["alice"] * 30, "a guess", network=HOME)
+    assert guesses == ["wrong"] * FAMILIAR.free + ["throttled"] * 10
+    assert await attempt(tools, password="the next long password") == "throttled"
+
+
+async def test_who_changes_the_password_stays_familiar(tools: Tools) -> None:
+    """Whoever knew the one before, and was anywhere before, uses up nothing of the room that the owner has at home."""
+    await add_user(tools)
+    token = await bearer(tools, HOME)
+    await attempt(tools, network=ATTACKER)
+    asker, new = an_asker(tools, network=HOME), "the next long password"
+    await change_password(tools, token=token, current_password=PASSWORD, new_password=new, asker=asker)
+    assert await attempts(tools, ["alice"] * 25, "a guess") == ["wrong"] * FORMER.free + ["throttled"] * 5
+    assert await attempt(tools, password=new, network=HOME) == "right"
+
+
+async def test_right_passwords_at_once_leave_no_failures(tools: Tools) -> None:
+    """Of those who were in flight when the network became familiar nothing is left, and nobody is told of guesses."""
+    await add_user(tools)
+    assert set(await asyncio.gather(*(attempt(tools, network=HOME) for _ in range(STRANGERS.free)))) == {"right"}
+    assert await number(tools, Statement("SELECT sum(failures) FROM tallies")) == 0
+    assert await attempt(tools, network=HOME) == "right"
+    assert (await trail(tools))[-1].event == Event.LOGIN_SUCCESS
 
 
 async def test_a_flood_of_names_evicts_nothing(tools: Tools, clock: FakeClock) -> None:

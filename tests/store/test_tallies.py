@@ -16,8 +16,8 @@ async def test_what_was_put_is_found(store: Store) -> None:
     put = await store.write_one(partial(tallies.put, entry=Entry(ONE), tally=tally, over_at=7))
     assert put is not None
     assert (put.tally, put.over_at) == (tally, 7)
-    found = await store.read(partial(tallies.find, keys=(TWO, ONE, NONE)))
-    assert found == (Entry(TWO), put, Entry(NONE))
+    found = await store.read(partial(tallies.find, keys=(TWO, ONE, NONE, ONE, TWO)))
+    assert found == [Entry(TWO), put, Entry(NONE), put, Entry(TWO)]
     assert await store.write(partial(tallies.lock, key=ONE)) == put
     assert await store.write(partial(tallies.lock, key=TWO)) == Entry(TWO)
 
@@ -53,6 +53,6 @@ async def test_what_is_over_is_purged(store: Store) -> None:
         await store.write_one(partial(tallies.put, entry=Entry(key), tally=Tally(failures=1), over_at=n))
     assert await store.write_one(partial(tallies.purge, before=1, limit=1)) == 1
     assert await store.write_one(partial(tallies.purge, before=1, limit=5)) == 1
-    one, two, left = await store.read(partial(tallies.find, keys=(ONE, TWO, NONE)))
+    one, two, left, *_ = await store.read(partial(tallies.find, keys=(ONE, TWO, NONE, ONE, TWO)))
     assert (one.version, two.version) == (0, 0)
     assert left.version

@@ -7,7 +7,7 @@ killed leaves a charge behind that becomes a failure by itself.
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -15,14 +15,14 @@ from watchword.audit import Event
 from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, Unavailable, UnreadableHash
 from watchword.flows import Tools
 from watchword.flows.outcomes import count_unheard
-from watchword.limits import FAMILIAR, FAMILIAR_FOR, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
+from watchword.limits import FAMILIAR, FAMILIAR_FOR, FORMER, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
 from watchword.model import User
 from watchword.passwords.pool import Place
 from watchword.recorder import Asker
 from watchword.store import Story, tallies
 from watchword.store.connection import Connection
 from watchword.store.tallies import Entry
-from watchword.throttle import Keys
+from watchword.throttle import Throttle, account_named
 
 _TRIES: Final = 10
 """Whoever loses a race for a row looks at it again; more losses than these are treated as no room."""
@@ -37,25 +37,20 @@ class Attempt:
     Attributes:
         asker: who guesses.
         user: whose password is guessed, as of then; None if there is none.
-        keys: under which it counts.
-        rule: by which.
+        account: that of whoever it is said to be, as the throttle names it.
+        rule: by which it counts.
         charged: the entry that it was charged to, as of then.
-        pair: the entry of account and network, as of before.
+        pair: the entry of account, password and network, as of before.
         network: the entry of the network, as of before.
     """
 
     asker: Asker
     user: User | None
-    keys: Keys
+    account: str
     rule: Rule
     charged: Entry
     pair: Entry
     network: Entry
-
-    @property
-    def is_familiar(self) -> bool:
-        """Whether the network has logged into the account before."""
-        return self.rule is FAMILIAR
 
     @property
     def why_not(self) -> str:
@@ -82,16 +77,23 @@ class Attempt:
             return tally.succeeded(self.rule, now=now, lease=lease, forgiven=forgiven)
 
         await self._settle(connection, changed, now=now)
-        if not self.is_familiar:
+        if self.rule is not FAMILIAR:
             # Where another login was quicker, the network is familiar already and has a tally of its own.
             await _rewrite(
                 connection,
                 self.pair,
                 lambda entry: (
-                    entry.tally if entry.over_at > now else before.made_familiar(now=now),
+                    entry.tally.more_familiar(now=now) if entry.over_at > now else before.made_familiar(now=now),
                     now + FAMILIAR_FOR,
                 ),
             )
+
+    async def acquaint(self, throttle: Throttle, connection: Connection, *, version: int, now: int) -> None:
+        """Make the network familiar with the password of this version, which has just been chosen from there."""
+        if self.user is not None:
+            user = replace(self.user, password_version=version)
+            pair = throttle.keys(self.account, self.asker.network, user).pair
+            await tallies.put(connection, Entry(pair), tally=Tally(), over_at=now + FAMILIAR_FOR)
 
     async def fail(self, connection: Connection, *, now: int) -> int:
         """Settle it as wrong, for the account and, where that is a stranger to it, for the network.
@@ -101,7 +103,7 @@ class Attempt:
         """
         lease = self.charged.tally.lease
         tally = await self._settle(connection, lambda tally: tally.failed(self.rule, now=now, lease=lease), now=None)
-        if not self.is_familiar:
+        if self.rule is STRANGERS:
             # Last, and so locked for the shortest time: it is the row that others have in common with us.
             await _rewrite(
                 connection, self.network, lambda entry: _with_end(entry.tally.noted(NETWORK, now=now), NETWORK)
@@ -116,7 +118,7 @@ class Attempt:
     async def _settle(self, connection: Connection, change: Callable[[Tally], Tally], *, now: int | None) -> Tally:
         def changed(entry: Entry) -> tuple[Tally, int]:
             tally = change(entry.tally)
-            if not self.is_familiar:
+            if self.rule is not FAMILIAR:
                 return _with_end(tally, self.rule)
             return tally, entry.over_at if now is None else familiar_until(entry.over_at, now=now)
 
@@ -135,20 +137,20 @@ async def charge(
         Overloaded: others' attempts were not settled in time.
         Unavailable: the database is away, slow or locked.
     """
-    keys = tools.throttle.keys(username, asker.network)
+    account = account_named(username)
     patience = _PATIENCE * tools.hasher.pool.queue.max_wait
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
-    async with tools.throttle.line(keys.pair, patience=patience):
+    async with tools.throttle.line(account, asker.network, patience=patience):
         while True:
             await place.turn()
             try:
-                return await _charge_once(tools, place=place, asker=asker, keys=keys, find=find)
+                return await _charge_once(tools, place=place, asker=asker, account=account, find=find)
             except InFlight:
                 place.return_turn()
             if loop.time() > deadline:
                 raise Overloaded("too many guesses at one account are in flight")
-            await tools.throttle.news(keys.account)
+            await tools.throttle.news(account)
 
 
 def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> None:
@@ -171,7 +173,7 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
                 await count_as_failed(tools, attempt)
             else:
                 await tools.store.write(partial(attempt.give_back, now=tools.clock()))
-                tools.throttle.settled(attempt.keys.account)
+                tools.throttle.settled(attempt.account)
 
     tools.throttle.send(settle())
 
@@ -184,18 +186,17 @@ async def count_as_failed(tools: Tools, attempt: Attempt) -> None:
     """
 
     def tell(wait: int) -> None:
-        tools.throttle.settled(attempt.keys.account)
+        tools.throttle.settled(attempt.account)
         if wait:
-            to_whom = "familiar" if attempt.is_familiar else "strangers"
-            attempt.asker.tell(Event.LOGIN_LOCK, detail=f"{to_whom} {wait}", user_id=_id_of(attempt.user))
+            attempt.asker.tell(Event.LOGIN_LOCK, detail=f"{attempt.rule.by} {wait}", user_id=_id_of(attempt.user))
 
     await tools.store.write(partial(attempt.fail, now=tools.clock()), then=tell)
 
 
 async def _charge_once(
-    tools: Tools, *, place: Place, asker: Asker, keys: Keys, find: Story[User | None] | None
+    tools: Tools, *, place: Place, asker: Asker, account: str, find: Story[User | None] | None
 ) -> Attempt:
-    story = partial(_charge, asker=asker, keys=keys, find=find, now=tools.clock())
+    story = partial(_charge, tools.throttle, asker=asker, account=account, find=find, now=tools.clock())
     charging = asyncio.ensure_future(tools.store.write_one(story))
     try:
         return await asyncio.shield(charging)
@@ -211,28 +212,40 @@ async def _charge_once(
 
 
 async def _charge(
-    connection: Connection, *, asker: Asker, keys: Keys, find: Story[User | None] | None, now: int
+    throttle: Throttle,
+    connection: Connection,
+    *,
+    asker: Asker,
+    account: str,
+    find: Story[User | None] | None,
+    now: int,
 ) -> Attempt:
+    # Before the charge: where this fails one would be left, and become a failure though nothing was guessed.
+    user = None if find is None else await find(connection)
+    keys = throttle.keys(account, asker.network, user)
     for _ in range(_TRIES):
-        account, pair, network = await tallies.find(connection, keys=keys)
-        if await _set_right(connection, ((STRANGERS, account), (FAMILIAR, pair), (NETWORK, network)), now=now):
+        strangers, pair, former, formers, network = await tallies.find(connection, keys=keys)
+        counts = ((STRANGERS, strangers), (FAMILIAR, pair), (FORMER, formers), (NETWORK, network))
+        if await _set_right(connection, counts, now=now):
             continue
         if pair.over_at > now:
             rule, entry = FAMILIAR, pair
+        elif former.over_at > now:
+            rule, entry = FORMER, formers
         else:
             network.tally.admit(NETWORK, now=now)
-            rule, entry = STRANGERS, account
+            rule, entry = STRANGERS, strangers
         try:
             tally = entry.tally.charged(rule, now=now)
         except TooManyAttempts as refusal:
-            refusal.user_id = _id_of(None if find is None else await find(connection))
+            refusal.user_id = _id_of(user)
             raise
         over_at = pair.over_at if rule is FAMILIAR else tally.over_at(rule)
-        # First what may fail: behind it a charge would be left, and become a failure though nothing was guessed.
-        user = None if find is None else await find(connection)
         charged = await tallies.put(connection, entry, tally=tally, over_at=over_at)
         if charged is not None:
-            return Attempt(asker=asker, user=user, keys=keys, rule=rule, charged=charged, pair=pair, network=network)
+            return Attempt(
+                asker=asker, user=user, account=account, rule=rule, charged=charged, pair=pair, network=network
+            )
     raise InFlight
 
 

@@ -52,6 +52,7 @@ async def change_password(
                 version = await users.replace_password(connection, proof.user, password_hash=new_hash)
                 if version is None:
                     return None
+                await proof.acquaint(connection, version=version)
                 ended = await sessions.end_all(connection, user_id=proof.user.id, now=now, kept=token.sid)
                 if not await sessions.note_password(connection, session_id=token.sid, password_version=version):
                     raise InvalidToken("the session has ended")  # undoes all: a body may take seconds, and so a hash

@@ -66,7 +66,7 @@ class Proof:
             return result
 
         def tell(result: T | None) -> None:
-            self._tools.throttle.settled(self._attempt.keys.account)
+            self._tools.throttle.settled(self._attempt.account)
             if result is not None:
                 then(result)
 
@@ -76,6 +76,10 @@ class Proof:
 
         self._is_concluded = True  # also if we are cancelled: the transaction goes on
         return await self._tools.store.write(do_and_settle, then=tell, otherwise=take_back)
+
+    async def acquaint(self, connection: Connection, *, version: int) -> None:
+        """Let the network go on being familiar to the account, whose new password has this version."""
+        await self._attempt.acquaint(self._tools.throttle, connection, version=version, now=self._tools.clock())
 
     def drop(self) -> None:
         """Take the charge back if nothing came of it."""

@@ -10,8 +10,10 @@ from watchword.store.connection import Connection, Statement, first
 _TALLY: Final = "failures, since, until, lease, young, old"
 _COLUMNS: Final = f"key, {_TALLY}, over_at, version"
 _NAMES: Final = _TALLY.split(", ")
+_AT_ONCE: Final = 5
+"""Keys that are looked for: those of one guess."""
 
-_FIND = Statement(f"SELECT {_COLUMNS} FROM tallies WHERE key IN (:one, :two, :three)")
+_FIND = Statement(f"SELECT {_COLUMNS} FROM tallies WHERE key IN ({', '.join(f':key_{n}' for n in range(_AT_ONCE))})")
 _LOCK = Statement(f"SELECT {_COLUMNS} FROM tallies WHERE key = :key /* PostgreSQL: FOR UPDATE */")
 _INSERT = Statement(
     f"INSERT INTO tallies ({_COLUMNS}) VALUES (:key, {', '.join(f':{name}' for name in _NAMES)}, :over_at, :version)"
@@ -45,12 +47,11 @@ class Entry(NamedTuple):
     version: int = 0
 
 
-async def find(connection: Connection, *, keys: tuple[bytes, bytes, bytes]) -> tuple[Entry, Entry, Entry]:
-    """The entries of three keys, in their order."""
-    one, two, three = keys
-    rows = await connection.fetch(_FIND, one=one, two=two, three=three)
+async def find(connection: Connection, *, keys: Sequence[bytes]) -> list[Entry]:
+    """The entries of five keys, in their order."""
+    rows = await connection.fetch(_FIND, **{f"key_{n}": key for n, key in enumerate(keys)})
     found = {entry.key: entry for entry in map(_entry, rows)}
-    return found.get(one, Entry(one)), found.get(two, Entry(two)), found.get(three, Entry(three))
+    return [found.get(key, Entry(key)) for key in keys]
 
 
 async def lock(connection: Connection, *, key: bytes) -> Entry:
