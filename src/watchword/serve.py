@@ -7,7 +7,9 @@ with status 0 when a worker crashes, and cuts what is in flight when it is told 
    long as it lives: what waits in its queue outlives the worker that would have taken it. A Unix socket all share.
 2. A worker is ``hypercorn -w 0`` on its socket. It says when it serves, and drains by itself when the parent is gone.
 3. A worker that dies is replaced on its socket, after a pause if it died young; one that cannot be started is tried
-   again. If what sees to it fails itself, the service ends, for a place left empty would go unnoticed.
+   again. One that serves is asked every few seconds whether its event loop turns, and killed if it has not answered
+   for half a minute: whoever comes to its socket would wait for ever. If what sees to all this fails itself, the
+   service ends, for a place left empty would go unnoticed.
 4. SIGTERM and SIGINT drain all. SIGHUP replaces one worker after the other, each serving before its predecessor drains.
 """
 
@@ -18,7 +20,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,11 +33,18 @@ from watchword.errors import StartRefused
 CHANNEL: Final = "WATCHWORD_WORKER_CHANNEL"
 """The variable that tells a worker its number, from 0, and the descriptor of its end of a socket pair; no setting."""
 READY: Final = b"R"
+LIVING: Final = b"L"
+"""The question whether a worker's event loop turns, and the answer."""
 APPLICATION: Final = "watchword.worker:create_app()"
 START_SECONDS: Final = 30.0
 YOUNG: Final = 1.0
 """Seconds of life below which a worker's death makes its successor wait."""
 LONGEST_PAUSE: Final = 5.0
+SILENCE_SECONDS: Final = 30.0
+"""For which a worker may leave all questions unanswered; a loop that something keeps for seconds is no reason yet."""
+LOOKS: Final = 10
+"""Questions in that time. They are counted, and no clock is compared: when machine or container stood still, the
+supervisor, which did too, has missed no more than one."""
 
 _ENDED_BEFORE_IT_SERVED: Final = -signal.SIGTERM
 """A worker that serves handles the signal; one that is still starting has nothing to drain, and dies of it."""
@@ -61,14 +70,24 @@ class _Worker:
     channel: socket.socket
     born: float
 
+    def is_heard(self) -> bool:
+        """Whether it has answered since the last time; it is asked again, and nothing is waited for."""
+        with suppress(OSError):  # it is ending
+            self.channel.send(LIVING)
+        try:
+            return self.channel.recv(LOOKS) != b""
+        except OSError:  # it has said nothing, or is ending
+            return False
 
-def run(*, bind: str | None, workers: int, environ: Mapping[str, str]) -> int:
+
+def run(*, bind: str | None, workers: int, environ: Mapping[str, str], silence: float = SILENCE_SECONDS) -> int:
     """Serve until told to stop.
 
     Args:
         bind: ``HOST:PORT``, or None for what hypercorn.toml says.
         workers: how many processes.
         environ: what they are started with.
+        silence: seconds without a sign of life after which one of them is killed.
 
     Returns:
         The exit status: 0 if every worker drained and ended well, above 0 also if the first one refused to start.
@@ -81,7 +100,7 @@ def run(*, bind: str | None, workers: int, environ: Mapping[str, str]) -> int:
         config.bind = [bind]
     patience = config.graceful_timeout + config.shutdown_timeout
     slots = [
-        _Slot(number, sockets, environ, patience=patience)
+        _Slot(number, sockets, environ, patience=patience, silence=silence)
         for number, sockets in enumerate(bind_for_all(config, sets=workers))
     ]
     try:
@@ -133,12 +152,19 @@ class _Slot:
     """One worker's place: its sockets, whoever serves on them now, and predecessors that still drain."""
 
     def __init__(
-        self, number: int, sockets: Sequence[socket.socket], environ: Mapping[str, str], *, patience: float
+        self,
+        number: int,
+        sockets: Sequence[socket.socket],
+        environ: Mapping[str, str],
+        *,
+        patience: float,
+        silence: float,
     ) -> None:
         self._number = number
         self._sockets = sockets
         self._environ = environ
         self._patience = patience
+        self._silence = silence
         self._serving: _Worker | None = None
         self._living: set[_Worker] = set()
         self._filling = asyncio.Lock()
@@ -174,7 +200,7 @@ class _Slot:
         while True:
             if self._serving is not None:
                 worker = self._serving
-                status = await worker.process.wait()
+                await self._watch(worker)
                 async with self._filling:
                     if worker is not self._serving:
                         continue  # it was replaced
@@ -182,7 +208,7 @@ class _Slot:
                 self._living.discard(worker)
                 worker.channel.close()
                 is_young = asyncio.get_running_loop().time() - worker.born < YOUNG
-                _log.error("worker %d ended with status %d and is replaced", self._number, status)
+                _log.error("worker %d ended with status %d and is replaced", self._number, worker.process.returncode)
                 pause = _longer(pause) if is_young else 0.0
             await asyncio.sleep(pause)
             try:
@@ -192,6 +218,19 @@ class _Slot:
             except WorkerFailed as failure:
                 _log.error("%s; trying again", failure)
                 pause = _longer(pause)
+
+    async def _watch(self, worker: _Worker) -> None:
+        """Return when a worker that serves has ended, or serves here no more; kill it if it gives no sign of life."""
+        silent = 0
+        while worker is self._serving:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._silence / LOOKS):
+                    await worker.process.wait()
+                    return
+            silent = 0 if worker.is_heard() else silent + 1
+            if silent == LOOKS and worker.process.returncode is None:
+                _log.error("worker %d has given no sign of life for %g s and is killed", self._number, self._silence)
+                worker.process.kill()
 
     async def replace(self) -> None:
         """Let a new worker serve, then let its predecessor drain; if the new one fails, the old one stays."""

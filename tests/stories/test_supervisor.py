@@ -20,6 +20,8 @@ from tests.cli.commands import COMMAND, HYPERCORN
 from tests.servers import Server, environment, free_port, running, watchword
 
 SECONDS = 20.0
+SILENCE = 3.0
+"""Seconds without a sign of life that end a worker of ``hasty``, in place of thirty."""
 
 
 @pytest.fixture
@@ -33,6 +35,25 @@ def server(tmp_path: Path) -> Iterator[Server]:
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         until(lambda: server.log.read_text().count("Running on") == 2)
         yield server
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Server]:
+    """Two workers whose supervisor waits only a moment for a sign of life."""
+    instance = tmp_path / "instance"
+    environ = environment(instance)
+    watchword("init", environ=environ).check_returncode()
+    port = free_port()
+    serve = (
+        "import os; from watchword import serve, telemetry; telemetry.log_to_stderr();"
+        f"raise SystemExit(serve.run(bind='127.0.0.1:{port}', workers=2, environ=os.environ, silence={SILENCE}))"
+    )
+    command = [sys.executable, "-c", serve]
+    with running(command, environ=environ, port=port, log=instance / "server.log") as server:
+        until(lambda: server.log.read_text().count("Running on") == 2)
+        yield server
+        for each in children(server):
+            os.kill(each, signal.SIGCONT)  # where a claim failed one may be stopped still, for ever
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -108,6 +129,55 @@ def test_a_worker_that_dies_is_replaced(server: Server) -> None:
     until(lambda: server.log.read_text().count("Running on") == 4)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(SECONDS) == 0
+
+
+def test_a_worker_that_hangs_is_replaced(hasty: Server) -> None:
+    """One that gives no sign of life is killed, the log says so, and who came to it meanwhile is answered."""
+    before = children(hasty)
+    os.kill(max(before), signal.SIGSTOP)
+    with visitors(hasty) as statuses:
+        until(lambda: hasty.log.read_text().count("Running on") == 3)
+        seen = len(statuses)
+        until(lambda: len(statuses) > seen + 50)
+    assert set(statuses) == {200}
+    told = hasty.log.read_text()
+    assert told.count("has given no sign of life for 3 s and is killed") == 1
+    assert told.count("ended with status -9 and is replaced") == 1
+    after = children(hasty)
+    assert len(after) == 2
+    assert after & before == {min(before)}
+    hasty.process.kill()  # while an answer of each is on its way
+    hasty.process.wait()
+    until(lambda: not any(map(lives, after)))
+
+
+def test_where_all_stood_still_nobody_hung(hasty: Server) -> None:
+    """A machine or container that was suspended, and a worker that something kept for a moment: nobody is killed."""
+    workers = children(hasty)
+    for stopped, seconds in (({hasty.process.pid, *workers}, 2 * SILENCE), (workers, SILENCE / 3)):
+        for each in stopped:
+            os.kill(each, signal.SIGSTOP)
+        time.sleep(seconds)
+        for each in sorted(stopped):  # the supervisor first
+            os.kill(each, signal.SIGCONT)
+        time.sleep(1.5 * SILENCE)
+        assert children(hasty) == workers
+    assert "sign of life" not in hasty.log.read_text()
+
+
+def test_a_worker_that_drains_is_left_its_time(hasty: Server) -> None:
+    """Told to end by whomever, one that still answers gives signs of life, and is not killed for serving nobody new."""
+    body = b'{"username":"nobody","password":"wrong"}'
+    head = b"POST /login HTTP/1.1\r\nHost: w\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(hasty.address, SECONDS) as client:
+        client.sendall(head % len(body) + body[:1])
+        time.sleep(0.5)  # until a worker has it
+        for each in children(hasty):
+            os.kill(each, signal.SIGTERM)
+        time.sleep(1.5 * SILENCE)
+        client.sendall(body[1:])
+        assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
+    assert "sign of life" not in hasty.log.read_text()
 
 
 def test_a_worker_that_cannot_be_started_is_tried_again(server: Server) -> None:
