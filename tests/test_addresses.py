@@ -41,6 +41,20 @@ def test_a_unix_socket_is_one_for_all_workers(tmp_path: Path) -> None:
     assert config.bind[1] == f"unix:{tmp_path}/w"
 
 
+def test_a_socket_that_was_handed_over_is_one_for_all_workers() -> None:
+    """Closed, to be bound once more for each of them, it would be gone: only whoever opened it can open it."""
+    with socket.socket() as handed:
+        handed.bind(("127.0.0.1", 0))
+        config = addressed_to(address := f"fd://{handed.fileno()}", "127.0.0.1:0")
+        (shared, one), (same, another) = addresses.bind_for_all(config, sets=2)
+        for each in (one, another):
+            each.close()
+        assert shared is same
+        assert shared.detach() == handed.fileno()
+        with socket.create_connection(handed.getsockname()):
+            assert config.bind[0] == address
+
+
 def test_a_unix_socket_is_not_taken_from_who_serves_on_it(tmp_path: Path) -> None:
     """One that nobody answers at any more is replaced; one that somebody answers at stays his."""
     path = tmp_path / "w"

@@ -10,12 +10,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from hypercorn.config import Config
+from hypercorn.config import Config, SocketTypeError
 
 from watchword.errors import StartRefused
 
 _UNIX: Final = "unix:"
 """How the address of a Unix socket begins."""
+_SHARED: Final = (_UNIX, "fd://")
+"""How those begin of which there is one for all workers: a file, or a descriptor that whoever started us had opened."""
 _TURN_SECONDS: Final = 1.0
 """To wait for another start in the same folder; it takes a moment."""
 
@@ -23,7 +25,8 @@ _TURN_SECONDS: Final = 1.0
 def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
     """Bind the addresses once per worker; they listen as soon as a worker does.
 
-    A Unix socket is bound once for all, as its file leads to one alone.
+    A Unix socket is bound once for all, as its file leads to one alone. One that was handed to us is for all too: who
+    closes its descriptor cannot have it again.
 
     Args:
         config: the addresses; it tells in the end which port 0 became.
@@ -33,7 +36,7 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
         The sockets of each worker.
 
     Raises:
-        StartRefused: an address is taken, forbidden or none.
+        StartRefused: an address is taken, forbidden or none; a descriptor is no socket that could listen.
     """
     try:
         paths = [Path(address.removeprefix(_UNIX)) for address in config.bind if address.startswith(_UNIX)]
@@ -44,19 +47,19 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
                 _expect_nobody_at(path)
             config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
             first = _bound(config)
-            shared = [each for each in first if each.family == socket.AF_UNIX]
+            shared = [each for name, each in zip(config.bind, first, strict=False) if name.startswith(_SHARED)]
             for each in shared:
                 each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
         listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
         for each in set(first) - set(shared):
             each.close()
         config.workers = 2  # asks Hypercorn for SO_REUSEPORT
-        config.bind = [address for address in listening if not address.startswith(_UNIX)]
+        config.bind = [address for address in listening if not address.startswith(_SHARED)]
         bound = [[*shared, *_bound(config)] for _ in range(sets)]
         config.bind = listening
         return bound
-    # Taken or forbidden, a port beyond 65535, no address at all, bytes that are no text.
-    except (OSError, OverflowError, ValueError, TypeError) as fault:
+    # Taken or forbidden, a port beyond 65535, no address at all, bytes that are no text, a socket for datagrams.
+    except (OSError, OverflowError, ValueError, TypeError, SocketTypeError) as fault:
         reason = getattr(fault, "strerror", None) or fault
         raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
 

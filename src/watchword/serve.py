@@ -4,7 +4,8 @@ Hypercorn's own multi-worker mode shares one socket, so that one worker may get 
 with status 0 when a worker crashes, and cuts what is in flight when it is told to stop. Hence the laws of this file:
 
 1. The parent binds one SO_REUSEPORT socket per worker, over which the kernel spreads connections, and keeps it for as
-   long as it lives: what waits in its queue outlives the worker that would have taken it. A Unix socket all share.
+   long as it lives: what waits in its queue outlives the worker that would have taken it. A Unix socket all share, and
+   one that was handed to it open.
 2. A worker is ``hypercorn -w 0`` on its socket. It says when it serves, and drains by itself when the parent is gone.
 3. A worker that dies is replaced on its socket, after a pause if it died young; one that cannot be started is tried
    again. One that serves is asked every few seconds whether its event loop turns, and killed if it has not answered
@@ -84,7 +85,7 @@ def run(*, bind: str | None, workers: int, environ: Mapping[str, str], silence: 
     """Serve until told to stop.
 
     Args:
-        bind: ``HOST:PORT``, or None for what hypercorn.toml says.
+        bind: ``HOST:PORT``, ``unix:PATH`` or ``fd://NUMBER``, or None for what hypercorn.toml says.
         workers: how many processes.
         environ: what they are started with.
         silence: seconds without a sign of life after which one of them is killed.
@@ -247,7 +248,8 @@ class _Slot:
     def let_go(self) -> None:
         """Close our side of the sockets: whoever comes when the workers have closed theirs is refused at once.
 
-        He would wait in a queue that nobody takes from any more, and be cut off when we end.
+        He would wait in a queue that nobody takes from any more, and be cut off when we end. Only a socket that systemd
+        has opened and holds too keeps him for who serves next.
         """
         for each in self._sockets:
             each.close()

@@ -279,6 +279,68 @@ def test_two_workers_on_a_unix_socket(tmp_path: Path) -> None:
         process.wait()
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["TCP", "Unix"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_socket_that_was_handed_over(tmp_path: Path, family: socket.AddressFamily, workers: int) -> None:
+    """As systemd does: who comes between the end of one service and the start of the next waits, and is answered."""
+    environ, path, log = environment(tmp_path / "instance"), tmp_path / "w", tmp_path / "log"
+    watchword("init", environ=environ).check_returncode()
+
+    @contextmanager
+    def service(handed: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
+        number = handed.fileno()
+        command = [*COMMAND, "serve", "--workers", str(workers), "--bind", f"fd://{number}"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=environ, pass_fds=[number], stdout=output, stderr=output)
+        try:
+            until(lambda: f"serving on fd://{number} with {workers} worker(s)" in log.read_text())
+            until(lambda: log.read_text().count("Running on") == workers)
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+    def come() -> socket.socket:
+        client = socket.socket(family)
+        client.settimeout(SECONDS)
+        client.connect(handed.getsockname())
+        client.sendall(b"GET /readyz HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n")
+        return client
+
+    def check_all(clients: list[socket.socket]) -> None:
+        for client in clients:
+            with client:
+                assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+    with socket.socket(family) as handed:
+        handed.bind(str(path) if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        handed.listen()
+        with service(handed) as process:
+            check_all([come() for _ in range(10)])
+            process.send_signal(signal.SIGHUP)
+            until(lambda: log.read_text().count("Running on") == 2 * workers)
+            check_all([come() for _ in range(10)])
+        early = [come() for _ in range(10)]
+        with service(handed):
+            check_all(early)
+    assert path.exists() == (family == socket.AF_UNIX)
+
+
+def test_a_socket_for_datagrams_is_refused(tmp_path: Path) -> None:
+    """Handed over by mistake, it is told in one line."""
+    with socket.socket(type=socket.SOCK_DGRAM) as handed:
+        address = f"fd://{handed.fileno()}"
+        command, environ = [*COMMAND, "serve", "--bind", address], environment(tmp_path)
+        done = subprocess.run(
+            command, env=environ, pass_fds=[handed.fileno()], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"watchword: cannot listen on {address} (Unexpected socket type")
+    assert done.stderr.count("\n") == 1
+
+
 def two_free_ports() -> int:
     """The first of two neighbours that nobody listens on, nor has a connection from, as is the case above 32767."""
     while True:

@@ -18,7 +18,10 @@ def _with_a_host(_context: click.Context, _parameter: click.Parameter, bind: str
 
 @click.command()
 @click.option(
-    "--bind", metavar="HOST:PORT", callback=_with_a_host, help="Where to listen, if not where hypercorn.toml says."
+    "--bind",
+    metavar="HOST:PORT",
+    callback=_with_a_host,
+    help="Where to listen, if not where hypercorn.toml says; also unix:PATH, or fd://3 for a socket from systemd.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="How many processes.")
 def serve(bind: str | None, workers: int) -> None:
