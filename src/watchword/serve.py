@@ -284,7 +284,8 @@ class _Slot:
             async with asyncio.timeout(self._patience):
                 status = await worker.process.wait()
         except TimeoutError:
-            worker.process.kill()
+            with suppress(ProcessLookupError):  # it may have ended in that very moment
+                worker.process.kill()
             status = await worker.process.wait()
         self._living.discard(worker)
         worker.channel.close()
