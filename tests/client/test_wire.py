@@ -1,8 +1,11 @@
 """Where secrets and tokens go, and what is taken for an answer."""
 
+import copy
 import gzip
+import pickle
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -20,8 +23,10 @@ from tests.client.service import (
     LoginService,
     Stopwatch,
     Wire,
+    arrival,
     refresh_token,
     token_answer,
+    unread,
 )
 from tests.guard.serving import serving
 from watchword.client import UnexpectedAnswer, WatchwordAuth, wire
@@ -92,6 +97,155 @@ async def test_secrets_follow_no_redirect(
     for arrived in service.arrived[1:]:
         assert not any(secret in raw(arrived) for secret in (PASSWORD, kept))
     assert service.count("/reports") == 0
+
+
+async def aread(message: httpx.Request | httpx.Response) -> None:
+    """Have a hook read the request."""
+    await (message.request if isinstance(message, httpx.Response) else message).aread()
+
+
+def read(message: httpx.Request | httpx.Response) -> None:
+    """The same under ``httpx.Client``."""
+    request = message.request if isinstance(message, httpx.Response) else message
+    assert request.read() == request.content
+
+
+class Reading(Wire):
+    """A transport that reads a request before it sends it, and says again what it read."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.stream = httpx.ByteStream(await request.aread())
+        return await super().handle_async_request(request)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.stream = httpx.ByteStream(request.read())
+        return super().handle_request(request)
+
+
+def telling(service: LoginService) -> httpx.MockTransport:
+    """A transport that sends what it has read, and never looks at the stream."""
+    return httpx.MockTransport(lambda request: unread(service.answer(arrival(request, request.content))))
+
+
+READERS: dict[str, tuple[Callable[[LoginService], Wire | httpx.MockTransport], list[str]]] = {
+    "a request hook": (Wire, ["request"]),
+    "a response hook": (Wire, ["response"]),
+    "both": (Wire, ["request", "response"]),
+    "a wrapping transport": (Reading, []),
+    "one that sends what it read": (telling, []),
+    "and hooks before it": (telling, ["request", "response"]),
+}
+
+
+@pytest.mark.parametrize(("transport", "hooked"), READERS.values(), ids=READERS)
+@pytest.mark.parametrize("status", REDIRECTS)
+@pytest.mark.parametrize("follow_redirects", [True, False])
+class TestWhoeverReadsThem:
+    """A body that httpx has read is one that it sends again wherever it is sent to; ours is not."""
+
+    async def test_secrets_follow_no_redirect(
+        self,
+        service: LoginService,
+        auth: WatchwordAuth,
+        transport: Callable[[LoginService], Wire | httpx.MockTransport],
+        hooked: list[str],
+        status: int,
+        follow_redirects: bool,
+    ) -> None:
+        """The password stays where it was sent to, and what comes from elsewhere is no token."""
+        service.plan("/login", redirect(status, ELSEWHERE))
+        service.plan("/trap", token_answer("planted"))
+        hooks = {name: [aread] for name in hooked}
+        async with httpx.AsyncClient(
+            transport=transport(service), event_hooks=hooks, follow_redirects=follow_redirects
+        ) as client:
+            with pytest.raises(UnexpectedAnswer) as caught:
+                await client.get(REPORTS, auth=auth)
+            assert caught.value.request is not None
+            assert PASSWORD in raw(service.arrived[0])
+            assert not any(PASSWORD in raw(arrived) for arrived in seen_at(service, "elsewhere.test"))
+            assert (await client.get(REPORTS, auth=auth)).status_code == 200
+
+    def test_secrets_follow_no_redirect_in_a_thread(
+        self,
+        service: LoginService,
+        auth: WatchwordAuth,
+        transport: Callable[[LoginService], Wire | httpx.MockTransport],
+        hooked: list[str],
+        status: int,
+        follow_redirects: bool,
+    ) -> None:
+        """The same under ``httpx.Client``."""
+        service.plan("/login", redirect(status, ELSEWHERE))
+        service.plan("/trap", token_answer("planted"))
+        hooks = {name: [read] for name in hooked}
+        with httpx.Client(transport=transport(service), event_hooks=hooks, follow_redirects=follow_redirects) as client:
+            with pytest.raises(UnexpectedAnswer) as caught:
+                client.get(REPORTS, auth=auth)
+            assert caught.value.request is not None
+            assert PASSWORD in raw(service.arrived[0])
+            assert not any(PASSWORD in raw(arrived) for arrived in seen_at(service, "elsewhere.test"))
+            assert client.get(REPORTS, auth=auth).status_code == 200
+
+
+def login_request() -> httpx.Request:
+    """A request to the login service, on behalf of another."""
+    secrets = wire.Secrets({"password": PASSWORD})
+    return wire.request_with(secrets, httpx.URL(URL), "/login", on_behalf_of=httpx.Request("GET", REPORTS))
+
+
+def test_httpx_asks_for_the_fragment_before_it_takes_the_body_along() -> None:
+    """What all of that rests on (RFC 9110 §10.2.2); also where an address was put in the place of ours."""
+    login = login_request()
+    login.url = login.url.copy_with(path="/v2/login")
+    with httpx.Client(transport=httpx.MockTransport(lambda _: redirect(307, ELSEWHERE))) as client:
+        answer = client.send(login)
+        assert answer.next_request is not None
+        assert answer.next_request.url == ELSEWHERE
+        with pytest.raises(UnexpectedAnswer, match="its own address alone") as caught:
+            answer.next_request.read()
+        assert caught.value.request.url == REPORTS
+    assert PASSWORD.encode() in login.content
+
+
+@pytest.mark.parametrize("again", [lambda each: pickle.loads(pickle.dumps(each)), copy.copy, copy.deepcopy])
+def test_a_request_that_is_pickled_or_copied_tells_no_secret(again: Callable[[Any], Any]) -> None:
+    """An error of httpx has the request along, and a crash reporter or a pool of processes pickles it."""
+    login = login_request()
+    login.read()
+    error = again(httpx.ConnectError("nobody is there", request=login))
+    assert error.request.url == f"{URL}/login"
+    assert PASSWORD.encode() not in pickle.dumps(error)
+    other = again(login)
+    assert (other.method, other.headers["Content-Type"], other.content) == ("POST", "application/json", b"")
+    assert again(login.url) == login.url
+    assert PASSWORD.encode() not in pickle.dumps(login.url)
+
+
+class Retrying(Wire):
+    """A transport that sends a request again whose answer was lost, as many do."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await super().handle_async_request(request)
+        return await super().handle_async_request(request)
+
+
+async def test_a_transport_may_send_it_again(service: LoginService, auth: WatchwordAuth) -> None:
+    """One that tries again after a lost connection ended in an error that blamed a redirect."""
+    async with httpx.AsyncClient(transport=Retrying(service)) as client:
+        assert (await client.get(REPORTS, auth=auth)).status_code == 200
+    assert service.count("/login") == 2
+
+
+async def test_while_a_token_lives_a_redirect_fails_nobody(
+    service: LoginService, auth: WatchwordAuth, stopwatch: Stopwatch, caller: httpx.AsyncClient
+) -> None:
+    """To a refresh that comes early a page that says where else to look is no answer of a login service."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    service.plan("/refresh", redirect(307, ELSEWHERE))
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert service.count("/refresh") == 1
 
 
 async def test_a_password_follows_no_redirect_over_a_socket() -> None:

@@ -56,23 +56,103 @@ class TokenAnswer:
     refresh_token: str | None = field(repr=False)
 
 
-class SentOnce(httpx.AsyncByteStream, httpx.SyncByteStream):
-    """A body that is sent once: at a 307 or 308 httpx would send it to whatever address the redirect names."""
+class _Body(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """A body that can be sent again, as by a transport that tries once more when a connection is lost."""
 
     def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
+        self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._take()
+        yield self._body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._take()
+        yield self._body
 
-    def _take(self) -> bytes:
-        if self._body is None:
-            raise UnexpectedAnswer("the login service redirects, and credentials go to its own address alone")
-        body, self._body = self._body, None
-        return body
+
+class _Withdrawn(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """The body of a request that leads elsewhere: there is none."""
+
+    def __init__(self, on_behalf_of: httpx.Request) -> None:
+        self._on_behalf_of = on_behalf_of
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise self._error()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise self._error()
+
+    def _error(self) -> UnexpectedAnswer:
+        message = "the login service redirects, and credentials go to its own address alone"
+        return UnexpectedAnswer(message, request=self._on_behalf_of)
+
+
+class Confidential(httpx.Request):
+    """A request whose body goes to its own address alone.
+
+    At a 307 or 308 httpx sends the body on to whatever address the redirect names, and a flow cannot forbid it. But
+    whoever builds the request that is to follow asks for the fragment of this one's address (RFC 9110 §10.2.2), before
+    it takes the body along; and then there is none to take.
+
+    Hooks and transports may read the body, and even put another in its place. Pickled or copied, as with an error that
+    has it along, this is a request without any.
+
+    Args:
+        url: where it goes.
+        headers: its headers.
+        body: what it says.
+        on_behalf_of: the request that needs it. Its timeouts hold, for httpx gives none to a request of ours.
+    """
+
+    def __init__(self, url: httpx.URL, *, headers: dict[str, str], body: bytes, on_behalf_of: httpx.Request) -> None:
+        extensions = {name: value for name, value in on_behalf_of.extensions.items() if name == "timeout"}
+        super().__init__("POST", url, headers=headers, stream=_Body(body), extensions=extensions)
+        self._body = body
+        self._on_behalf_of = on_behalf_of
+
+    @property
+    def url(self) -> httpx.URL:
+        """Where it goes."""
+        return _Address(self._url, withdraw=self._withdraw)
+
+    @url.setter
+    def url(self, url: httpx.URL) -> None:
+        self._url = httpx.URL(url)
+
+    @property
+    def content(self) -> bytes:
+        """What it says."""
+        return self._body
+
+    def read(self) -> bytes:
+        """Tell what it says."""
+        return self._body
+
+    async def aread(self) -> bytes:
+        """Tell what it says."""
+        return self._body
+
+    def __reduce__(self) -> tuple[type[httpx.Request], tuple[str, str], dict[str, httpx.Headers]]:
+        return httpx.Request, (self.method, str(self.url)), {"headers": self.headers}
+
+    def _withdraw(self) -> None:
+        self.stream = _Withdrawn(self._on_behalf_of)
+
+
+class _Address(httpx.URL):
+    """Where a confidential request goes; takes note of who prepares to follow a redirect from there."""
+
+    def __init__(self, url: httpx.URL, *, withdraw: Callable[[], None]) -> None:
+        super().__init__(url)
+        self._withdraw = withdraw
+
+    @property
+    def fragment(self) -> str:
+        """There is none."""
+        self._withdraw()
+        return ""
+
+    def __reduce__(self) -> tuple[type[httpx.URL], tuple[str]]:
+        return httpx.URL, (str(self),)
 
 
 class Curtailed(httpx.AsyncByteStream, httpx.SyncByteStream):
@@ -149,7 +229,7 @@ def request_with(secrets: Secrets, service: httpx.URL, path: str, *, on_behalf_o
         secrets: what it says.
         service: the login service's address.
         path: below that.
-        on_behalf_of: the request that needs it. Its timeouts hold, for httpx gives none to a request of ours.
+        on_behalf_of: the request that needs it.
     """
     body = json.dumps(secrets.members).encode()
     headers = {
@@ -159,9 +239,8 @@ def request_with(secrets: Secrets, service: httpx.URL, path: str, *, on_behalf_o
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
     }
-    extensions = {name: value for name, value in on_behalf_of.extensions.items() if name == "timeout"}
     url = service.copy_with(path=service.path.rstrip("/") + path)
-    return httpx.Request("POST", url, headers=headers, stream=SentOnce(body), extensions=extensions)
+    return Confidential(url, headers=headers, body=body, on_behalf_of=on_behalf_of)
 
 
 def read_token_answer(response: httpx.Response) -> TokenAnswer:
