@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.builders import FakeClock, Stopwatch
-from watchword.denials import Denials
+from watchword.denials import MAX_STALENESS, Denials
 from watchword.errors import InvalidToken, Unavailable
-from watchword.guard.feed import PROMISE, Feed
+from watchword.guard.feed import INTERVAL, PROMISE, Feed
 from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
 from watchword.guard.told import Told
 from watchword.model import Revocation
@@ -246,23 +246,73 @@ async def test_a_short_silence_is_not_told(
     await asyncio.wait([following])
 
 
-async def test_one_refusal_does_not_let_the_news_grow_stale(
-    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The long pause after a refusal is for when nobody passes anyway: a proxy may answer 403 once."""
-    pauses: list[float] = []
+class Following:
+    """What a feed does that is followed, by a clock that goes on only while it pauses.
 
-    async def asleep(seconds: float) -> None:
-        pauses.append(seconds)
-        scripted.stopwatch.seconds += seconds
-        if not scripted.answers:
+    Attributes:
+        pauses: in seconds.
+        staleness: of what was known when it asked, in seconds.
+    """
+
+    def __init__(self, scripted: Scripted, answer: Callable[[], News]) -> None:
+        self.pauses: list[float] = []
+        self.staleness: list[float] = []
+        self._scripted = scripted
+        self._answer = answer
+
+    async def follow(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        """Have it ask so many times."""
+        monkeypatch.setattr("watchword.guard.feed.asyncio.sleep", self._pause)
+        self._scripted.answers.extend([self._asked] * times)
+        with pytest.raises(asyncio.CancelledError):
+            await self._scripted.feed.follow()
+
+    def _asked(self) -> News:
+        self.staleness.append(self._scripted.denials.staleness)
+        return self._answer()
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self._scripted.stopwatch.seconds += seconds
+        if not self._scripted.answers:
             raise asyncio.CancelledError
 
-    def refused() -> News:
-        raise ServiceTokenRefused("403")
 
-    monkeypatch.setattr("watchword.guard.feed.asyncio.sleep", asleep)
-    scripted.answers.extend([news(1, "a"), refused, news(1, "a"), *[refused] * 6])
-    with pytest.raises(asyncio.CancelledError):
-        await scripted.feed.follow()
-    assert pauses == [0.3, 0.6, 0.3, 0.6, 1.2, 2.4, 3.0, 10.0, 10.0]
+@pytest.mark.parametrize("begins_at", [1.0, 1.1, 1.2, 1.3])
+async def test_an_outage_that_is_shorter_than_the_news_last_is_not_noticed(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, begins_at: float
+) -> None:
+    """It is asked for often enough while they last: after a pause of 2.4 s they were too old, and 503 was answered."""
+    lasts = MAX_STALENESS - 2 * INTERVAL - 0.01
+    began = scripted.stopwatch.seconds + begins_at
+
+    def answer() -> News:
+        if began <= scripted.stopwatch.seconds < began + lasts:
+            raise Trouble("it is away")
+        return news(1)
+
+    following = Following(scripted, answer)
+    await scripted.catch_up(news(1))
+    await following.follow(monkeypatch, 40)
+    assert 3 < max(following.staleness) < MAX_STALENESS
+    assert set(following.pauses) == {INTERVAL}
+
+
+@pytest.mark.parametrize(
+    ("fault", "pauses"),
+    [(Trouble("it is away"), [0.6, 1.2, 2.4, 3.0, 3.0]), (ServiceTokenRefused("403"), [10.0, 10.0])],
+    ids=["away", "refused"],
+)
+async def test_one_refusal_does_not_let_the_news_grow_stale(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, fault: Trouble, pauses: list[float]
+) -> None:
+    """It may be that of a proxy on the way: the long pauses are for when nobody passes anyway."""
+
+    def answer() -> News:
+        raise fault
+
+    following = Following(scripted, answer)
+    await scripted.catch_up(news(1))
+    await following.follow(monkeypatch, 17 + len(pauses))
+    assert following.pauses == [INTERVAL] * 17 + pauses
+    assert following.staleness[17] > MAX_STALENESS

@@ -100,7 +100,11 @@ class Feed:
         self._denials.learn(ended, now=now)
 
     async def follow(self) -> NoReturn:
-        """Catch up for ever, less often while it fails."""
+        """Catch up for ever; less often while it fails, but only when nobody passes anyway.
+
+        As long as the news last it is asked as often as ever: a longer pause could end when they are too old, although
+        the login service was back before that.
+        """
         pause = INTERVAL
         while True:
             try:
@@ -108,9 +112,12 @@ class Feed:
                 pause = INTERVAL
                 self._told.is_over()
             except Exception as fault:
-                # One refusal may be that of a proxy on the way: while the news last, it is a fault as any.
-                is_refused = isinstance(fault, ServiceTokenRefused) and self._denials.is_stale
-                pause = _REFUSED_PAUSE if is_refused else min(2 * pause, _LONGEST_PAUSE)
+                if not self._denials.is_stale:
+                    pause = INTERVAL
+                elif isinstance(fault, ServiceTokenRefused):
+                    pause = _REFUSED_PAUSE
+                else:
+                    pause = min(2 * pause, _LONGEST_PAUSE)
                 unforeseen = None if isinstance(fault, Trouble) else fault
                 if unforeseen is not None or self._denials.staleness > PROMISE:
                     self._told.say(str(fault) if unforeseen is None else type(fault).__name__, unforeseen=unforeseen)
