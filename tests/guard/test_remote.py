@@ -144,9 +144,11 @@ class TestWhatTheKeysAre:
             key = SigningKey.from_secret(secret.encode())
             assert await status(app, Issuer(url=url, audience=None, key=key)) == expected
 
-    @pytest.mark.parametrize("arguments", [{"keys": KeyRing()}, {"max_staleness": 0}, {"max_staleness": float("inf")}])
+    @pytest.mark.parametrize(
+        "arguments", [{"keys": KeyRing()}, *({"max_staleness": each} for each in (0, 0.99, float("inf"), float("nan")))]
+    )
     def test_arguments_that_make_no_sense_are_refused(self, arguments: dict[str, object]) -> None:
-        """A service token beside keys, no time or all the time without news."""
+        """A service token beside keys; less time without news than passes between two answers, or all of it."""
         with pytest.raises(ValueError, match=r"service_token|max_staleness"):
             Guard(service_token="token", **arguments)  # type: ignore[arg-type]
 

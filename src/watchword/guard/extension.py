@@ -22,6 +22,7 @@ from watchword.guard.admission import begin_websocket
 from watchword.guard.blueprints import require_everywhere
 from watchword.guard.checkpoint import EXTENSION, Checkpoint
 from watchword.guard.configuration import service_token, setting
+from watchword.guard.feed import PROMISE
 from watchword.guard.issuer import Issuer
 from watchword.guard.marks import Requirement, View, exempt, unguarded_views
 from watchword.guard.memory import VerifiedTokens
@@ -61,7 +62,7 @@ class Guard:
         audience: its AUDIENCE setting, else WATCHWORD_AUDIENCE, else ``watchword``; for HS256 none.
         service_token: with which the login service tells of ended sessions, else WATCHWORD_SERVICE_TOKEN; without one a
             token is good until it expires.
-        max_staleness: seconds without news of ended sessions after which guarded routes answer 503.
+        max_staleness: seconds without news of ended sessions after which guarded routes answer 503; at least 1.
         clock: tells the time.
         monotonic: tells seconds on a clock that never goes back.
         denials: the sessions that have ended before their time, kept up to date by the caller.
@@ -87,8 +88,8 @@ class Guard:
             raise ValueError("a service_token is for the login service at issuer=…, without keys=… and denials=…")
         if "" in (issuer, audience, service_token):  # else what was meant to be there would count as left out
             raise ValueError("issuer, audience and service_token may be left out, but not be empty")
-        if not (isfinite(max_staleness) and max_staleness > 0):
-            raise ValueError("max_staleness must be a number of seconds, more than 0")
+        if not (isfinite(max_staleness) and max_staleness >= PROMISE):  # less, and a service that is well is too slow
+            raise ValueError(f"max_staleness must be a number of seconds, at least {PROMISE:g}")
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
