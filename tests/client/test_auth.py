@@ -1,10 +1,12 @@
 """``WatchwordAuth`` as its users see it: what it takes, what it tells, and that threads may have it too."""
 
 import asyncio
+import copy
 import logging
+import pickle
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -264,6 +266,18 @@ async def test_no_secret_is_told(
     assert any(record.name == "watchword.client" for record in caplog.records)
     for secret in (PASSWORD, "wwr_", *service.tokens):
         assert not [line for line in said if secret in line]
+
+
+@pytest.mark.parametrize("again", [lambda each: pickle.loads(pickle.dumps(each)), copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("kind", [NotAuthenticated, LoginRefused, SessionOver, ServiceUnavailable, UnexpectedAnswer])
+def test_an_error_can_be_pickled_and_copied(kind: type[NotAuthenticated], again: Callable[[Any], Any]) -> None:
+    """A worker hands it to its pool of processes: one that could not be read there broke the whole pool."""
+    told: dict[str, Any] = {"retry_after": 7} if kind is ServiceUnavailable else {}
+    error = kind("it is busy", request=httpx.Request("GET", REPORTS), **told)
+    error.add_note("of a caller")
+    other = again(error)
+    assert (type(other), str(other), other.request.url) == (kind, "it is busy", REPORTS)
+    assert (getattr(other, "retry_after", None), other.__notes__) == (told.get("retry_after"), ["of a caller"])
 
 
 def test_a_thread_may_have_it_too(

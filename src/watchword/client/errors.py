@@ -11,6 +11,9 @@ None is an ``httpx.TransportError``: those are what retrying transports and deco
 that is sent again and again gets its account throttled. ``watchword.errors`` has the service's own reasons.
 """
 
+from functools import partial
+from typing import Any
+
 import httpx
 
 
@@ -39,6 +42,9 @@ class ServiceUnavailable(NotAuthenticated):
     def __init__(self, message: str, *, request: httpx.Request, retry_after: int) -> None:
         super().__init__(message, request=request)
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:  # an exception is made again of its positional arguments alone
+        return partial(type(self), request=self.request, retry_after=self.retry_after), self.args, self.__dict__
 
 
 class UnexpectedAnswer(NotAuthenticated):
