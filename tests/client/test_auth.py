@@ -6,7 +6,7 @@ import logging
 import pickle
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -211,24 +211,66 @@ async def test_a_hook_that_fails_is_heard_and_loses_nothing(
     assert told == [refresh_token("session0", 1), refresh_token("session0", 2)]
 
 
-async def test_a_hook_that_is_cancelled_loses_nothing(
-    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
-) -> None:
-    """The tokens are there for whoever comes next."""
-    reached = asyncio.Event()
-
-    async def save(_: str) -> None:
-        reached.set()
-        await asyncio.Event().wait()
-
-    auth = make_auth(refresh_token=service.open(), on_refresh_token=save)
-    request = asyncio.create_task(caller.get(REPORTS, auth=auth))
+async def cancelled_once(reached: asyncio.Event, asking: Coroutine[Any, Any, httpx.Response]) -> None:
+    """Cancel a request when something is reached."""
+    request = asyncio.create_task(asking)
     await reached.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+async def test_a_hook_whose_request_is_cancelled_loses_nothing(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The tokens are there for whoever comes next, and the refresh token is kept, before its successor is."""
+    reached, may_go_on = asyncio.Event(), asyncio.Event()
+    kept: list[str] = []
+
+    async def save(token: str) -> None:
+        reached.set()
+        await may_go_on.wait()
+        kept.append(token)
+
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=save)
+    await cancelled_once(reached, caller.get(REPORTS, auth=auth))
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
     assert service.count("/refresh") == 1
+    stopwatch.advance(LIFETIME)
+    successor = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert service.count("/refresh") == 1
+    may_go_on.set()
+    assert (await successor).status_code == 200
+    assert kept == [refresh_token("session0", 1), refresh_token("session0", 2)]
+
+
+async def test_a_hook_that_fails_after_its_request_was_cancelled_is_told_in_the_log(
+    service: LoginService,
+    stopwatch: Stopwatch,
+    make_auth: AuthMaker,
+    caller: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """There is no caller whom its error could reach; and the turn goes on."""
+    reached, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def save(_: str) -> None:
+        reached.set()
+        await may_go_on.wait()
+        if len(caplog.records) == 0:
+            raise OSError("the disk is full")
+
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=save)
+    await cancelled_once(reached, caller.get(REPORTS, auth=auth))
+    may_go_on.set()
+    stopwatch.advance(LIFETIME)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("watchword.client", "ERROR")
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "the disk is full"
 
 
 async def test_no_secret_is_told(

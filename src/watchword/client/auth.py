@@ -1,6 +1,7 @@
 """The ``httpx.Auth`` itself: what it is told at the start, and the two flows that do what a story asks for."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -10,6 +11,8 @@ import httpx
 
 from watchword.client import wire
 from watchword.client.session import Announce, Errand, Patience, Session, Step, Story, TakeTurn, Wait
+
+_log = logging.getLogger("watchword.client")
 
 
 class WatchwordAuth(httpx.Auth):
@@ -41,7 +44,8 @@ class WatchwordAuth(httpx.Auth):
             could not be written, is none.
         on_refresh_token: called once with each new refresh token, so that it can be kept, before any request is sent
             with the access token that came with it. It may be async under an ``AsyncClient``, and must not send
-            requests with this object. What it raises reaches the caller; both tokens are used all the same.
+            requests with this object. What it raises reaches the caller; both tokens are used all the same. It is not
+            cancelled with the request.
         patience: seconds that one request may wait, all in all: for a login service or an endpoint that answers 503
             with ``Retry-After``, and for its turn while another one logs in or refreshes. An endpoint is waited for
             only by idempotent methods, and its 503 returned when patience ends. An answer of a login service is read
@@ -87,7 +91,7 @@ class WatchwordAuth(httpx.Auth):
         self._patience = patience
         self._clock = clock
         self._sleep = sleep
-        self._turn_of_tasks = asyncio.Lock()
+        self._turn_of_tasks = _TurnOfTasks()
         self._turn_of_threads = threading.Lock()
 
     def __repr__(self) -> str:
@@ -112,11 +116,15 @@ class WatchwordAuth(httpx.Auth):
                             outcome.stream = wire.Curtailed(outcome, self._patience, self._clock)
                             await outcome.aread()
                     case TakeTurn(seconds):
-                        outcome = await _acquire(self._turn_of_tasks, seconds)
+                        outcome = await self._turn_of_tasks.take(seconds)
                     case Wait(seconds):
-                        await _settle((self._sleep or asyncio.sleep)(seconds))
+                        slept = (self._sleep or asyncio.sleep)(seconds)
+                        if isawaitable(slept):
+                            await slept
                     case Announce() if self._on_refresh_token is not None:
-                        await _settle(self._on_refresh_token(step.refresh_token))
+                        told = self._on_refresh_token(step.refresh_token)
+                        if isawaitable(told):
+                            await self._turn_of_tasks.see_through(told)
         finally:
             story.close()  # httpx closes the flow of a request that fails or is cancelled, and the story lets go
 
@@ -151,6 +159,39 @@ class WatchwordAuth(httpx.Auth):
             story.close()
 
 
+class _TurnOfTasks:
+    """The turn of those who log in or refresh; it lasts until the owner of the session has been told."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._telling: asyncio.Future[None] | None = None
+
+    async def take(self, seconds: float) -> bool:
+        """Take one's turn, waiting at most so many seconds; answers whether that succeeded."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._lock.acquire()
+        except TimeoutError:
+            return False
+
+    async def see_through(self, telling: Awaitable[None]) -> None:
+        """Let the owner be told, also where the request is cancelled meanwhile: a kept token would be one too old."""
+        self._telling = asyncio.ensure_future(telling)
+        await asyncio.shield(self._telling)
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        if self._telling is None or self._telling.done():
+            self._lock.release()
+        else:
+            self._telling.add_done_callback(self._end)
+
+    def _end(self, telling: asyncio.Future[None]) -> None:
+        self._lock.release()
+        if not telling.cancelled() and (fault := telling.exception()) is not None:
+            _log.error("on_refresh_token failed, and the request that it would fail was cancelled", exc_info=fault)
+
+
 def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Step | None:
     try:
         return story.send(outcome)
@@ -161,16 +202,3 @@ def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Ste
 def _lasts(step: Step) -> bool:
     """Whether an answer must be read before: unread it holds its connection, which those may need who end the wait."""
     return isinstance(step, TakeTurn | Wait)
-
-
-async def _acquire(turn: asyncio.Lock, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await turn.acquire()
-    except TimeoutError:
-        return False
-
-
-async def _settle(outcome: Awaitable[None] | None) -> None:
-    if isawaitable(outcome):
-        await outcome
