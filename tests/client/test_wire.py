@@ -26,6 +26,7 @@ from tests.client.service import (
     arrival,
     refresh_token,
     token_answer,
+    token_refused,
     unread,
 )
 from tests.guard.serving import serving
@@ -79,6 +80,20 @@ async def test_a_redirect_within_an_origin_keeps_the_token(
     service.plan("/reports", redirect(307, "/moved"))
     service.plan("/moved", redirect(307, "https://reports.test/secured"))
     assert (await follower.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "sent"), [("POST", 1), ("PATCH", 1), ("GET", 2), ("DELETE", 2)])
+async def test_what_was_carried_out_before_a_redirect_is_not_sent_again(
+    service: LoginService, auth: WatchwordAuth, follower: httpx.AsyncClient, method: str, sent: int
+) -> None:
+    """A POST leads to its result, where the token is refused: the order was made twice. The next has another."""
+    service.plan("/reports", redirect(303, "/reports/1"))
+    service.plan("/reports/1", token_refused())
+    answer = await follower.request(method, REPORTS, auth=auth)
+    assert answer.status_code == (401 if sent == 1 else 200)
+    assert service.count("/reports") == sent
+    assert (await follower.get(f"{REPORTS}/1", auth=auth)).status_code == 200
+    assert service.count("/refresh") == 1
 
 
 @pytest.mark.parametrize("path", ["/login", "/refresh"])

@@ -192,7 +192,7 @@ class Session:
         if not wire.refuses(response, access.authorization) or self._clock() < access.renewable_from:
             return
         self._was_refused |= self._standing is access
-        if wire.can_be_replayed(errand.request):
+        if wire.can_be_replayed(errand.request, refused_by=response):
             access = yield from self._successor(errand, of=access)
             yield from self._send(errand, access)
         elif self._standing is access:

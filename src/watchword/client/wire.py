@@ -297,11 +297,19 @@ def refuses(response: httpx.Response, authorization: str) -> bool:
     return any(map(_INVALID_TOKEN.match, response.headers.get_list("WWW-Authenticate")))
 
 
-def can_be_replayed(request: httpx.Request) -> bool:
-    """Whether the body is in memory. A file, too, could be read again, and would then be empty."""
-    return isinstance(request.stream, httpx.ByteStream)
+def can_be_replayed(request: httpx.Request, *, refused_by: httpx.Response) -> bool:
+    """Whether a request whose token was refused can be sent again.
+
+    What was redirected may have been carried out: a POST leads to its result, and the token is refused there.
+    """
+    return is_safe_to_repeat(request) or (refused_by.request is request and _is_in_memory(request))
 
 
 def is_safe_to_repeat(request: httpx.Request) -> bool:
     """Whether a request that may have been carried out can be sent again (RFC 9110 §9.2.2)."""
-    return request.method in _IDEMPOTENT and can_be_replayed(request)
+    return request.method in _IDEMPOTENT and _is_in_memory(request)
+
+
+def _is_in_memory(request: httpx.Request) -> bool:
+    """Whether the body is. A file, too, could be read again, and would then be empty."""
+    return isinstance(request.stream, httpx.ByteStream)
