@@ -6,7 +6,7 @@ import logging
 import pickle
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -384,3 +384,20 @@ def test_a_thread_cannot_await(service: LoginService, make_auth: AuthMaker, sync
     with pytest.raises(TypeError, match=r"use httpx\.AsyncClient"):
         sync_caller.get(REPORTS, auth=auth)
     assert service.arrived == []
+
+
+class Saver:
+    """A hook that no function is."""
+
+    async def __call__(self, _: str) -> None: ...
+
+
+@pytest.mark.parametrize("hook", [Saver(), lambda token: _save(f"a {token}")], ids=["an object", "a lambda"])
+def test_a_thread_is_told_of_a_hook_that_turns_out_to_be_async(
+    service: LoginService, make_auth: AuthMaker, sync_caller: httpx.Client, hook: Callable[[str], Awaitable[None]]
+) -> None:
+    """Else nothing would keep the token, with no more than a warning of Python's, on standard error."""
+    auth = make_auth(on_refresh_token=hook, **ALICE)
+    with pytest.raises(TypeError, match=r"use httpx\.AsyncClient"):
+        sync_caller.get(REPORTS, auth=auth)
+    assert service.count("/reports") == 0

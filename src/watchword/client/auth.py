@@ -5,12 +5,15 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from typing import Final
 
 import httpx
 
 from watchword.client import wire
 from watchword.client.session import Announce, Errand, Patience, Session, Step, Story, TakeTurn, Wait
+
+_MUST_NOT_BE_ASYNC: Final = "on_refresh_token and sleep must not be async under httpx.Client; use httpx.AsyncClient"
 
 _log = logging.getLogger("watchword.client")
 
@@ -136,7 +139,7 @@ class WatchwordAuth(httpx.Auth):
             TypeError: ``on_refresh_token`` or ``sleep`` is async.
         """
         if iscoroutinefunction(self._on_refresh_token) or iscoroutinefunction(self._sleep):
-            raise TypeError("on_refresh_token and sleep must not be async under httpx.Client; use httpx.AsyncClient")
+            raise TypeError(_MUST_NOT_BE_ASYNC)
         story = self._session.story(Errand(request, self._turn_of_threads, Patience(self._patience)))
         outcome: httpx.Response | bool | None = None
         try:
@@ -152,9 +155,9 @@ class WatchwordAuth(httpx.Auth):
                     case TakeTurn(seconds):
                         outcome = self._turn_of_threads.acquire(timeout=seconds)
                     case Wait(seconds):
-                        (self._sleep or time.sleep)(seconds)
+                        _refuse_async((self._sleep or time.sleep)(seconds))
                     case Announce() if self._on_refresh_token is not None:
-                        self._on_refresh_token(step.refresh_token)
+                        _refuse_async(self._on_refresh_token(step.refresh_token))
         finally:
             story.close()
 
@@ -197,6 +200,14 @@ def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Ste
         return story.send(outcome)
     except StopIteration:
         return None
+
+
+def _refuse_async(outcome: Awaitable[None] | None) -> None:
+    """Refuse what is async though its function does not look so, such as a lambda that gives a coroutine."""
+    if isawaitable(outcome):
+        if iscoroutine(outcome):
+            outcome.close()
+        raise TypeError(_MUST_NOT_BE_ASYNC)
 
 
 def _lasts(step: Step) -> bool:
