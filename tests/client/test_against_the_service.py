@@ -102,6 +102,19 @@ async def test_a_wrong_password(service: Server, caller: httpx.AsyncClient) -> N
         await caller.get("/me", auth=WatchwordAuth(service.url, username="alice", password="not hers, and long enough"))
 
 
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [("alice", "x" * 5_000), ("alice", "x" * 50_000), ("al\0ice", PASSWORD), ("alice", f"{PASSWORD}\udce9")],
+    ids=["too long", "far too long", "a NUL", "no character"],
+)
+async def test_what_is_no_user_name_or_password(
+    service: Server, caller: httpx.AsyncClient, username: str, password: str
+) -> None:
+    """Is refused as a wrong one is, and not taken for a wrong address."""
+    with pytest.raises(LoginRefused, match="refused as none"):
+        await caller.get("/me", auth=WatchwordAuth(service.url, username=username, password=password))
+
+
 async def test_one_refresh_for_fifty_concurrent_requests(
     service: Server, caller: httpx.AsyncClient, sent: Counter[str]
 ) -> None:

@@ -389,6 +389,18 @@ async def test_a_refresh_token_that_cannot_be_one_is_kept_where_nothing_else_is(
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
 
+@pytest.mark.parametrize(("status", "code"), NO_TOKEN)
+async def test_a_password_that_cannot_be_one_is_refused(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient, status: int, code: str
+) -> None:
+    """What helps is another password, not another address; and it rests as any that was refused."""
+    service.plan("/login", httpx.Response(status, json={"code": code}))
+    for _ in range(2):
+        with pytest.raises(LoginRefused, match="refused as none"):
+            await caller.get(REPORTS, auth=auth)
+    assert service.count("/login") == 1
+
+
 @pytest.mark.parametrize("status", [400, 413])
 @pytest.mark.parametrize(
     "body",

@@ -330,7 +330,7 @@ async def test_where_the_service_is(
         httpx.Response(200, json={"token": "t", "expires_in": 900, "refresh_token": ""}),
         httpx.Response(200, content=b'{"token": "t", "token": "u", "expires_in": 900}'),
         httpx.Response(204),
-        httpx.Response(400, json={"code": "invalid_request"}),
+        httpx.Response(400, json={"code": "payload_too_large"}),
         httpx.Response(404),
         httpx.Response(500, json={"code": "internal_error"}),
     ],

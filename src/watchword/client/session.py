@@ -256,7 +256,7 @@ class Session:
             asked_at, response = yield from self._ask(errand, "/refresh", secrets)
             if response.status_code == wire.UNAUTHORIZED:
                 self._refresh_token = None
-            elif self._credentials is None or not wire.finds_no_token(response):
+            elif self._credentials is None or not wire.finds_none(response):
                 return (yield from self._accept(errand, response, asked_at))
             _log.debug("the refresh token is refused")
         if self._credentials is None:
@@ -264,8 +264,11 @@ class Session:
             self._standing = over = Refused(SessionOver, message, until=inf)
             return over
         asked_at, response = yield from self._ask(errand, "/login", self._credentials)
-        if response.status_code == wire.UNAUTHORIZED:
+        is_none = wire.finds_none(response)
+        if is_none or response.status_code == wire.UNAUTHORIZED:
             message = "the user name or the password is refused"
+            if is_none:
+                message += " as none: it is too long, or holds a character that none may"
             self._standing = refused = Refused(LoginRefused, message, until=self._clock() + self._rest)
             self._rest *= 2
             return refused

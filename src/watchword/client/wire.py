@@ -22,8 +22,8 @@ BUSY: Final = frozenset({429, 502, 503, 504})
 MAX_ANSWER: Final = 64 * 1024
 """Bytes that are read of a login service's answer. A token answer has one or two thousand."""
 
-_NO_TOKEN: Final = {400: "invalid_request", 413: "payload_too_large"}
-"""A login service's words for a refresh token that could never be one: it holds what no JSON may, or is too long."""
+_NONE: Final = {400: "invalid_request", 413: "payload_too_large"}
+"""A login service's words for a secret that could never be one: it holds what no JSON may, or is too long."""
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
@@ -266,18 +266,18 @@ def read_token_answer(response: httpx.Response) -> TokenAnswer:
     return TokenAnswer(token, expires_in, refresh_token)
 
 
-def finds_no_token(response: httpx.Response) -> bool:
-    """Whether a login service says that what it got for a refresh token could never be one.
+def finds_none(response: httpx.Response) -> bool:
+    """Whether a login service says that what it got for a refresh token, or for credentials, could never be such.
 
     The status alone does not say so: a proxy on the way has a 400 and a 413 of its own, whatever was sent.
     """
-    if response.status_code not in _NO_TOKEN:
+    if response.status_code not in _NONE:
         return False
     try:
         answer = strictjson.loads(response.content)
     except ValueError:
         return False
-    return isinstance(answer, dict) and answer.get("code") == _NO_TOKEN[response.status_code]
+    return isinstance(answer, dict) and answer.get("code") == _NONE[response.status_code]
 
 
 def retry_after(response: httpx.Response) -> int | None:
