@@ -1,5 +1,6 @@
 """The small system of the examples: its story is true, and nothing of it is left behind."""
 
+import importlib
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.guard.elsewhere import Reply, login_service, reply
 from tests.servers import environment
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "system" / "run.py"
@@ -93,3 +95,35 @@ def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
         said, _ = process.communicate()
     assert (process.returncode, said) == (1, f"{tmp_path} is not empty\n")
     assert list(tmp_path.iterdir()) == [tmp_path / "kept"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "status"),
+    [
+        (reply({"figures": [1]}), 200),
+        (reply({"code": "insufficient_scope"}, 403), 403),
+        (Reply(b"<h1>Bad Gateway</h1>", 502), 502),
+        (Reply(b"<h1>Internal Server Error</h1>", 500), 502),
+        (Reply(b"<h1>Welcome!</h1>"), 502),
+        (reply({"error": "Not Found"}, 404), 502),
+        (reply(["figures"]), 502),
+    ],
+    ids=lambda argument: f"{argument.status} {argument.body!r}" if isinstance(argument, Reply) else "",
+)
+async def test_what_answers_in_the_place_of_the_figures(
+    monkeypatch: pytest.MonkeyPatch, figures: Reply, status: int
+) -> None:
+    """A proxy's page, or that of a fault, is none of this service's own: 502, not 500."""
+    monkeypatch.syspath_prepend(PROGRAM.parent)
+    monkeypatch.setitem(sys.modules, "reports", None)  # so that nothing of it is left
+    del sys.modules["reports"]
+    async with login_service() as service:
+        service.planned["/figures"] = figures
+        monkeypatch.setenv("WATCHWORD_ISSUER", service.issuer.url)
+        monkeypatch.setenv("FIGURES_SERVICE", service.issuer.url)
+        app = importlib.import_module("reports").app
+        async with app.test_app():
+            bearer = service.issuer.bearer(scope="reports:read")
+            answer = await app.test_client().get("/reports", headers=bearer)
+    assert answer.status_code == status
+    assert isinstance(await answer.get_json(), dict)
