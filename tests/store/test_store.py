@@ -1,11 +1,12 @@
 """Both stores keep the same promises: the same functions give the same results on SQLite and on PostgreSQL."""
 
 import asyncio
+import gc
 import os
 import resource
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,9 @@ from watchword.store.connection import Connection, Statement
 
 COUNT_USERS = Statement("SELECT count(*) FROM users")
 COUNT_SESSIONS = Statement("SELECT count(*) FROM sessions")
+OUR_BACKENDS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'watchword' AND datname = current_database()"
+)
 A_WHILE = Statement(
     "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) SELECT count(*) FROM n"
 )
@@ -219,6 +223,80 @@ async def test_an_answer_at_the_very_end_of_patience_is_too_late(store: Store, m
 
     with pytest.raises(Unavailable, match="has not answered"):
         await store.read(story)
+    monkeypatch.undo()
+    assert await count(store, COUNT_USERS) == 0
+
+
+async def leave_soon(reading: "asyncio.Future[int]") -> None:
+    """Hang up."""
+    await asyncio.sleep(0.03)
+    reading.cancel()
+
+
+async def wait_long(_: "asyncio.Future[int]") -> None:
+    """Come one after the other, so that some get a connection late."""
+    await asyncio.sleep(0.06)
+
+
+@pytest.mark.parametrize("visit", [leave_soon, wait_long])
+async def test_who_waits_for_a_locked_table_takes_no_more_connections_than_the_pool_has(
+    postgresql_url: str, visit: Callable[["asyncio.Future[int]"], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the server, which goes on waiting for a lock when a connection is cut: whoever hangs up, or comes to one late,
+    leaves it to the server to give up. All are there afterwards, and nobody's fault is anybody's noise.
+    """
+    store = await store_at(postgresql_url).open()
+    holder, onlooker = await asyncpg.connect(postgresql_url), await asyncpg.connect(postgresql_url)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        readings, backends = [], []
+        for _ in range(50):
+            readings.append(asyncio.ensure_future(count(store, COUNT_USERS)))
+            await visit(readings[-1])
+            backends.append(await onlooker.fetchval(OUR_BACKENDS))
+        assert max(backends) <= 12
+    told = await asyncio.gather(*readings, return_exceptions=True)
+    assert {type(each) for each in told} <= {Unavailable, asyncio.CancelledError, int}
+    await holder.close()
+    await onlooker.close()
+    assert await asyncio.gather(*(count(store, COUNT_USERS) for _ in range(40))) == [0] * 40
+    await store.close()
+    del readings, told
+    gc.collect()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_closing_waits_for_no_lock_for_ever(postgresql_url: str) -> None:
+    """Nor leaves anything behind of what nobody hears of any more."""
+    store = await store_at(postgresql_url).open()
+    tasks = asyncio.all_tasks()
+    holder = await asyncpg.connect(postgresql_url)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        await leave_soon(asyncio.ensure_future(count(store, COUNT_USERS)))
+        async with asyncio.timeout(2 * PATIENCE):
+            await store.close()
+        assert asyncio.all_tasks() == tasks
+    await holder.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_who_is_told_that_nothing_was_done_is_right(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction is not committed any more when its caller has been told that it took too long."""
+    monkeypatch.setattr(postgresql, "PATIENCE", 0.4)
+    told = []
+
+    async def story(connection: Connection) -> None:
+        await users.insert(connection, a_user())
+        for _ in range(2):
+            await connection.fetch(Statement("SELECT pg_sleep(0.3)"))
+        told.append("to its end")
+
+    with pytest.raises(Unavailable) as refusal:
+        await store.write(story)
+    assert type(refusal.value) is Unavailable
+    await asyncio.sleep(0.4)
+    assert told == ["to its end"]
     monkeypatch.undo()
     assert await count(store, COUNT_USERS) == 0
 

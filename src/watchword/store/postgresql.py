@@ -5,8 +5,8 @@ newcomers overtake those who wait.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -21,8 +21,10 @@ T = TypeVar("T")
 _POOL_SIZE: Final = 10
 _WATCHERS: Final = 2
 """One for the news of ended sessions and one for the keys: a lock on either table must not make the other's old."""
-_SERVER_PATIENCE: Final = 1.8
-"""Seconds for which the server waits for a lock: a little less than we do, as the connection then lives on."""
+_LOCK_PATIENCE: Final = 1.8
+_STATEMENT_PATIENCE: Final = 1.9
+"""Seconds for which the server waits for a lock and is busy with a statement, that wait included: a little less than
+we wait, as the connection then lives on, and of one that is cut the server would notice nothing until it is done."""
 _URL_OPTIONS: Final = frozenset({"host", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
@@ -36,6 +38,7 @@ class PostgresqlStore(Store):
         self._url = url
         self._pool: Any = None
         self._watchers: Any = None
+        self._tellings: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> Self:
         """Make the pools and see that the server answers."""
@@ -61,7 +64,8 @@ class PostgresqlStore(Store):
                 "application_name": "watchword",
                 # Who has waited for a turn must see what was done in the turns before, whatever the operator's default.
                 "default_transaction_isolation": "read committed",
-                "lock_timeout": f"{_SERVER_PATIENCE}s",
+                "lock_timeout": f"{_LOCK_PATIENCE}s",
+                "statement_timeout": f"{_STATEMENT_PATIENCE}s",
                 "idle_in_transaction_session_timeout": f"{PATIENCE}s",
             },
         )
@@ -78,68 +82,127 @@ class PostgresqlStore(Store):
     def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
         return asyncio.ensure_future(self._tell(story, self._pool))
 
-    async def _tell(self, story: Story[T], pool: Any) -> T:
-        async with self._borrowed(pool) as connection:
-            return await story(connection)
-
     async def _tell_in_a_transaction(self, story: Story[T]) -> T:
         is_told = False
-        try:
-            async with self._borrowed(self._pool) as connection, connection.raw.transaction():
+
+        async def whole(connection: "_PostgresqlConnection") -> T:
+            nonlocal is_told
+            async with connection.raw.transaction():
                 result = await story(connection)
+                connection.go_on()
                 is_told = True
+            return result
+
+        try:
+            return await self._tell(whole, self._pool)
         except Unavailable as fault:
             if is_told:
                 raise Unconfirmed(f"{fault}; whether it was done is not known") from fault
             raise
-        return result
+
+    async def _tell(self, story: "Callable[[_PostgresqlConnection], Coroutine[Any, Any, T]]", pool: Any) -> T:
+        """Run a story, and hear of it for PATIENCE seconds from now, the wait for a connection included.
+
+        It is told in a task of its own, and its connection is kept until the server has answered, whoever has left
+        meanwhile. Were it cut, the server would go on waiting for a lock, and the pool would open another: who opens
+        and drops requests would take all connections that the server has.
+        """
+        with _translated():
+            async with asyncio.timeout(PATIENCE):
+                try:
+                    raw = await pool.acquire()
+                except UnicodeError as fault:  # the resolver's, of what can be no host name
+                    raise Unavailable(f"the database answers: {fault}") from fault
+                connection = _PostgresqlConnection(raw)
+                telling = asyncio.create_task(_tell_to_the_end(story, connection, pool))
+                self._tellings.add(telling)
+                telling.add_done_callback(self._told)
+                try:
+                    return await asyncio.shield(telling)
+                finally:
+                    connection.is_heard = False
+
+    def _told(self, telling: "asyncio.Task[Any]") -> None:
+        self._tellings.discard(telling)
+        if not telling.cancelled():
+            telling.exception()  # its caller, if still there, tells
 
     async def _release(self) -> None:
         pools = [pool for pool in (self._pool, self._watchers) if pool is not None]
         with suppress(TimeoutError):  # on which asyncpg cuts what is left
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*(pool.close() for pool in pools))
-
-    @asynccontextmanager
-    async def _borrowed(self, pool: Any) -> AsyncIterator["_PostgresqlConnection"]:
-        """A connection, for PATIENCE seconds from now, the wait for it included; then it is cut.
-
-        Cut and not asked to stop: whether it would hear that, and how soon, is what nobody knows of a slow network.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE
-        with _translated():
-            try:
-                raw = await pool.acquire(timeout=PATIENCE)
-            except UnicodeError as fault:  # the resolver's, of what can be no host name
-                raise Unavailable(f"the database answers: {fault}") from fault
-            too_late = asyncio.Event()
-            cut = loop.call_at(deadline, _cut, raw, too_late)
-            try:
-                yield _PostgresqlConnection(raw)
-            # AttributeError: asyncpg's, where the cut comes just as an answer has come that it would go on from.
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError) as fault:
-                if not too_late.is_set():
-                    raise
-                raise TimeoutError from fault
-            except asyncpg.InternalClientError:  # the driver has lost its place, as when the server gives up unasked
-                raw.terminate()
-                raise
-            except asyncio.CancelledError:
-                raw.terminate()  # to give it back is to wait for the server, whose silence would become the error
-                raise
-            finally:
-                cut.cancel()
-                await pool.release(raw)
+        if self._tellings:
+            await asyncio.wait(self._tellings)
 
 
 class _PostgresqlConnection:
+    """A connection while one story is told on it; it is cut where the server does not answer within PATIENCE.
+
+    Cut and not asked to stop: whether it would hear that, and how soon, is what nobody knows of a slow network.
+
+    Attributes:
+        raw: the driver's.
+        is_heard: whether somebody still waits for what the story returns.
+        is_cut: whether the server has taken too long.
+    """
+
     def __init__(self, raw: Any) -> None:
         self.raw = raw
+        self.is_heard = True
+        self.is_cut = False
+        self._loop = asyncio.get_running_loop()
+        self._asked_at = self._loop.time()
+        self._looking = self._loop.call_later(PATIENCE, self._look)
 
     async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
+        self.go_on()
         rows: list[Row] = await self.raw.fetch(statement.numbered, *(values[name] for name in statement.names))
         return rows
+
+    def go_on(self) -> None:
+        """Let the server be asked for one thing more, which it has PATIENCE for.
+
+        Raises:
+            TimeoutError: nobody hears of it; who was told that nothing was done must be right, and others wait.
+        """
+        if not self.is_heard:
+            raise TimeoutError
+        self._asked_at = self._loop.time()
+
+    def done(self) -> None:
+        """Let nothing cut it any more."""
+        self._looking.cancel()
+
+    def _look(self) -> None:
+        """Cut it, or look again when the server will have had its time for what it was asked last."""
+        if self._asked_at + PATIENCE > self._loop.time():
+            self._looking = self._loop.call_at(self._asked_at + PATIENCE, self._look)
+        else:
+            self.is_cut = True
+            self.raw.terminate()
+
+
+async def _tell_to_the_end(
+    story: Callable[[_PostgresqlConnection], Coroutine[Any, Any, T]], connection: _PostgresqlConnection, pool: Any
+) -> T:
+    """Run a story and give its connection back."""
+    try:
+        return await story(connection)
+    # AttributeError: asyncpg's, where the cut comes just as an answer has come that it would go on from.
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError) as fault:
+        if not connection.is_cut:
+            raise
+        raise TimeoutError from fault
+    except asyncpg.InternalClientError:  # the driver has lost its place, as when the server gives up unasked
+        connection.raw.terminate()
+        raise
+    except asyncio.CancelledError:  # the loop ends
+        connection.raw.terminate()  # to give it back is to wait for the server, whose silence would become the error
+        raise
+    finally:
+        connection.done()
+        await pool.release(connection.raw, timeout=PATIENCE)
 
 
 def with_known_options(url: str) -> str:
@@ -154,11 +217,6 @@ _ANYTHING: Final = Statement("SELECT 1")
 
 async def _keep_as_it_is(_: object) -> None:
     """Skip asyncpg's reset, a round trip for each request: we leave no session state behind."""
-
-
-def _cut(raw: Any, too_late: asyncio.Event) -> None:
-    too_late.set()
-    raw.terminate()
 
 
 @contextmanager
