@@ -39,6 +39,31 @@ def test_a_first_job_needs_no_loop(thread: Threads) -> None:
         thread.begin(lambda: 1 // 0)()
 
 
+async def test_threads_that_cannot_start_do_so_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any a job is refused and not queued for nobody; with one it is done, and others come when they can."""
+    threads = Threads(2, name="worker")
+    start = threading.Thread.start
+    room = 0
+
+    def start_where_there_is_room(thread: threading.Thread) -> None:
+        nonlocal room
+        if room == 0:
+            raise RuntimeError("can't start new thread")
+        room -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_where_there_is_room)
+    with pytest.raises(RuntimeError):
+        threads.run(lambda: "nobody's")
+    room = 1
+    async with asyncio.timeout(PATIENCE):
+        assert await threads.run(lambda: "of the only one") == "of the only one"
+        room = 1
+        both = threading.Barrier(2, timeout=PATIENCE)
+        assert sorted(await asyncio.gather(*(threads.run(both.wait) for _ in range(2)))) == [0, 1]
+    threads.close()
+
+
 async def test_whether_a_job_ran_or_was_dropped_is_told_once(thread: Threads) -> None:
     """Cancelled at any moment, a job either runs to its end or never begins, and one of the two is told."""
     told: list[Times | None] = []

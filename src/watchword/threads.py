@@ -45,7 +45,7 @@ def nobody_asks(_: Times | None) -> None:
 
 
 class Threads:
-    """So many threads that take one job after the other; they start with the first one.
+    """So many threads that take one job after the other; they start with the first one, if not before.
 
     Args:
         count: how many jobs run at once.
@@ -90,6 +90,17 @@ class Threads:
         self._put(answered)
         return outcome
 
+    def start(self) -> None:
+        """Start those that have not; later there may be no room for them.
+
+        Raises:
+            RuntimeError: there is none now, for one of them at least.
+        """
+        while len(self._threads) < self._count:
+            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
     def close(self) -> None:
         """Drop what waits, let what runs end, and wait for it."""
         self.dismiss()
@@ -107,13 +118,12 @@ class Threads:
             self._jobs.put(None)
 
     def _put(self, job: Callable[[], Tell | None]) -> None:
+        try:
+            self.start()
+        except RuntimeError:
+            if not self._threads:  # nobody would do it; else the others do, and the next job tries again
+                raise
         self._jobs.put(job)
-        if not self._threads:
-            self._threads = [
-                threading.Thread(target=self._work, name=self._name, daemon=True) for _ in range(self._count)
-            ]
-            for thread in self._threads:
-                thread.start()
 
     def _work(self) -> None:
         self._begin()

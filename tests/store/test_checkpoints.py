@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import a_user
 from watchword.store import Store, store_at, users
+from watchword.store.checkpoints import Checkpoints
 from watchword.store.connection import Connection
 
 PATIENCE = 30.0
@@ -53,6 +54,17 @@ async def test_what_was_committed_is_moved_long_before_a_writer_would(store: Sto
     async with asyncio.timeout(PATIENCE):
         while size(path) == before:
             await asyncio.sleep(0.01)
+
+
+async def test_whatever_comes_of_one_writers_are_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed is told before a checkpoint is begun, which may fail."""
+
+    def fail(_checkpoints: Checkpoints, _rows: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Checkpoints, "see", fail)
+    async with asyncio.timeout(PATIENCE):
+        await add(store, "user", times=1)
 
 
 async def test_the_log_stays_small_though_writers_never_stop(store: Store, path: Path) -> None:

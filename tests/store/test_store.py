@@ -5,6 +5,7 @@ import gc
 import os
 import resource
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
@@ -101,6 +102,33 @@ async def test_an_open_file_is_open_for_all_that_is_to_come(sqlite_url: str) -> 
             assert await find(store, "alice") is not None
     finally:
         await store.close()
+
+
+def start_no_thread(_: threading.Thread) -> None:
+    """Start a thread where there is no memory for one."""
+    raise RuntimeError("can't start new thread")
+
+
+async def test_an_open_file_has_all_its_threads(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever when no other can be started, however much is written: its log is emptied by one too."""
+    store = await store_at(sqlite_url).open()
+    try:
+        monkeypatch.setattr(threading.Thread, "start", start_no_thread)
+        async with asyncio.timeout(PATIENCE):
+            await add(store, *(a_user(f"user{number}") for number in range(600)))
+            assert await store.watch(partial(users.find_by_name, canonical_name="user599")) is not None
+            assert await find(store, "user0") is not None
+            await store.settle()
+    finally:
+        monkeypatch.undo()
+        await store.close()
+
+
+async def test_a_file_is_not_opened_without_its_threads(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is told at the start, and not by whoever comes first."""
+    monkeypatch.setattr(threading.Thread, "start", start_no_thread)
+    with pytest.raises(Unavailable, match="needs a thread"):
+        await store_at(sqlite_url).open()
 
 
 def vacuum(live: sqlite3.Connection, copy: Path) -> None:

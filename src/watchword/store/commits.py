@@ -71,13 +71,14 @@ class Commits:
     def begin(self, story: Story[T], *, is_whole: bool) -> "asyncio.Future[T]":
         """Queue a story; see ``_Write``."""
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Write(story, is_whole, time.monotonic() + PATIENCE, told))
+        write = _Write(story, is_whole, time.monotonic() + PATIENCE, told)
+        self._waiting.append(write)
         if not self._is_called:
             self._is_called = True
             try:
                 self._lane.run(self._write).add_done_callback(self._tell)
-            except Unavailable:  # it is closed
-                self._waiting.clear()
+            except BaseException:  # it is closed, say: who comes next must call again
+                self._waiting.remove(write)
                 self._is_called = False
                 raise
         return told
@@ -98,7 +99,6 @@ class Commits:
 
     def _tell(self, writing: "asyncio.Future[list[_Write]]") -> None:
         """Tell all who waited, on the loop."""
-        self._checkpoints.see(self._rows)
         if writing.cancelled():
             for write in self._taken():
                 write.told.cancel()
@@ -112,6 +112,7 @@ class Commits:
                     write.told.set_result(write.result)
                 else:
                     write.told.set_exception(write.fault)
+        self._checkpoints.see(self._rows)  # last: whatever comes of it, all have been told
 
     def _taken(self) -> list[_Write]:
         return [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -110,14 +110,19 @@ class Lane(Generic[C]):
         self._is_closed = False
 
     def open(self) -> None:
-        """Open a connection for each thread: later there may be no descriptor left for one.
+        """Open a connection for each thread and start it: later there may be no descriptor or no room left for one.
 
         Raises:
             sqlite3.DatabaseError: the file is no database, or cannot be opened; some connections may be open.
+            Unavailable: there is no room for a thread; the same.
         """
         for _ in range(self._count):
             self._open.append(connect(self._path, self._factory))
         self._free = self._open.copy()
+        try:
+            self._threads.start()
+        except RuntimeError as fault:
+            raise Unavailable(f"the database needs a thread: {fault}") from fault
 
     def run(self, job: Callable[[C], T]) -> "asyncio.Future[T]":
         """Hand a job over."""

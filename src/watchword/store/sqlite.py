@@ -6,6 +6,7 @@ One writer leaves no lock to fight over inside the process; between processes BE
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -37,7 +38,7 @@ class SqliteStore(Store):
         self._commits = Commits(self._writer, Checkpoints(self._checkpoints))
 
     async def open(self) -> Self:
-        """See that the file is there and is a database, and open it; the threads begin when they are needed."""
+        """See that the file is there and is a database, and open it."""
         with translated():
             if not self._path.exists():  # SQLite would make an empty file and call it a database
                 raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
@@ -45,7 +46,8 @@ class SqliteStore(Store):
                 for lane in self._lanes:
                     lane.open()
             except BaseException:
-                await self._release()
+                with suppress(RuntimeError):  # no thread is left to wait in either
+                    await self._release()
                 raise
         return self
 
