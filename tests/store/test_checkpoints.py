@@ -1,9 +1,10 @@
 """Checkpoints of an SQLite file: beside the writer, early, and bounded though writers leave no moment for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -11,6 +12,9 @@ from tests.builders import a_user
 from watchword.store import Store, store_at, users
 from watchword.store.checkpoints import Checkpoints
 from watchword.store.connection import Connection
+from watchword.store.lanes import Lane, ReadingConnection
+
+T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds after which a test gives up on what should have happened; nothing is measured with it."""
@@ -65,6 +69,24 @@ async def test_whatever_comes_of_one_writers_are_told(store: Store, monkeypatch:
     monkeypatch.setattr(Checkpoints, "see", fail)
     async with asyncio.timeout(PATIENCE):
         await add(store, "user", times=1)
+
+
+async def test_they_go_on_when_the_count_of_rows_wraps() -> None:
+    """SQLite counts in 32 bits with a sign, which a busy service has filled within months."""
+    begun = []
+
+    class Counting(Lane[ReadingConnection]):
+        def run(self, job: Callable[[ReadingConnection], T]) -> "asyncio.Future[T]":
+            begun.append(job)
+            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            future.cancel()
+            return future
+
+    checkpoints = Checkpoints(Counting(Path(), ReadingConnection, count=1))
+    for rows in (*range(2**31 - 2000, 2**31, 500), *range(-(2**31), -(2**31) + 2000, 500)):
+        checkpoints.see(rows)
+        await asyncio.sleep(0)
+    assert len(begun) == 8
 
 
 async def test_the_log_stays_small_though_writers_never_stop(store: Store, path: Path) -> None:

@@ -17,6 +17,7 @@ from watchword.store.lanes import Lane, ReadingConnection, TunedConnection
 
 _ROWS: Final = 500
 """Written since the last checkpoint, a login being five: some hundreds of pages."""
+_WRAP: Final = 1 << 32
 
 
 class Checkpoints:
@@ -35,9 +36,9 @@ class Checkpoints:
         """Begin one, where enough was written since the last.
 
         Args:
-            rows: how many the process has written so far.
+            rows: how many the process has written so far, as SQLite counts them, in 32 bits.
         """
-        if rows - self._rows < _ROWS or self._is_under_way:
+        if (rows - self._rows) % _WRAP < _ROWS or self._is_under_way:
             return
         with suppress(Unavailable):  # the store is being closed, and SQLite does it then
             self._lane.run(_checkpoint).add_done_callback(self._done)
