@@ -15,6 +15,7 @@ from tests.builders import a_user
 from watchword.errors import Unavailable, UserExists
 from watchword.store import Store, store_at, users
 from watchword.store.connection import Connection, Statement
+from watchword.store.lanes import WritingConnection
 
 UNDO_EVERYTHING = Statement("INSERT OR ROLLBACK INTO users SELECT * FROM users LIMIT 1")
 """Ends the transaction as a full disk does."""
@@ -159,6 +160,35 @@ async def test_a_story_that_cannot_be_undone_alone_is_undone_with_all(store: Sto
     assert [type(each) for each in told] == [Unavailable, Failure, Unavailable]
     await add(store, "later")
     assert await names(store) == {"first", "later"}
+
+
+def run_out(*_: object, **_values: object) -> None:
+    """Do what SQLite has no memory for."""
+    raise MemoryError
+
+
+async def out_of_memory(_: Connection) -> None:
+    """The story of that."""
+    run_out()
+
+
+async def test_want_of_memory_is_told_and_leaves_no_lock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which Python's sqlite3 raises as no error of its own: at the commit, and where even undoing needs some."""
+
+    async def exhaust(connection: Connection) -> None:
+        await adding(connection, "lost")
+        monkeypatch.setattr(WritingConnection, "execute", run_out)
+        monkeypatch.setattr(WritingConnection, "rollback", run_out)
+
+    async with asyncio.timeout(4):
+        told = await outcomes(store, add(store, "a"), store.write(exhaust))
+        assert [type(each) for each in told] == [Unavailable, Unavailable]
+        monkeypatch.undo()
+        await add(store, "later")
+        assert await names(store) == {"first", "later"}
+        for use in (store.read, store.write):
+            with pytest.raises(Unavailable, match="MemoryError"):
+                await use(out_of_memory)
 
 
 async def test_what_follows_a_commit_follows_it_for_each(store: Store, sqlite_url: str) -> None:

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -138,15 +139,17 @@ def _commit(connection: WritingConnection, writes: list[_Write]) -> list[_Write]
                     undone.fault = undone.fault or Unavailable(f"the database answers: {write.fault}")
                 return writes[number:]
         connection.execute("COMMIT")
-    except sqlite3.Error as fault:  # of the commit, or of undoing a story alone
-        connection.rollback()
+    except BaseException as fault:  # of the commit, or of undoing a story alone
         for write in writes:
-            write.fault = write.fault or Unavailable(f"the database answers: {fault}")
+            write.fault = write.fault or Unavailable(f"the database answers: {fault or type(fault).__name__}")
+        with suppress(sqlite3.Error, MemoryError):  # then the next one does it
+            connection.rollback()
     return []
 
 
 def _begin(connection: WritingConnection, write: _Write) -> None:
     """Take the lock of all processes; one that is taken later, after a read, fails at once when busy."""
+    connection.rollback()  # what there was no memory to undo
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -156,6 +156,7 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.IntegrityError:
         raise
-    except (sqlite3.DatabaseError, OSError) as fault:
+    except (sqlite3.DatabaseError, OSError, MemoryError) as fault:  # the last for SQLITE_NOMEM, and without a message
         is_locked = getattr(fault, "sqlite_errorcode", 0) & KIND_OF_CODE == sqlite3.SQLITE_BUSY
-        raise (Locked if is_locked else Unavailable)(f"the database answers: {fault}") from fault
+        said = str(fault) or type(fault).__name__
+        raise (Locked if is_locked else Unavailable)(f"the database answers: {said}") from fault
