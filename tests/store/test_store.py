@@ -183,6 +183,22 @@ async def test_a_copy_that_somebody_writes_to_is_opened_all_the_same(sqlite_url:
     assert journal_mode(copy) == "wal"
 
 
+async def test_a_copy_that_somebody_reads_goes_over_later(sqlite_url: str, tmp_path: Path) -> None:
+    """Into WAL mode, with the first write after that: else each reader would be in the way of whoever writes."""
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+        vacuum(connection, copy)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        store = await store_at(f"sqlite:///{copy}").open()
+        with pytest.raises(Unavailable):
+            await register(store, a_user("alice"))
+    await register(store, a_user("bob"))
+    assert journal_mode(copy) == "wal"
+    await store.close()
+
+
 async def test_a_user_comes_back_as_stored(store: Store) -> None:
     """Every field of a user survives the database, None and non-ASCII text included."""
     stored = [

@@ -150,6 +150,7 @@ def _commit(connection: WritingConnection, writes: list[_Write]) -> list[_Write]
 def _begin(connection: WritingConnection, write: _Write) -> None:
     """Take the lock of all processes; one that is taken later, after a read, fails at once when busy."""
     connection.rollback()  # what there was no memory to undo
+    connection.go_into_wal_mode()  # if somebody stood in the way until now
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")

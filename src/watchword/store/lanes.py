@@ -81,13 +81,21 @@ class WritingConnection(TunedConnection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # The file keeps it, but VACUUM INTO and a dump do not hand it on, and without it readers and the writer shut
-        # each other out. A file that takes no writes is left as it is, and so is one that another process has just
-        # locked: as a rule that one is starting too, and does the same.
-        with suppress(sqlite3.OperationalError):
-            self.execute("PRAGMA journal_mode=WAL")
+        self._is_in_wal_mode = False
+        self.go_into_wal_mode()
         self.execute("PRAGMA schema_version")  # a read, which opens the log
         self.execute("PRAGMA busy_timeout=0")  # last, as others read the file
+
+    def go_into_wal_mode(self) -> None:
+        """Put the file into WAL mode, unless that was done: without it readers and the writer shut each other out.
+
+        The file keeps it, but VACUUM INTO and a dump do not hand it on. A file that takes no writes is left as it is,
+        and so is one that somebody reads or writes just now, until the next transaction begins.
+        """
+        if not self._is_in_wal_mode:
+            with suppress(sqlite3.OperationalError):
+                self.execute("PRAGMA journal_mode=WAL")
+                self._is_in_wal_mode = True
 
 
 class Lane(Generic[C]):
