@@ -199,6 +199,31 @@ async def test_a_copy_that_somebody_reads_goes_over_later(sqlite_url: str, tmp_p
     await store.close()
 
 
+def replace_by_a_copy(path: Path) -> None:
+    """As who restores a backup without stopping the service."""
+    with closing(sqlite3.connect(path)) as connection:
+        vacuum(connection, path.with_suffix(".copy"))
+    path.with_suffix(".copy").replace(path)
+
+
+def remove(path: Path) -> None:
+    """As who clears a folder."""
+    path.unlink()
+
+
+@pytest.mark.parametrize("lose", [replace_by_a_copy, remove])
+async def test_a_file_that_is_no_longer_there_is_told(sqlite_url: str, lose: Callable[[Path], None]) -> None:
+    """Once the service has looked, which it does for its news and for its readiness: what is written would be gone."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = await store_at(sqlite_url).open()
+    await register(store, a_user("alice"))
+    lose(path)
+    for use in (store.watch, store.write, store.write_one, store.read):
+        with pytest.raises(Unavailable, match="was replaced or removed; start the service anew"):
+            await use(partial(users.find_by_name, canonical_name="alice"))
+    await store.close()
+
+
 async def test_a_user_comes_back_as_stored(store: Store) -> None:
     """Every field of a user survives the database, None and non-ASCII text included."""
     stored = [

@@ -36,6 +36,8 @@ class SqliteStore(Store):
         # The writer first, as it sees to WAL mode: the others then open the log together with the file.
         self._lanes: tuple[Lane[Any], ...] = (self._writer, self._readers, self._watcher, self._checkpoints)
         self._commits = Commits(self._writer, Checkpoints(self._checkpoints))
+        self._file: tuple[int, int] | None = None
+        self._is_there = True
 
     async def open(self) -> Self:
         """See that the file is there and is a database, and open it."""
@@ -45,6 +47,7 @@ class SqliteStore(Store):
             try:
                 for lane in self._lanes:
                     lane.open()
+                self._file = self._find()
             except BaseException:
                 with suppress(RuntimeError):  # no thread is left to wait in either
                     await self._release()
@@ -55,12 +58,15 @@ class SqliteStore(Store):
         return self._begin_in(self._readers, story)
 
     def _begin_watch(self, story: Story[T]) -> "asyncio.Future[T]":
-        return self._begin_in(self._watcher, story)
+        return self._begin_in(self._watcher, story, look=True)
 
-    def _begin_in(self, lane: Lane[ReadingConnection], story: Story[T]) -> "asyncio.Future[T]":
+    def _begin_in(self, lane: Lane[ReadingConnection], story: Story[T], *, look: bool = False) -> "asyncio.Future[T]":
         deadline = time.monotonic() + PATIENCE
 
         def job(connection: ReadingConnection) -> T:
+            if look:
+                self._is_there = self._find() == self._file
+            self._expect_the_file()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Unavailable("all connections to the database are busy")
@@ -71,10 +77,29 @@ class SqliteStore(Store):
         return lane.run(job)
 
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
+        self._expect_the_file()
         return self._commits.begin(story, is_whole=True)
 
     def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
+        self._expect_the_file()
         return self._commits.begin(story, is_whole=False)
+
+    def _find(self) -> tuple[int, int] | None:
+        """Which file is at our path, by device and number; None where there is none."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _expect_the_file(self) -> None:
+        """See that it was still ours when the watcher last looked: else a write would be told and be nowhere.
+
+        Raises:
+            Unavailable: it was not.
+        """
+        if not self._is_there:
+            raise Unavailable(f"{self._path} was replaced or removed; start the service anew")
 
     async def _release(self) -> None:
         await asyncio.gather(*(lane.close() for lane in self._lanes))
