@@ -5,8 +5,10 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.cli.commands import COMMAND, change, digests, fresh_environment, refusal, run
@@ -15,9 +17,9 @@ from tests.servers import free_port
 from watchword.app import preflight
 from watchword.clock import system_clock
 from watchword.diagnosis import Finding, examine
-from watchword.errors import SchemaRefused, SettingRefused
+from watchword.errors import SchemaRefused, SettingRefused, Unavailable
 from watchword.settings import Settings
-from watchword.store import lanes, migrations
+from watchword.store import lanes, migrations, sessions, store_at
 from watchword.store.lanes import TunedConnection
 
 CANARY = "canary-in-a-setting"
@@ -219,6 +221,28 @@ async def test_a_file_that_somebody_writes_to_is_no_reason(instance: Path) -> No
         writer.execute("BEGIN IMMEDIATE")
         assert bad(await examine(environ)) == []
         await preflight(Settings.read(environ))
+
+
+async def test_a_sequence_behind_its_rows_is_found_and_mended_as_told(tmp_path: Path, postgresql_url: str) -> None:
+    """As in a logical replica that took over; meanwhile what adds a row is refused, and is no error."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    await asyncio.to_thread(migrations.upgrade, postgresql_url)
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
+    await connection.execute(
+        "INSERT INTO sessions SELECT 's' || g, 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '' FROM generate_series(1, 2) g"
+    )
+    await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(1, 30) g")
+    store = await store_at(postgresql_url).open()
+    with pytest.raises(Unavailable, match="gives a number that a row has"):
+        await store.write(partial(sessions.end_all, user_id="u", now=5))
+    (message,) = bad(await examine(environ))
+    assert message.startswith("database: the next number for revocations is taken")
+    await connection.execute(message.partition("; do ")[2])
+    assert bad(await examine(environ)) == []
+    assert len(await store.write(partial(sessions.end_all, user_id="u", now=5))) == 2
+    await store.close()
+    await connection.close()
 
 
 def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: str) -> None:

@@ -28,6 +28,17 @@ _DATABASE_CLOCK: Final = Statement("SELECT floor(extract(epoch FROM clock_timest
 _CLOCKS_DIFFER: Final = 3
 """Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
 
+_NUMBERED: Final = {"revocations": "seq", "audit_events": "id"}
+"""Columns whose numbers PostgreSQL gives."""
+_LAG_OF_SEQUENCE: Final = {
+    table: Statement(
+        f"SELECT coalesce(max({column}), 0) - coalesce((SELECT last_value FROM pg_sequences"  # noqa: S608  # constants
+        " WHERE format('%I.%I', schemaname, sequencename)"
+        f" = pg_get_serial_sequence('{table}', '{column}')), 0) FROM {table}"
+    )
+    for table, column in _NUMBERED.items()
+}
+
 _WIDE: Final = {4: 8, 6: 32}
 """Prefixes shorter than these hold more than anybody's own network."""
 
@@ -119,12 +130,25 @@ async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None
     return None
 
 
+async def _judge_sequences(store: Store) -> Finding | None:
+    """What is to be said of PostgreSQL where rows came without the numbers that were given to them."""
+    for table, column in _NUMBERED.items():
+        ((lag,),) = await store.read(methodcaller("fetch", _LAG_OF_SEQUENCE[table]))
+        if lag > 0:
+            told = f"the next number for {table} is taken, as in a logical replica or where data alone was restored"
+            mend = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # noqa: S608
+            return Finding("database", "bad", f"{told}; do {mend}")
+    return None
+
+
 async def _try_database(current: Settings) -> Finding:
     kind = current.database_url.partition(":")[0]
     try:
         async with app.open_store(current) as store:
             await migrations.check(store)
             await migrations.rehearse(store)
+            if store.dialect == "postgresql" and (behind := await _judge_sequences(store)):
+                return behind
             keys = app.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=system_clock)
             if not keys.count and (strange := await _judge_by_the_trail(current, store)):

@@ -25,6 +25,8 @@ _LOCK_PATIENCE: Final = 1.8
 _STATEMENT_PATIENCE: Final = 1.9
 """Seconds for which the server waits for a lock and is busy with a statement, that wait included: a little less than
 we wait, as the connection then lives on, and of one that is cut the server would notice nothing until it is done."""
+_NUMBERED: Final = frozenset({"revocations_pkey", "audit_events_pkey"})
+"""Constraints on numbers that the database gives: no story breaks them, but a sequence that is behind the rows does."""
 _URL_OPTIONS: Final = frozenset({"host", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
@@ -223,7 +225,9 @@ async def _keep_as_it_is(_: object) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except asyncpg.IntegrityConstraintViolationError:
+    except asyncpg.IntegrityConstraintViolationError as fault:
+        if fault.constraint_name in _NUMBERED:
+            raise Unavailable("the database gives a number that a row has; `watchword doctor` says more") from fault
         raise
     except TimeoutError as fault:
         raise Unavailable(f"the database has not answered within {PATIENCE:g} s") from fault
