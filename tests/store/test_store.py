@@ -335,6 +335,18 @@ async def test_who_waits_for_a_locked_table_takes_no_more_connections_than_the_p
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
 
 
+async def test_a_slow_statement_is_given_up_by_the_server(postgresql_url: str) -> None:
+    """Also where it waits for no lock, and nobody for it: else it would go on, and its connection beside the pool's."""
+    store = await store_at(postgresql_url).open()
+    onlooker = await asyncpg.connect(postgresql_url)
+    slow = Statement("SELECT count(*) FROM generate_series(1, 60) AS n WHERE pg_sleep(n - n + 1) IS NOT NULL")
+    await leave_soon(asyncio.ensure_future(count(store, slow)))
+    await asyncio.sleep(PATIENCE + 0.5)
+    assert await onlooker.fetchval(f"{OUR_BACKENDS} AND state = 'active'") == 0
+    await onlooker.close()
+    await store.close()
+
+
 async def test_closing_waits_for_no_lock_for_ever(postgresql_url: str) -> None:
     """Nor leaves anything behind of what nobody hears of any more."""
     store = await store_at(postgresql_url).open()
