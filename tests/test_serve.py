@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from asyncio.subprocess import Process
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import cast
 
 import pytest
 from hypercorn.config import Config
@@ -118,3 +120,32 @@ def test_a_worker_that_takes_too_long_is_told_as_that(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
     told = "worker 0 did not start (not within 0.01 s; do HASH_MEMORY_KIB and HASH_PASSES cost too much here?)"
     assert done.stderr.endswith(f"WorkerFailed: {told}\n")
+
+
+async def test_looking_after_a_worker_leaves_nothing_behind() -> None:
+    """It goes on for months, and asyncio keeps whoever has waited for a process until that ends."""
+
+    class Silent:
+        returncode: int | None = None
+        waits = 0
+        killed = asyncio.Event()
+
+        async def wait(self) -> int:
+            self.waits += 1
+            await self.killed.wait()
+            return 0
+
+        def kill(self) -> None:
+            self.killed.set()
+
+    process, loop = Silent(), asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        slot = serve._Slot(0, [], {}, patience=1.0, silence=0.3)
+        slot._serving = worker = serve._Worker(cast("Process", process), ours, born=loop.time())
+        began = loop.time()
+        await slot._watch(worker)
+        assert loop.time() - began >= 0.3  # it has its whole time, the first question being asked at once
+        assert process.waits == 1
+        assert theirs.recv(100) == serve.LIVING * (serve.LOOKS + 1)

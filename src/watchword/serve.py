@@ -223,15 +223,22 @@ class _Slot:
     async def _watch(self, worker: _Worker) -> None:
         """Return when a worker that serves has ended, or serves here no more; kill it if it gives no sign of life."""
         silent = 0
-        while worker is self._serving:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._silence / LOOKS):
-                    await worker.process.wait()
+        worker.is_heard()  # asks for the first time
+        ended = asyncio.create_task(worker.process.wait())  # one for all looks: asyncio keeps each that was given up
+        try:
+            while worker is self._serving:
+                done, _ = await asyncio.wait([ended], timeout=self._silence / LOOKS)
+                if done:
                     return
-            silent = 0 if worker.is_heard() else silent + 1
-            if silent == LOOKS and worker.process.returncode is None:
-                _log.error("worker %d has given no sign of life for %g s and is killed", self._number, self._silence)
-                worker.process.kill()
+                silent = 0 if worker.is_heard() else silent + 1
+                if silent == LOOKS:
+                    _log.error(
+                        "worker %d has given no sign of life for %g s and is killed", self._number, self._silence
+                    )
+                    with suppress(ProcessLookupError):  # it has ended by itself
+                        worker.process.kill()
+        finally:
+            ended.cancel()
 
     async def replace(self) -> None:
         """Let a new worker serve, then let its predecessor drain; if the new one fails, the old one stays."""
