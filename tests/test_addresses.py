@@ -55,6 +55,17 @@ def test_a_socket_that_was_handed_over_is_one_for_all_workers() -> None:
             assert config.bind[0] == address
 
 
+def test_a_socket_that_was_handed_over_has_an_address_and_comes_once() -> None:
+    """One that is bound to nothing would listen at any port, everywhere; one that comes twice crashed every worker."""
+    for is_bound in (False, True):
+        with socket.socket() as handed:
+            if is_bound:
+                handed.bind(("127.0.0.1", 0))
+            named = [f"fd://{handed.fileno()}"] * (1 + is_bound)
+            with pytest.raises(StartRefused, match="named twice" if is_bound else "has no address"):
+                addresses.bind_for_all(addressed_to(*named), sets=2)
+
+
 def test_a_unix_socket_is_not_taken_from_who_serves_on_it(tmp_path: Path) -> None:
     """One that nobody answers at any more is replaced; one that somebody answers at stays his."""
     path = tmp_path / "w"

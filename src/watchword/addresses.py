@@ -5,7 +5,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,7 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
             config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
             first = _bound(config)
             shared = [each for name, each in zip(config.bind, first, strict=False) if name.startswith(_SHARED)]
+            _expect_addresses_of([each for each in shared if each.family != socket.AF_UNIX])
             for each in shared:
                 each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
         listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
@@ -62,6 +63,18 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
     except (OSError, OverflowError, ValueError, TypeError, SocketTypeError) as fault:
         reason = getattr(fault, "strerror", None) or fault
         raise StartRefused(f"cannot listen on {', '.join(config.bind)} ({reason})") from None
+
+
+def _expect_addresses_of(handed: Sequence[socket.socket]) -> None:
+    fault = None
+    if len({each.fileno() for each in handed}) < len(handed):
+        fault = "a descriptor is named twice"
+    elif not all(each.getsockname()[1] for each in handed):  # to listen would take any port, everywhere
+        fault = "a socket that was handed over has no address"
+    if fault is not None:
+        for each in handed:
+            each.detach()  # it is not ours to close
+        raise ValueError(fault)
 
 
 @contextmanager
