@@ -273,6 +273,42 @@ async def test_a_hook_that_fails_after_its_request_was_cancelled_is_told_in_the_
     assert str(record.exc_info[1]) == "the disk is full"
 
 
+async def test_a_hook_that_fails_just_when_its_request_is_cancelled_is_told_too(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its caller is told of the cancellation, so that the log alone can tell of the hook."""
+
+    async def save(_: str) -> None:
+        asking.cancel()
+        raise OSError("the disk is full")
+
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=save)
+    asking = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0)
+    assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == ["the disk is full"]
+
+
+async def test_no_error_has_the_password_along(make_auth: AuthMaker, caller: httpx.AsyncClient) -> None:
+    """Not even httpx's own, to which a reporter may go for the request that failed; nor does the history of answers."""
+
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            sent.append(await request.aread())
+            raise httpx.ReadError("gone")
+
+    sent: list[bytes] = []
+    async with httpx.AsyncClient(transport=Broken()) as broken:
+        with pytest.raises(httpx.ReadError) as caught:
+            await broken.get(REPORTS, auth=make_auth(**ALICE))
+    assert ALICE["password"].encode() in sent[0]
+    assert caught.value.request.url.path.endswith("/login")
+    assert caught.value.request.content == b""
+    answer = await caller.get(REPORTS, auth=make_auth(**ALICE))
+    assert [each.request.content for each in answer.history] == [b""]
+
+
 async def test_no_secret_is_told(
     service: LoginService,
     stopwatch: Stopwatch,

@@ -48,7 +48,7 @@ class WatchwordAuth(httpx.Auth):
         on_refresh_token: called once with each new refresh token, so that it can be kept, before any request is sent
             with the access token that came with it. It may be async under an ``AsyncClient``, and must not send
             requests with this object. What it raises reaches the caller; both tokens are used all the same. It is not
-            cancelled with the request.
+            cancelled with the request, after which others go on while it does.
         patience: seconds that one request may wait, all in all: for a login service or an endpoint that answers 503
             with ``Retry-After``, and for its turn while another one logs in or refreshes. An endpoint is waited for
             only by idempotent methods, and its 503 returned when patience ends. An answer of a login service is read
@@ -180,19 +180,23 @@ class _TurnOfTasks:
     async def see_through(self, telling: Awaitable[None]) -> None:
         """Let the owner be told, also where the request is cancelled meanwhile: a kept token would be one too old."""
         self._telling = asyncio.ensure_future(telling)
-        await asyncio.shield(self._telling)
+        try:
+            await asyncio.shield(self._telling)
+        except asyncio.CancelledError:
+            self._telling.add_done_callback(_say_what_failed)
+            raise
 
     def release(self) -> None:
         """Let the next one have it."""
         if self._telling is None or self._telling.done():
             self._lock.release()
         else:
-            self._telling.add_done_callback(self._end)
+            self._telling.add_done_callback(lambda _: self._lock.release())
 
-    def _end(self, telling: asyncio.Future[None]) -> None:
-        self._lock.release()
-        if not telling.cancelled() and (fault := telling.exception()) is not None:
-            _log.error("on_refresh_token failed, and the request that it would fail was cancelled", exc_info=fault)
+
+def _say_what_failed(telling: asyncio.Future[None]) -> None:
+    if not telling.cancelled() and (fault := telling.exception()) is not None:
+        _log.error("on_refresh_token failed, and the request that it would fail was cancelled", exc_info=fault)
 
 
 def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Step | None:

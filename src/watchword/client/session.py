@@ -290,7 +290,10 @@ class Session:
                 yield from errand.patience.wait(seconds)
             asked_at = self._clock()
             asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
-            response: httpx.Response = yield asked
+            try:
+                response: httpx.Response = yield asked
+            finally:
+                asked.forget()
             if response.request is not asked:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:

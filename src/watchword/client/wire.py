@@ -131,6 +131,11 @@ class Confidential(httpx.Request):
         """Tell what it says."""
         return self._body
 
+    def forget(self) -> None:
+        """Say nothing more: an error or a history that has this request along would tell it."""
+        self._body = b""
+        self.stream = _Body(b"")
+
     def __reduce__(self) -> tuple[type[httpx.Request], tuple[str, str], dict[str, httpx.Headers]]:
         return httpx.Request, (self.method, str(self.url)), {"headers": self.headers}
 
@@ -222,7 +227,7 @@ def service_url(base_url: str | httpx.URL) -> httpx.URL:
     return url
 
 
-def request_with(secrets: Secrets, service: httpx.URL, path: str, *, on_behalf_of: httpx.Request) -> httpx.Request:
+def request_with(secrets: Secrets, service: httpx.URL, path: str, *, on_behalf_of: httpx.Request) -> Confidential:
     """A request to the login service.
 
     Args:
