@@ -27,12 +27,17 @@ async def reports() -> tuple[dict[str, object], int]:
     bearer = {"Authorization": request.headers["Authorization"]}
     try:
         answer = await app.extensions["figures"].get("/figures", headers=bearer)
-    except httpx.TransportError:
+    except httpx.RequestError:
         return {"error": "There are no figures right now"}, 503
     try:
         told = answer.json()
         if answer.status_code != httpx.codes.OK:
             return {"refused_by": "figures", "code": told["code"]}, answer.status_code
         return {"report_for": current_token.username, "figures": told["figures"]}, 200
-    except (ValueError, TypeError, KeyError):  # not its own words: the page of a proxy on the way, or of a fault
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+    ):  # not its own words: the page of a proxy on the way, or of a fault
         return {"error": "The figures cannot be read"}, 502

@@ -107,8 +107,9 @@ def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
         (Reply(b"<h1>Welcome!</h1>"), 502),
         (reply({"error": "Not Found"}, 404), 502),
         (reply(["figures"]), 502),
+        (Reply(b"[" * 100_000), 502),
     ],
-    ids=lambda argument: f"{argument.status} {argument.body!r}" if isinstance(argument, Reply) else "",
+    ids=lambda argument: f"{argument.status} {argument.body[:40]!r}" if isinstance(argument, Reply) else "",
 )
 async def test_what_answers_in_the_place_of_the_figures(
     monkeypatch: pytest.MonkeyPatch, figures: Reply, status: int
