@@ -36,7 +36,8 @@ CHANNEL: Final = "WATCHWORD_WORKER_CHANNEL"
 READY: Final = b"R"
 LIVING: Final = b"L"
 """The question whether a worker's event loop turns, and the answer."""
-APPLICATION: Final = "watchword.worker:create_app()"
+APPLICATION: Final = f"{Path(__file__).parents[1]}/watchword.worker:create_app()"
+"""By its folder, which is where Hypercorn looks for modules first; by default that is whichever we were started in."""
 START_SECONDS: Final = 30.0
 YOUNG: Final = 1.0
 """Seconds of life below which a worker's death makes its successor wait."""
@@ -272,7 +273,7 @@ class _Slot:
         with ExitStack() as failing, theirs:
             failing.enter_context(ours)
             process = await create_subprocess_exec(
-                *(sys.executable, "-m", "hypercorn", "-c", str(hypercorn_toml()), "-w", "0"),
+                *(sys.executable, "-P", "-m", "hypercorn", "-c", str(hypercorn_toml()), "-w", "0"),
                 *(part for each in self._sockets for part in ("-b", f"fd://{each.fileno()}")),
                 APPLICATION,
                 env={**self._environ, CHANNEL: f"{self._number}/{theirs.fileno()}"},

@@ -255,6 +255,19 @@ def test_a_second_service_on_the_same_port_is_refused(server: Server, tmp_path: 
     assert refused.stderr == f"watchword: cannot listen on {bind} (Address already in use)\n"
 
 
+def test_nothing_is_loaded_from_the_folder_that_it_is_started_in(tmp_path: Path) -> None:
+    """Others may write there; and what is called like a module of the service, or of Python, need not be one."""
+    for name in ("email", "quart", "watchword"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this is somebody else')\n")
+    environ, port = environment(tmp_path / "instance"), free_port()
+    watchword("init", environ=environ).check_returncode()
+    serve = [sys.executable, "-P", "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}"]  # -P as its script has it
+    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(tmp_path), *serve]
+    with running(command, environ=environ, port=port, log=tmp_path / "server.log") as server:
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+    assert "somebody else" not in server.log.read_text()
+
+
 def test_two_workers_on_a_unix_socket(tmp_path: Path) -> None:
     """Either answers on it; a second service is refused in one line, and the first one is still there."""
     environ, path, log = environment(tmp_path / "instance"), tmp_path / "w", tmp_path / "log"
