@@ -52,10 +52,14 @@ class Denials:
             InvalidToken: it has.
             Unavailable: nobody knows, for want of news.
         """
-        if session_id in self._until:
+        if self.knows(session_id):
             raise InvalidToken("revoked")
         if self.is_stale:
             raise Unavailable("which sessions have ended is not known")
+
+    def knows(self, session_id: str) -> bool:
+        """Whether it is known that a session has ended."""
+        return session_id in self._until
 
     @property
     def staleness(self) -> float:

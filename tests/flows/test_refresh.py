@@ -155,16 +155,33 @@ async def test_a_token_that_nobody_minted_touches_nothing(tools: Tools) -> None:
     assert (await refresh(tools, refresh_token=newest)).token
 
 
-async def test_a_token_of_a_later_count_ends_nothing(tools: Tools) -> None:
-    """After a database was restored from a backup, clients are ahead of it: refused, and no theft."""
+async def test_a_token_of_a_later_count_ends_the_session(tools: Tools) -> None:
+    """After a database was restored from a backup a token that was spent is good again, and the owner's newest is none:
+    nobody goes on, and nobody is held for a thief."""
     await add_user(tools)
     first = (await log_in(tools)).refresh_token
     session = await session_of(tools, first)
     assert session is not None
     ahead = tools.refresh_keys.mint(replace(session, counter=7))
+    for token in (ahead, first):
+        with pytest.raises(InvalidRefreshToken):
+            await refresh(tools, refresh_token=token)
+    assert await session_of(tools, first) is None
+    (*_, last) = await trail(tools)
+    assert (last.event, last.detail, last.session_id) == (Event.SESSION_LOGOUT, "restored", session.id)
+
+
+async def test_a_session_that_is_known_to_have_ended_does_not_come_back(tools: Tools) -> None:
+    """Its row does with a restored database; the process that has ended it, or heard of it, ends it once more."""
+    await add_user(tools)
+    token = (await log_in(tools)).refresh_token
+    session = await session_of(tools, token)
+    assert session is not None
+    ended = Revocation(seq=0, session_id=session.id, revoked_at=tools.clock(), expires_at=tools.clock() + 900)
+    tools.denials.learn([ended], now=tools.clock())
     with pytest.raises(InvalidRefreshToken):
-        await refresh(tools, refresh_token=ahead)
-    assert await session_of(tools, first) == session
+        await refresh(tools, refresh_token=token)
+    assert await session_of(tools, token) is None
 
 
 async def test_an_idle_session_ends(tools: Tools, clock: FakeClock) -> None:

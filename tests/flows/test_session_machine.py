@@ -201,7 +201,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(line=lines, steps=st.integers(1, 3))
     def refresh_with_a_token_of_the_future(self, line: Line, steps: int) -> None:
-        """Is refused, and ends nothing."""
+        """Ends the session: its row is one from a backup."""
         self._refresh(line, line.row.counter + steps)
 
     @rule(line=lines, other=lines, counter=st.integers(0, 3))
@@ -408,8 +408,11 @@ class Sessions(RuleBasedStateMachine):
     def _refresh(self, line: Line, counter: int) -> None:
         refreshing = refresh(self.tools, refresh_token=self._refresh_token(line, counter), asker=an_asker(self.tools))
         row, now = line.row, self.clock.now
-        if not line.is_stored or now >= row.ends_at or counter > row.counter:
+        if not line.is_stored or now >= row.ends_at:
             self._refused(InvalidRefreshToken, refreshing)
+        elif counter > row.counter:
+            self._refused(InvalidRefreshToken, refreshing)
+            self._end(line)
         elif counter == row.counter:
             at = max(now, row.refreshed_at)
             ends_at = min(row.expires_at, at + LIFETIMES.idle)

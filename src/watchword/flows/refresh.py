@@ -2,7 +2,8 @@
 
 Of any number who present it at once one counts the session up, and all get the same answer. So does who presents the
 token just before, within the grace, because the answer was lost. Anything older means that two hold tokens of one
-session, and ends it for both (RFC 9700 §4.14.2).
+session, and ends it for both (RFC 9700 §4.14.2). A newer one, and one of a session that we know has ended, mean that
+the database is one from a backup, where tokens that were spent since are good again; that ends the session too.
 """
 
 from functools import partial
@@ -35,9 +36,9 @@ async def refresh(tools: Tools, *, refresh_token: str, asker: Asker) -> Issued:
         try:
             # On SQLite one hand-over to a thread and not two.
             continued = await tools.store.write_one(partial(_exchange, tools=tools, presented=presented, now=now))
-        except _ExchangedBefore as reuse:
-            await _end(tools, reuse.session, now=now, asker=asker)
-            raise InvalidRefreshToken("exchanged before") from None
+        except _MustEnd as found:
+            await _end(tools, found, now=now, asker=asker)
+            raise InvalidRefreshToken(str(found)) from None
         if continued is not None:
             session, user = continued
             issued = issue(tools, user=user, session=session, now=now)
@@ -46,12 +47,18 @@ async def refresh(tools: Tools, *, refresh_token: str, asker: Asker) -> Issued:
     raise InvalidRefreshToken("changed meanwhile")
 
 
-class _ExchangedBefore(Exception):
-    """Two hold tokens of one session."""
+class _MustEnd(Exception):
+    """What was presented is a reason to end its session.
 
-    def __init__(self, session: Session) -> None:
-        super().__init__()
+    Attributes:
+        session: it.
+        is_reuse: whether two hold tokens of it; else its row is one from before.
+    """
+
+    def __init__(self, why: str, session: Session, *, is_reuse: bool) -> None:
+        super().__init__(why)
         self.session = session
+        self.is_reuse = is_reuse
 
 
 async def _exchange(
@@ -71,6 +78,8 @@ async def _exchange(
         raise InvalidRefreshToken("over")
     if user.is_disabled or user.password_version != session.password_version:
         raise InvalidRefreshToken("the user has changed")
+    if tools.denials.knows(session.id):
+        raise _MustEnd("ended before the database was restored", session, is_reuse=False)
     lifetimes = tools.lifetimes
     match session.presented(presented.counter, now=now, grace=lifetimes.grace):
         case Presented.CURRENT:
@@ -82,16 +91,20 @@ async def _exchange(
             again = session.with_token(now=now, lifetime=lifetimes.access_token)
             continued = session if again == session else await sessions.note_token(connection, session=again)
         case Presented.REUSED:
-            raise _ExchangedBefore(session)
+            raise _MustEnd("exchanged before", session, is_reuse=True)
         case Presented.AHEAD:
-            raise InvalidRefreshToken("from the future")
+            raise _MustEnd("from before the database was restored", session, is_reuse=False)
     return None if continued is None else (continued, user)
 
 
-async def _end(tools: Tools, session: Session, *, now: int, asker: Asker) -> None:
+async def _end(tools: Tools, found: _MustEnd, *, now: int, asker: Asker) -> None:
+    session = found.session
+
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)
-        if ended:  # else another has ended it, and told
+        if not found.is_reuse:
+            asker.tell_ends(ended, detail="restored", user_id=session.user_id)
+        elif ended:  # else another has ended it, and told
             asker.tell(Event.TOKEN_REUSE, outcome=Outcome.REFUSED, user_id=session.user_id, session_id=session.id)
 
     end = partial(sessions.end, session_id=session.id, user_id=session.user_id, now=now)
