@@ -13,7 +13,7 @@ import pytest
 from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from tests.trail import an_operator, trail
 from watchword.audit import Event
-from watchword.errors import InvalidCredentials, TooManyAttempts, Unavailable, WatchwordError
+from watchword.errors import InvalidCredentials, InvalidToken, TooManyAttempts, Unavailable, WatchwordError
 from watchword.flows import Tools, admin, proof
 from watchword.flows.attempts import count_as_failed
 from watchword.flows.housekeeping import KEPT, tidy_up
@@ -330,6 +330,22 @@ async def test_a_password_change_is_a_guess_like_a_login(tools: Tools) -> None:
         with pytest.raises(TooManyAttempts):
             await change(current_password=PASSWORD, asker=an_asker(tools, network=network))
         assert await attempt(tools, network=network) == "throttled"
+
+
+async def test_a_change_is_charged_to_the_users_own_name(tools: Tools) -> None:
+    """Who shares a secret with us may sign any name into a token, and would guess past the account's count (row 88)."""
+    await add_user(tools)
+    token = await bearer(tools, HOME)
+    for n in range(3):
+        with pytest.raises(InvalidToken):
+            await change_password(
+                tools,
+                token=replace(token, username=f"other{n}"),
+                current_password="a guess",
+                new_password="another long password",
+                asker=an_asker(tools, network=HOME),
+            )
+    assert await number(tools, COUNT) == 1  # that the network is familiar, and nothing else
 
 
 async def test_ones_own_account_resets_nothing(tools: Tools) -> None:

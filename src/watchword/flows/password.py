@@ -10,10 +10,11 @@ from watchword.errors import InvalidCredentials, InvalidToken
 from watchword.flows import Tools
 from watchword.flows.outcomes import Telling, counted
 from watchword.flows.proof import proven
-from watchword.model import AccessToken, Revocation
+from watchword.model import AccessToken, Revocation, User
 from watchword.recorder import Asker
 from watchword.store import sessions, users
 from watchword.store.connection import Connection
+from watchword.throttle import account_named
 
 
 async def change_password(
@@ -38,7 +39,7 @@ async def change_password(
         Unavailable: the database is away, slow or locked.
     """
     tools.password_rules.check(new_password, username=token.username)
-    find = partial(users.find_by_id, user_id=token.sub)
+    find = partial(_find, token=token)
     telling = Telling(asker, Event.PASSWORD_CHANGE_FAIL, user_id=token.sub, session_id=token.sid)
     with counted(tools.metrics), telling.failure():
         async with proven(
@@ -64,3 +65,15 @@ async def change_password(
 
             if await proof.conclude(replace, then=tell) is None:
                 raise InvalidCredentials("changed meanwhile")
+
+
+async def _find(connection: Connection, *, token: AccessToken) -> User | None:
+    """The bearer's user, at whose account the guess is charged.
+
+    Raises:
+        InvalidToken: the user has another name. Whoever shares a secret with us could sign one for each guess.
+    """
+    user = await users.find_by_id(connection, user_id=token.sub)
+    if user is not None and account_named(user.username) != account_named(token.username):
+        raise InvalidToken("the user's name is another")
+    return user
