@@ -19,6 +19,8 @@ from watchword.model import User
 
 LOOK_AGAIN: Final = 0.05
 """Seconds after which the database is asked again: another process settles its guesses without telling us."""
+TRY_AGAIN: Final = 5.0
+"""Seconds after which an errand is tried again that the database was away for."""
 
 
 class Keys(NamedTuple):
@@ -60,6 +62,7 @@ class Throttle:
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._errands: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Event()
 
     def keys(self, account: str, network: str, user: User | None) -> Keys:
         """The keys for an account, a network, and whose the account is, if anybody's.
@@ -122,8 +125,16 @@ class Throttle:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
+    async def may_try_again(self) -> bool:
+        """Wait a while, and tell whether an errand that failed may be tried again: not when all is about to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRY_AGAIN):
+                await self._ending.wait()
+        return not self._ending.is_set()
+
     async def errands_done(self) -> None:
-        """Wait until nothing is left to be done."""
+        """Wait until nothing is left to be done; nothing is tried again."""
+        self._ending.set()
         while self._errands:
             await asyncio.wait(self._errands)
 

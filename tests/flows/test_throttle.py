@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from tests.trail import an_operator, trail
+from watchword import throttle
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidToken, TooManyAttempts, Unavailable, WatchwordError
 from watchword.flows import Tools, admin, proof
@@ -58,12 +59,12 @@ async def attempts(tools: Tools, usernames: Iterable[str], password: str, *, net
     return [await attempt(tools, username, password, network=network) for username in usernames]
 
 
-async def set_password(tools: Tools, password: str) -> None:
+async def set_password(tools: Tools, password: str, *, username: str = "alice") -> None:
     """Give the user a new password, as an administrator does."""
     await admin.set_password(
         tools.store,
         tools.hasher,
-        username="alice",
+        username=username,
         password=password,
         rules=tools.password_rules,
         now=tools.clock(),
@@ -262,6 +263,17 @@ async def test_right_passwords_at_once_leave_no_failures(tools: Tools) -> None:
     assert await number(tools, Statement("SELECT sum(failures) FROM tallies")) == 0
     assert await attempt(tools, network=HOME) == "right"
     assert (await trail(tools))[-1].event == Event.LOGIN_SUCCESS
+
+
+async def test_a_network_that_knew_former_passwords_is_no_less_stopped(tools: Tools) -> None:
+    """It has a lane at each account that it was let into, and what fails there is counted for it as well (row 81)."""
+    names = [f"user{n}" for n in range(12)]
+    for name in names:
+        await add_user(tools, name)
+        assert await attempt(tools, name) == "right"
+        await set_password(tools, "the next long password", username=name)
+    outcomes = await attempts(tools, [*names] * 10, "a guess")
+    assert outcomes == ["wrong"] * NETWORK.free + ["throttled"] * 20
 
 
 async def test_a_flood_of_names_evicts_nothing(tools: Tools, clock: FakeClock) -> None:
@@ -512,6 +524,29 @@ async def test_who_hangs_up_while_a_login_cannot_be_stored_is_not_charged(tools:
     assert await number(tools, COUNT) == 0
     await tools.store.write(lambda connection: connection.fetch(back))
     assert await attempt(tools) == "right"
+
+
+async def test_a_charge_is_taken_back_when_the_database_is_there_again(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right passwords that were proven just before it went away for seconds are no failures."""
+    monkeypatch.setattr(throttle, "TRY_AGAIN", 0.02)
+    await add_user(tools)
+    away, back = Statement("ALTER TABLE tallies RENAME TO away"), Statement("ALTER TABLE away RENAME TO tallies")
+
+    class Losing(Hasher):
+        async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
+            verified = await super().verify(password, stored, place=place)
+            await tools.store.write(lambda connection: connection.fetch(away))
+            return verified
+
+    losing = Losing(tools.hasher.parameters, threads=1, max_wait=5.0)
+    assert "Unavailable" in await attempt(replace(tools, hasher=losing))
+    losing.close()
+    await asyncio.sleep(0.05)
+    await tools.store.write(lambda connection: connection.fetch(back))
+    while await number(tools, COUNT):
+        await asyncio.sleep(0.01)
 
 
 async def test_who_cannot_be_looked_up_is_not_charged(tools: Tools) -> None:

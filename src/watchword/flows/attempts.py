@@ -15,17 +15,29 @@ from watchword.audit import Event
 from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, Unavailable, UnreadableHash
 from watchword.flows import Tools
 from watchword.flows.outcomes import count_unheard
-from watchword.limits import FAMILIAR, FAMILIAR_FOR, FORMER, NETWORK, STRANGERS, InFlight, Rule, Tally, familiar_until
+from watchword.limits import (
+    FAMILIAR,
+    FAMILIAR_FOR,
+    FORMER,
+    LEASE,
+    NETWORK,
+    STRANGERS,
+    InFlight,
+    Rule,
+    Tally,
+    familiar_until,
+)
 from watchword.model import User
 from watchword.passwords.pool import Place
 from watchword.recorder import Asker
 from watchword.store import Story, tallies
 from watchword.store.connection import Connection
 from watchword.store.tallies import Entry
-from watchword.throttle import Throttle, account_named
+from watchword.throttle import TRY_AGAIN, Throttle, account_named
 
 _TRIES: Final = 10
 """Whoever loses a race for a row looks at it again; more losses than these are treated as no room."""
+_TIMES_GIVEN_BACK: Final = int(LEASE / TRY_AGAIN)
 _PATIENCE: Final = 2
 """For how many times HASH_MAX_WAIT one waits for others' attempts, which themselves may wait as long for their hash."""
 
@@ -103,7 +115,7 @@ class Attempt:
         """
         lease = self.charged.tally.lease
         tally = await self._settle(connection, lambda tally: tally.failed(self.rule, now=now, lease=lease), now=None)
-        if self.rule is STRANGERS:
+        if self.rule is not FAMILIAR:
             # Last, and so locked for the shortest time: it is the row that others have in common with us.
             await _rewrite(
                 connection, self.network, lambda entry: _with_end(entry.tally.noted(NETWORK, now=now), NETWORK)
@@ -166,16 +178,26 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
     async def settle() -> None:
         if place is not None:
             await place.over()
-        with suppress(Unavailable):  # then the charge becomes a failure by itself
-            if place is not None and isinstance(place.fault, InvalidCredentials | UnreadableHash):
-                reason = "unreadable hash" if isinstance(place.fault, UnreadableHash) else attempt.why_not
-                count_unheard(tools.metrics, reason)
+        if place is not None and isinstance(place.fault, InvalidCredentials | UnreadableHash):
+            reason = "unreadable hash" if isinstance(place.fault, UnreadableHash) else attempt.why_not
+            count_unheard(tools.metrics, reason)
+            with suppress(Unavailable):  # then the charge becomes a failure by itself
                 await count_as_failed(tools, attempt)
-            else:
-                await tools.store.write(partial(attempt.give_back, now=tools.clock()))
-                tools.throttle.settled(attempt.account)
+        else:
+            await _give_back(tools, attempt)
 
     tools.throttle.send(settle())
+
+
+async def _give_back(tools: Tools, attempt: Attempt) -> None:
+    """Take a charge back, before it becomes a failure by itself; the database may be away for a while."""
+    for _ in range(_TIMES_GIVEN_BACK):
+        with suppress(Unavailable):
+            await tools.store.write(partial(attempt.give_back, now=tools.clock()))
+            tools.throttle.settled(attempt.account)
+            return
+        if not await tools.throttle.may_try_again():
+            return
 
 
 async def count_as_failed(tools: Tools, attempt: Attempt) -> None:
@@ -230,11 +252,9 @@ async def _charge(
             continue
         if pair.over_at > now:
             rule, entry = FAMILIAR, pair
-        elif former.over_at > now:
-            rule, entry = FORMER, formers
         else:
             network.tally.admit(NETWORK, now=now)
-            rule, entry = STRANGERS, strangers
+            rule, entry = (FORMER, formers) if former.over_at > now else (STRANGERS, strangers)
         try:
             tally = entry.tally.charged(rule, now=now)
         except TooManyAttempts as refusal:
