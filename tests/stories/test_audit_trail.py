@@ -363,11 +363,11 @@ async def left_while_it_is_stored(tools: Tools, change: Coroutine[Any, Any, obje
     """Let something happen whose client hangs up the moment that its transaction has begun."""
     write = tools.store.write
 
-    async def leave_and_write(story: Any, *, then: Any = None) -> Any:
+    async def leave_and_write(story: Any, **called_back: Any) -> Any:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().call_soon(task.cancel)
-        return await write(story, then=then)
+        return await write(story, **called_back)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tools.store, "write", leave_and_write)
