@@ -104,6 +104,23 @@ async def test_an_open_file_is_open_for_all_that_is_to_come(sqlite_url: str) -> 
         await store.close()
 
 
+async def test_a_large_write_needs_no_file_of_its_own(sqlite_url: str) -> None:
+    """What SQLite keeps to undo a story is in memory: where there is no folder that takes a temporary file, or, as
+    here, no descriptor for one, who has hundreds of sessions could be neither logged out nor disabled.
+    """
+    store = await store_at(sqlite_url).open()
+    user = a_user()
+    await add(store, user)
+    opening = [partial(sessions.open_for, user=user, session=a_session(user)) for _ in range(1000)]
+    await asyncio.gather(*(store.write(story) for story in opening))
+    try:
+        with no_descriptor_left():
+            assert len(await store.write(partial(sessions.end_all, user_id=user.id, now=5))) == 1000
+            await add(store, *(a_user(f"user{number}") for number in range(2000)))
+    finally:
+        await store.close()
+
+
 def start_no_thread(_: threading.Thread) -> None:
     """Start a thread where there is no memory for one."""
     raise RuntimeError("can't start new thread")

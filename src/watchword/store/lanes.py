@@ -29,7 +29,8 @@ _MEANWHILE: Final = 0.1
 class TunedConnection(sqlite3.Connection):
     """Also the ``Connection`` of a story, whose statements it runs at once."""
 
-    pragmas: tuple[str, ...] = ("foreign_keys=ON",)
+    # What undoes a story is kept in memory, not in a file: there may be no folder, room or descriptor for one.
+    pragmas: tuple[str, ...] = ("foreign_keys=ON", "temp_store=MEMORY")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
