@@ -29,6 +29,7 @@ class Proxy:
         delay: seconds that each message to the database takes.
         cut_rate: the part of messages on which the connection is cut.
         cuts: how many were cut so.
+        arrivals: how many connections there were in all.
     """
 
     def __init__(self, url: str, *, seed: int = 1) -> None:
@@ -46,6 +47,7 @@ class Proxy:
         self.delay = 0.0
         self.cut_rate = 0.0
         self.cuts = 0
+        self.arrivals = 0
 
     @classmethod
     @contextmanager
@@ -125,6 +127,7 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.arrivals += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._open.add(writer)

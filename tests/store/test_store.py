@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from tests.builders import a_session, a_user
+from tests.faults.proxy import Proxy
 from tests.postgresql import isolate
 from watchword.errors import Unavailable, UnknownUser, UserExists
 from watchword.identifiers import new_id
@@ -350,6 +351,41 @@ async def test_who_waits_for_a_locked_table_takes_no_more_connections_than_the_p
     del readings, told
     gc.collect()
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize("visit", [leave_soon, wait_long])
+async def test_who_waits_to_be_let_in_opens_no_more_connections_than_the_pool_has(
+    postgresql_url: str, visit: Callable[["asyncio.Future[int]"], Awaitable[None]]
+) -> None:
+    """Where the server admits slowly each that is cut goes on there: one that is being opened has its PATIENCE, whoever
+    leaves, and however late they came to it. Of a story that nobody hears nothing is done.
+    """
+    told = 0
+
+    async def story(connection: Connection) -> int:
+        nonlocal told
+        told += 1
+        return len(await connection.fetch(COUNT_USERS))
+
+    with Proxy.before(postgresql_url) as proxy:
+        store = await store_at(proxy.url).open()
+        tasks = asyncio.all_tasks()
+        proxy.cut_all()
+        proxy.swallow()
+        await asyncio.sleep(0.1)  # until the driver has seen it
+        earlier, began = proxy.arrivals, time.monotonic()
+        readings = []
+        for _ in range(60):
+            readings.append(asyncio.ensure_future(store.read(story)))
+            await visit(readings[-1])
+        assert proxy.arrivals - earlier <= 10 * (1 + (time.monotonic() - began) // PATIENCE)
+        await asyncio.gather(*readings, return_exceptions=True)
+        assert told == 0
+        proxy.pass_on()
+        assert await asyncio.gather(*(store.read(story) for _ in range(40))) == [1] * 40
+        assert told == 40
+        await store.close()
+        assert asyncio.all_tasks() == tasks
 
 
 async def test_a_slow_statement_is_given_up_by_the_server(postgresql_url: str) -> None:

@@ -1,13 +1,14 @@
 """PostgreSQL, or whatever speaks its protocol: a pool of connections, shared by several machines' services.
 
-A small pool more is for what the service itself must know in time: to the other comes whoever asks, and asyncpg lets
-newcomers overtake those who wait.
+A small pool more is for what the service itself must know in time: in the other's queue stands whoever asks.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Self, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
@@ -28,6 +29,29 @@ we wait, as the connection then lives on, and of one that is cut the server woul
 _NUMBERED: Final = frozenset({"revocations_pkey", "audit_events_pkey"})
 """Constraints on numbers that the database gives: no story breaks them, but a sequence that is behind the rows does."""
 _URL_OPTIONS: Final = frozenset({"host", "sslmode", "sslrootcert", "sslcert", "sslkey"})
+
+
+class _Pool(NamedTuple):
+    """Connections, and the turns of those who use them.
+
+    Attributes:
+        connections: asyncpg's. It would let who leaves take the connection along that is just being opened.
+        turns: as many as there are connections, so that only here is there a queue, which anybody may leave.
+    """
+
+    connections: Any
+    turns: asyncio.Semaphore
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Who waits for what a story returns.
+
+    Attributes:
+        is_there: whether they still do.
+    """
+
+    is_there: bool = True
 
 
 class PostgresqlStore(Store):
@@ -54,8 +78,8 @@ class PostgresqlStore(Store):
             raise
         return self
 
-    async def _make_pool(self, size: int) -> Any:
-        return await asyncpg.create_pool(
+    async def _make_pool(self, size: int) -> _Pool:
+        connections = await asyncpg.create_pool(
             with_known_options(self._url),
             min_size=0,
             max_size=size,
@@ -71,6 +95,7 @@ class PostgresqlStore(Store):
                 "idle_in_transaction_session_timeout": f"{PATIENCE}s",
             },
         )
+        return _Pool(connections, asyncio.Semaphore(size))
 
     def _begin_read(self, story: Story[T]) -> Awaitable[T]:
         return self._tell(story, self._pool)
@@ -102,29 +127,28 @@ class PostgresqlStore(Store):
                 raise Unconfirmed(f"{fault}; whether it was done is not known") from fault
             raise
 
-    async def _tell(self, story: "Callable[[_PostgresqlConnection], Coroutine[Any, Any, T]]", pool: Any) -> T:
+    async def _tell(self, story: "Callable[[_PostgresqlConnection], Coroutine[Any, Any, T]]", pool: _Pool) -> T:
         """Run a story, and hear of it for PATIENCE seconds from now, the wait for a connection included.
 
-        It is told in a task of its own, and its connection is kept until the server has answered, whoever has left
-        meanwhile. Were it cut, the server would go on waiting for a lock, and the pool would open another: who opens
-        and drops requests would take all connections that the server has.
+        It is told in a task of its own, which opens its connection if need be and keeps it until the server has
+        answered, whoever has left meanwhile. Were it cut, the server would go on with letting it in, or waiting for a
+        lock, and the pool would open another: who opens and drops requests would take all connections that the server
+        has.
         """
         with _translated():
             async with asyncio.timeout(PATIENCE):
-                try:
-                    raw = await pool.acquire()
-                except UnicodeError as fault:  # the resolver's, of what can be no host name
-                    raise Unavailable(f"the database answers: {fault}") from fault
-                connection = _PostgresqlConnection(raw)
-                telling = asyncio.create_task(_tell_to_the_end(story, connection, pool))
+                await pool.turns.acquire()
+                caller = _Caller()
+                telling = asyncio.create_task(_tell_to_the_end(story, caller, pool.connections))
                 self._tellings.add(telling)
-                telling.add_done_callback(self._told)
+                telling.add_done_callback(partial(self._told, pool))
                 try:
                     return await asyncio.shield(telling)
                 finally:
-                    connection.is_heard = False
+                    caller.is_there = False
 
-    def _told(self, telling: "asyncio.Task[Any]") -> None:
+    def _told(self, pool: _Pool, telling: "asyncio.Task[Any]") -> None:
+        pool.turns.release()
         self._tellings.discard(telling)
         if not telling.cancelled():
             telling.exception()  # its caller, if still there, tells
@@ -133,7 +157,7 @@ class PostgresqlStore(Store):
         pools = [pool for pool in (self._pool, self._watchers) if pool is not None]
         with suppress(TimeoutError):  # on which asyncpg cuts what is left
             async with asyncio.timeout(PATIENCE):
-                await asyncio.gather(*(pool.close() for pool in pools))
+                await asyncio.gather(*(pool.connections.close() for pool in pools))
         if self._tellings:
             await asyncio.wait(self._tellings)
 
@@ -145,14 +169,13 @@ class _PostgresqlConnection:
 
     Attributes:
         raw: the driver's.
-        is_heard: whether somebody still waits for what the story returns.
         is_cut: whether the server has taken too long.
     """
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, caller: _Caller) -> None:
         self.raw = raw
-        self.is_heard = True
         self.is_cut = False
+        self._caller = caller
         self._loop = asyncio.get_running_loop()
         self._asked_at = self._loop.time()
         self._looking = self._loop.call_later(PATIENCE, self._look)
@@ -168,7 +191,7 @@ class _PostgresqlConnection:
         Raises:
             TimeoutError: nobody hears of it; who was told that nothing was done must be right, and others wait.
         """
-        if not self.is_heard:
+        if not self._caller.is_there:
             raise TimeoutError
         self._asked_at = self._loop.time()
 
@@ -186,10 +209,17 @@ class _PostgresqlConnection:
 
 
 async def _tell_to_the_end(
-    story: Callable[[_PostgresqlConnection], Coroutine[Any, Any, T]], connection: _PostgresqlConnection, pool: Any
+    story: Callable[[_PostgresqlConnection], Coroutine[Any, Any, T]], caller: _Caller, pool: Any
 ) -> T:
-    """Run a story and give its connection back."""
+    """Take a connection, which the pool opens within PATIENCE or not at all, run a story and give it back."""
     try:
+        raw = await pool.acquire()
+    except UnicodeError as fault:  # the resolver's, of what can be no host name
+        raise Unavailable(f"the database answers: {fault}") from fault
+    connection = _PostgresqlConnection(raw, caller)
+    try:
+        if not caller.is_there:
+            raise TimeoutError
         return await story(connection)
     # AttributeError: asyncpg's, where the cut comes just as an answer has come that it would go on from.
     except (asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError) as fault:
@@ -197,14 +227,14 @@ async def _tell_to_the_end(
             raise
         raise TimeoutError from fault
     except asyncpg.InternalClientError:  # the driver has lost its place, as when the server gives up unasked
-        connection.raw.terminate()
+        raw.terminate()
         raise
     except asyncio.CancelledError:  # the loop ends
-        connection.raw.terminate()  # to give it back is to wait for the server, whose silence would become the error
+        raw.terminate()  # to give it back is to wait for the server, whose silence would become the error
         raise
     finally:
         connection.done()
-        await pool.release(connection.raw, timeout=PATIENCE)
+        await pool.release(raw, timeout=PATIENCE)
 
 
 def with_known_options(url: str) -> str:
