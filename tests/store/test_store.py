@@ -231,13 +231,16 @@ def remove(path: Path) -> None:
 
 @pytest.mark.parametrize("lose", [replace_by_a_copy, remove])
 async def test_a_file_that_is_no_longer_there_is_told(sqlite_url: str, lose: Callable[[Path], None]) -> None:
-    """Once the service has looked, which it does for its news and for its readiness: what is written would be gone."""
+    """Once the service has looked, which it does for its news and for its readiness: what is written would be gone.
+    It is told what to remove, too: the log of the old file would be played into the new one, and ruin or undo it.
+    """
     path = Path(sqlite_url.removeprefix("sqlite:///"))
     store = await store_at(sqlite_url).open()
     await register(store, a_user("alice"))
     lose(path)
+    told = rf"replaced or removed; stop the service, remove {path}-wal and {path}-shm, put the file there again, and"
     for use in (store.watch, store.write, store.write_one, store.read):
-        with pytest.raises(Unavailable, match="was replaced or removed; start the service anew"):
+        with pytest.raises(Unavailable, match=told):
             await use(partial(users.find_by_name, canonical_name="alice"))
     await store.close()
 

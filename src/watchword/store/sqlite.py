@@ -99,7 +99,9 @@ class SqliteStore(Store):
             Unavailable: it was not.
         """
         if not self._is_there:
-            raise Unavailable(f"{self._path} was replaced or removed; start the service anew")
+            # Whoever opens the file that is there now would play the old one's log into it.
+            remedy = f"stop the service, remove {self._path}-wal and {self._path}-shm, put the file there again"
+            raise Unavailable(f"{self._path} was replaced or removed; {remedy}, and start")
 
     async def _release(self) -> None:
         await asyncio.gather(*(lane.close() for lane in self._lanes))
