@@ -245,6 +245,25 @@ async def test_a_sequence_behind_its_rows_is_found_and_mended_as_told(tmp_path: 
     await connection.close()
 
 
+@pytest.mark.parametrize("first", [30, 31])
+async def test_a_sequence_that_was_set_is_behind_only_if_its_next_number_is_taken(
+    tmp_path: Path, postgresql_url: str, first: int
+) -> None:
+    """It has given none yet, as after RESTART WITH, and which will be the first it alone knows."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    await asyncio.to_thread(migrations.upgrade, postgresql_url)
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(1, 30) g")
+    for restart in (
+        f"ALTER SEQUENCE revocations_seq_seq RESTART WITH {first}",
+        f"SELECT setval('revocations_seq_seq', {first}, false)",
+    ):
+        await connection.execute(restart)
+        told = "".join(bad(await examine(environ)))
+        assert ("the next number for revocations is taken" in told) == (first == 30), told
+    await connection.close()
+
+
 def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: str) -> None:
     """On a standby the doctor, init and whatever changes something say so in one line; a list is a list."""
     environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")

@@ -30,11 +30,18 @@ _CLOCKS_DIFFER: Final = 3
 
 _NUMBERED: Final = {"revocations": "seq", "audit_events": "id"}
 """Columns whose numbers PostgreSQL gives."""
-_LAG_OF_SEQUENCE: Final = {
+_NEWEST_AND_LAST: Final = {
     table: Statement(
-        f"SELECT coalesce(max({column}), 0) - coalesce((SELECT last_value FROM pg_sequences"  # noqa: S608  # constants
+        f"SELECT coalesce(max({column}), 0), (SELECT last_value FROM pg_sequences"  # noqa: S608  # constants
         " WHERE format('%I.%I', schemaname, sequencename)"
-        f" = pg_get_serial_sequence('{table}', '{column}')), 0) FROM {table}"
+        f" = pg_get_serial_sequence('{table}', '{column}')) FROM {table}"
+    )
+    for table, column in _NUMBERED.items()
+}
+"""The newest number that a row has, and the last that the sequence gave; NULL if none, as after RESTART WITH."""
+_BEFORE_THE_NEXT: Final = {
+    table: Statement(
+        f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table}_{column}_seq"  # noqa: S608
     )
     for table, column in _NUMBERED.items()
 }
@@ -133,8 +140,10 @@ async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None
 async def _judge_sequences(store: Store) -> Finding | None:
     """What is to be said of PostgreSQL where rows came without the numbers that were given to them."""
     for table, column in _NUMBERED.items():
-        ((lag,),) = await store.read(methodcaller("fetch", _LAG_OF_SEQUENCE[table]))
-        if lag > 0:
+        ((newest, last),) = await store.read(methodcaller("fetch", _NEWEST_AND_LAST[table]))
+        if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
+            ((last,),) = await store.read(methodcaller("fetch", _BEFORE_THE_NEXT[table]))
+        if newest > (last or 0):
             told = f"the next number for {table} is taken, as in a logical replica or where data alone was restored"
             mend = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # noqa: S608
             return Finding("database", "bad", f"{told}; do {mend}")
