@@ -1,15 +1,24 @@
 """Service accounts: who is one, who is admitted, and what a secret is worth after its client is revoked."""
 
 from functools import partial
+from operator import methodcaller
 
 import pytest
 
 from tests.builders import FakeClock, an_asker
-from watchword.errors import InsufficientScope, InvalidClient, InvalidRequest, InvalidToken, UnauthorizedClient
+from watchword.errors import (
+    InsufficientScope,
+    InvalidClient,
+    InvalidRequest,
+    InvalidToken,
+    UnauthorizedClient,
+    Unconfirmed,
+)
 from watchword.flows import Tools
 from watchword.flows.admission import Credentials, admit, admit_bearer
 from watchword.flows.clients import add_client, list_clients, revoke_client
 from watchword.model import Client, ClientScope
+from watchword.store.connection import Statement
 
 
 async def added(tools: Tools, name: str = "reports", *scopes: str) -> str:
@@ -110,3 +119,20 @@ async def test_a_revoked_client_is_refused_at_once(tools: Tools) -> None:
         await tools.store.read(partial(admit, credentials=credentials, scope=scope))
     with pytest.raises(InvalidToken):
         await tools.store.read(partial(admit_bearer, service_token=secret, scope=scope))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_may_have_been_done_is_not_told_as_failed(tools: Tools) -> None:
+    """The server goes away while it commits, after which a client may be there, or gone, all the same."""
+    await added(tools)
+    for statement in (
+        "CREATE FUNCTION cut() RETURNS trigger AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL;"
+        " END' LANGUAGE plpgsql",
+        "CREATE CONSTRAINT TRIGGER cut AFTER INSERT OR DELETE ON clients DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION cut()",
+    ):
+        await tools.store.write(methodcaller("fetch", Statement(statement)))
+    with pytest.raises(Unconfirmed, match="whether it was done is not known"):
+        await added(tools, "others")
+    with pytest.raises(Unconfirmed, match="whether it was done is not known"):
+        await revoke_client(tools.store, name="reports", asker=an_asker(tools, actor="cli"))

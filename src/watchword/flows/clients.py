@@ -28,6 +28,7 @@ async def add_client(store: Store, *, name: str, scopes: Iterable[str], now: int
     Raises:
         InvalidRequest: the name is none, there is no scope, or one that we do not know.
         ClientExists: the name is taken.
+        Unconfirmed: the database went away meanwhile; the name may be taken by a client whose secret nobody has.
     """
     if not _NAME.fullmatch(name):
         raise InvalidRequest("name: must be 1 to 64 characters of visible ASCII without colons")
@@ -43,7 +44,8 @@ async def add_client(store: Store, *, name: str, scopes: Iterable[str], now: int
         secret_digest=client_secrets.digest(secret),
         created_at=now,
     )
-    await store.write_one(
+    # A transaction, though it is one statement: only of that is it told where it may have been done all the same.
+    await store.write(
         partial(clients.insert, client=client),
         then=lambda _: asker.tell(Event.CLIENT_CREATED, detail=f"{client.id} {client.scope}"),
     )
@@ -67,10 +69,11 @@ async def revoke_client(store: Store, *, name: str, asker: Asker) -> None:
 
     Raises:
         UnknownClient: no client has the name.
+        Unconfirmed: the database went away meanwhile; it may have been done.
     """
     if not _NAME.fullmatch(name):  # a command's argument may be no UTF-8, and then no database takes it
         raise UnknownClient(name)
-    await store.write_one(
+    await store.write(
         partial(clients.delete, name=name),
         then=lambda client_id: asker.tell(Event.CLIENT_REVOKED, detail=client_id),
     )
