@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from watchword import telemetry
 from watchword.audit import ALARMING, LAST, Entry, Event, Outcome, Seals
@@ -102,8 +102,7 @@ class Recorder:
         seq = self._seq + 1 if len(self._waiting) < MOST or event in _WITH_ROOM_ALWAYS else 0
         fields = (self.writer, seq, at, event, outcome, detail, actor, user_id, session_id, network, request_id)
         if seq:
-            self._seq, self._digest = seq, self.seals.digest(fields, previous=self._digest)
-            self._waiting.append(Entry(*fields, digest=self._digest))
+            self._chain(fields)
             self.news.set()
         else:
             self._lost += 1
@@ -137,11 +136,26 @@ class Recorder:
 
     def written(self, batch: list[Entry]) -> None:
         """Forget a batch that is in the database now; if others were lost meanwhile, that is an event too."""
-        while self._waiting and self._waiting[0].seq <= batch[-1].seq:
+        while self._waiting and self._waiting[0].writer == batch[-1].writer and self._waiting[0].seq <= batch[-1].seq:
             self._waiting.popleft()
         self._tell_losses()
         if not self._waiting and not self._has_more():
             self.news.clear()
+
+    def begin_anew(self, batch: list[Entry]) -> None:
+        """Chain what waits under another id, as somebody else writes under that of a batch.
+
+        A machine whose snapshot was resumed twice has each of its processes twice.
+        """
+        if batch[0].writer == self.writer:  # and not under yet another, where several wrote it down
+            waiting, self._waiting = self._waiting, deque()
+            self.writer, self._seq, self._digest = new_id(), 0, b""
+            for entry in waiting:
+                self._chain((self.writer, self._seq + 1, *entry[2:-1]))
+
+    def _chain(self, fields: tuple[Any, ...]) -> None:
+        self._seq, self._digest = fields[1], self.seals.digest(fields, previous=self._digest)
+        self._waiting.append(Entry._make((*fields, self._digest)))
 
     def _tell_losses(self) -> None:
         if self._lost:

@@ -1,7 +1,9 @@
 """The audit trail: written beside the requests, to the last event, and verified as a whole."""
 
 import asyncio
+import copy
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 
@@ -231,6 +233,30 @@ async def test_what_is_removed_meanwhile_because_it_is_old_is_no_gap(
     state, events, reason = expected
     assert (verdict.state, verdict.events) == (state, events)
     assert verdict.reason == reason.format(verdict.writer)
+
+
+async def test_of_two_processes_under_one_id_both_are_written_down(
+    tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a machine's snapshot is resumed twice: the second takes another id, and no chain is broken."""
+    recorder = a_recorder_like(tools)
+    Asker(recorder, actor="service").tell(Event.STARTUP)
+    await write_down(recorder, tools.store)
+    Asker(recorder, actor="user").tell(Event.LOGIN_SUCCESS, user_id="before")
+    twin = copy.copy(recorder)
+    twin._waiting = deque(recorder._waiting)
+    for each, user_id, count in ((recorder, "first", 3), (twin, "second", 5)):
+        for _ in range(count):
+            Asker(each, actor="user").tell(Event.LOGIN_SUCCESS, user_id=user_id)
+        await asyncio.gather(*(write_down(each, tools.store) for _ in range(2)))
+    Asker(twin, actor="user").tell(Event.LOGIN_SUCCESS, user_id="later")
+    await write_down(twin, tools.store)
+    written = await events(tools.store)
+    told = [entry.user_id for entry in written]
+    assert told == ["", "before", *["first"] * 3, "before", *["second"] * 5, "later"]
+    assert [entry.writer for entry in written] == [recorder.writer] * 5 + [twin.writer] * 7
+    assert {each.state for each in await judged(tools)} == {"open"}
+    assert "we go on under a new id" in caplog.text
 
 
 async def test_a_writer_that_is_no_text_is_broken_and_the_last(sqlite_url: str) -> None:

@@ -41,6 +41,7 @@ _HUNG = (
 # From the beginning without a bound: somebody else may have inserted an event at the least place that there is.
 _CHAIN = Statement(f"{_HUNG} ORDER BY audit_events.seq LIMIT :limit")
 _CHAIN_AFTER = Statement(f"{_HUNG} AND audit_events.seq > :after ORDER BY audit_events.seq LIMIT :limit")
+_DIGESTS = Statement("SELECT seq, digest FROM audit_events WHERE writer = :writer AND seq >= :first AND seq <= :last")
 _COUNT = Statement("SELECT count(*) FROM audit_events")
 _OLD = Statement(
     "SELECT writer FROM audit_events AS old WHERE at < :before AND NOT EXISTS"
@@ -59,15 +60,25 @@ _FORGET = Statement(
 
 
 async def append(connection: Connection, *, entries: Sequence[Entry]) -> None:
-    """Add events, in their order; those that are there already stay, so that a batch may be written again."""
+    """Add events of one writer, in their order; those that are there already stay, so a batch may be written again.
+
+    Raises:
+        ChainBroken: at the place of one there is another.
+    """
     await connection.fetch(_TAKE_TURNS)
-    start = 0
+    start = added = 0
     for chunk in _CHUNKS:
         while len(entries) - start >= chunk:
             statement, rows = _insert(chunk), entries[start : start + chunk]
             in_order = (value for row in rows for value in row)  # as the statement's names are
-            await connection.fetch(statement, **dict(zip(statement.names, in_order, strict=True)))
+            added += len(await connection.fetch(statement, **dict(zip(statement.names, in_order, strict=True))))
             start += chunk
+    if added < len(entries):
+        writer, bounds = entries[0].writer, {"first": entries[0].seq, "last": entries[-1].seq}
+        stored: dict[object, object] = dict(await connection.fetch(_DIGESTS, writer=writer, **bounds))
+        for entry in entries:
+            if stored.get(entry.seq) != entry.digest:
+                raise ChainBroken(writer, entry.seq, "is another's")
 
 
 async def newest(connection: Connection, *, limit: int) -> list[tuple[int, Entry]]:
@@ -183,6 +194,7 @@ def _insert(rows: int) -> Statement:
     places = (f"({', '.join(f':{name}_{n}' for name in _COLUMNS)})" for n in range(rows))
     return Statement(
         f"INSERT INTO audit_events ({_LISTED}) VALUES {', '.join(places)} ON CONFLICT (writer, seq) DO NOTHING"
+        " RETURNING seq"
     )
 
 
