@@ -55,15 +55,20 @@ def test_a_socket_that_was_handed_over_is_one_for_all_workers() -> None:
             assert config.bind[0] == address
 
 
-def test_a_socket_that_was_handed_over_has_an_address_and_comes_once() -> None:
-    """One that is bound to nothing would listen at any port, everywhere; one that comes twice crashed every worker."""
-    for is_bound in (False, True):
-        with socket.socket() as handed:
-            if is_bound:
-                handed.bind(("127.0.0.1", 0))
-            named = [f"fd://{handed.fileno()}"] * (1 + is_bound)
-            with pytest.raises(StartRefused, match="named twice" if is_bound else "has no address"):
-                addresses.bind_for_all(addressed_to(*named), sets=2)
+def test_a_socket_that_was_handed_over_has_an_address() -> None:
+    """One that is bound to nothing would listen at any port, everywhere."""
+    with socket.socket() as handed, pytest.raises(StartRefused, match="has no address"):
+        addresses.bind_for_all(addressed_to(f"fd://{handed.fileno()}"), sets=2)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_socket_that_was_handed_over_comes_once(tmp_path: Path, family: socket.AddressFamily) -> None:
+    """Each worker would close it twice, and crash."""
+    with socket.socket(family) as handed:
+        handed.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "w"))
+        named = f"fd://{handed.fileno()}"
+        with pytest.raises(StartRefused, match="named twice"):
+            addresses.bind_for_all(addressed_to(named, named), sets=2)
 
 
 def test_a_unix_socket_is_not_taken_from_who_serves_on_it(tmp_path: Path) -> None:

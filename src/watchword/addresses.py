@@ -16,8 +16,10 @@ from watchword.errors import StartRefused
 
 _UNIX: Final = "unix:"
 """How the address of a Unix socket begins."""
-_SHARED: Final = (_UNIX, "fd://")
-"""How those begin of which there is one for all workers: a file, or a descriptor that whoever started us had opened."""
+_FD: Final = "fd://"
+"""How that of a descriptor begins, which whoever started us had opened."""
+_SHARED: Final = (_UNIX, _FD)
+"""Of these there is one for all workers."""
 _TURN_SECONDS: Final = 1.0
 """To wait for another start in the same folder; it takes a moment."""
 
@@ -48,7 +50,7 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
             config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
             first = _bound(config)
             shared = [each for name, each in zip(config.bind, first, strict=False) if name.startswith(_SHARED)]
-            _expect_addresses_of([each for each in shared if each.family != socket.AF_UNIX])
+            _expect_addresses_of([each for name, each in zip(config.bind, first, strict=False) if name.startswith(_FD)])
             for each in shared:
                 each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
         listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
@@ -69,7 +71,9 @@ def _expect_addresses_of(handed: Sequence[socket.socket]) -> None:
     fault = None
     if len({each.fileno() for each in handed}) < len(handed):
         fault = "a descriptor is named twice"
-    elif not all(each.getsockname()[1] for each in handed):  # to listen would take any port, everywhere
+    elif not all(
+        each.family == socket.AF_UNIX or each.getsockname()[1] for each in handed
+    ):  # to listen would take any port, everywhere
         fault = "a socket that was handed over has no address"
     if fault is not None:
         for each in handed:

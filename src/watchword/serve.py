@@ -36,8 +36,8 @@ CHANNEL: Final = "WATCHWORD_WORKER_CHANNEL"
 READY: Final = b"R"
 LIVING: Final = b"L"
 """The question whether a worker's event loop turns, and the answer."""
-APPLICATION: Final = f"{Path(__file__).parents[1]}/watchword.worker:create_app()"
-"""By its folder, which is where Hypercorn looks for modules first; by default that is whichever we were started in."""
+APPLICATION: Final = "/dev/null/watchword.worker:create_app()"
+"""In a folder that holds nothing: Hypercorn looks for modules there first, and else in the one we were started in."""
 START_SECONDS: Final = 30.0
 YOUNG: Final = 1.0
 """Seconds of life below which a worker's death makes its successor wait."""
