@@ -2,6 +2,7 @@
 
 import errno
 import threading
+from select import PIPE_BUF
 
 from watchword.sink import Sink
 
@@ -120,3 +121,28 @@ def test_a_file_that_does_not_block_is_asked_again() -> None:
     sink.put(b"one\n")
     sink.drain()
     assert (file.held, sink.lost) == (b"one\n", 0)
+
+
+class Piecewise(Disk):
+    """A file that remembers in which pieces it was written."""
+
+    def __init__(self) -> None:
+        super().__init__(space=1 << 20)
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        """Take all of it."""
+        self.pieces.append(data)
+        return super().write(data)
+
+
+def test_no_more_is_written_at_once_than_a_pipe_takes_in_one_piece() -> None:
+    """In whole lines: workers share a pipe, and would write into what it took in two. A longer line is alone."""
+    file = Piecewise()
+    sink = Sink(file)
+    lines = b"".join(b"%d %s\n" % (number, b"x" * (number % 300)) for number in range(200)) + b"y" * 9000 + b"\nz\n"
+    sink.put(lines)
+    sink.drain()
+    assert file.held == lines
+    assert all(piece.endswith(b"\n") for piece in file.pieces)
+    assert [len(piece) for piece in file.pieces if len(piece) > PIPE_BUF] == [9001]

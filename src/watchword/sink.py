@@ -4,13 +4,15 @@ Laws of this file:
 
 1. Nobody who logs ever waits. What cannot be written in time is lost, and counted.
 2. What waits is bounded, so that a log that nobody reads does not become a process without memory.
-3. A lost line is lost whole: a file that took half of one gets a line end before the next.
+3. A lost line is lost whole: a file that took half of one gets a line end before the next. And no more is written at
+   once than a pipe takes in one piece: where workers share one, the half of a line would end in that of another's.
 """
 
 import threading
 import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from select import PIPE_BUF
 from typing import Final, Protocol
 
 MOST: Final = 1 << 20
@@ -89,18 +91,18 @@ class Sink:
 
     def _write(self, lines: bytes) -> int:
         """Write lines; return how many were lost."""
-        left = lines
+        at = 0
         try:
             if self._is_torn:
                 self._write_some(b"\n")
                 self._is_torn = False
-            while left:
-                left = left[self._write_some(left) :]
+            while at < len(lines):
+                end = lines.rfind(b"\n", at, at + PIPE_BUF) + 1 or lines.find(b"\n", at) + 1 or len(lines)
+                at += self._write_some(lines[at:end])
         except (OSError, ValueError):  # no space, nobody reads any more, closed
-            written = lines[: len(lines) - len(left)]
-            if written:
-                self._is_torn = not written.endswith(b"\n")
-            return left.count(b"\n")
+            if at:
+                self._is_torn = not lines.endswith(b"\n", 0, at)
+            return lines.count(b"\n", at)
         return 0
 
     def _write_some(self, data: bytes) -> int:
