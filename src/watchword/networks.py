@@ -15,6 +15,10 @@ It is the least that a subscriber has. Sites are to have more (RFC 6177), and ar
 tells how much; by a shorter prefix those who have a /64 would be stopped for what their neighbours do.
 """
 
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+"""In whose last bits all of IPv4 is, where a NAT64 translates (RFC 6052 §2.1); by the /64 it would be one network."""
+_IPV4_BITS: Final = 0xFFFF_FFFF
+
 _MOST_HOPS: Final = 16
 """Between a client and us. Who writes more of them, and ours, wants us to be busy with reading."""
 
@@ -22,10 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 def network_of(address: str | None) -> str:
-    """The address itself for IPv4, also inside IPv6; the /64 network for IPv6; "" for what is no address."""
+    """The address itself for IPv4, also inside IPv6 or behind a NAT64; the /64 network for IPv6; "" for no address."""
     parsed = _parsed(address)
     if parsed is None:  # a Unix socket has none
         return ""
+    if parsed in _NAT64:
+        return str(IPv4Address(int(parsed) & _IPV4_BITS))
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((int(parsed), _PREFIX_BITS), strict=False))
     return str(parsed)
