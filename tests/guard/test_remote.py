@@ -255,6 +255,15 @@ class TestUnknownKeys:
             await asyncio.gather(*(request(number) for number in range(10)))
             assert service.count(JWKS) == 3
 
+    async def test_each_fetch_is_past_all_caches(self, service: LoginService) -> None:
+        """One on the way that heeds no ``no-cache``, as nginx does, would hide the new key while its copy lasts."""
+        app = guarded(Guard(issuer=service.issuer.url))
+        async with app.test_app():
+            assert await status(app, service.issuer) == 200
+            assert await status(app, service.rotate()) == 200
+        (first,), (second,) = (asked.query["fresh"] for asked in service.arrived if asked.path == JWKS)
+        assert first != second
+
     async def test_a_slow_fetch_is_not_waited_for(self, service: LoginService, monkeypatch: pytest.MonkeyPatch) -> None:
         """For longer than a second, and is 503 then; nor does a client that hangs up end it for the others."""
         app = guarded(Guard(issuer=service.issuer.url))

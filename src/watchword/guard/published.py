@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 from watchword.errors import Unavailable, UnknownKey
 from watchword.guard.issuer import NO_KEYS, Issuer, Trouble, lifetime_of
 from watchword.guard.told import Told
+from watchword.identifiers import new_id
 from watchword.keys import MAX_JWKS_BYTES, KeyRefused, KeyRing
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ async def fetch_published(wire: "Wire", issuer: Issuer) -> Published:
         Trouble: there is no answer, or none to be believed.
     """
     metadata = await wire.get(issuer.metadata_url, limit=MAX_JWKS_BYTES, seconds=_SECONDS)
-    answer = await wire.get(issuer.read_jwks_uri(metadata.body), limit=MAX_JWKS_BYTES, seconds=_SECONDS)
+    jwks_uri = _past_caches(issuer.read_jwks_uri(metadata.body))
+    answer = await wire.get(jwks_uri, limit=MAX_JWKS_BYTES, seconds=_SECONDS)
     try:
         ring = KeyRing.from_jwks(answer.body)
     except KeyRefused as fault:
@@ -54,6 +56,15 @@ async def fetch_published(wire: "Wire", issuer: Issuer) -> Published:
     if not len(ring):
         raise Trouble(NO_KEYS)
     return Published(ring, lifetime_of(answer.cache_control))
+
+
+def _past_caches(jwks_uri: str) -> str:
+    """The same address as nobody has asked for it yet.
+
+    A shared cache on the way need not heed the ``no-cache`` of a request, as nginx does not. Its copy would hide a new
+    key, and keep one in force that was retired.
+    """
+    return jwks_uri if "?" in jwks_uri else f"{jwks_uri}?fresh={new_id()}"
 
 
 class PublishedKeys:
