@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from watchword.audit import Entry, Seals
 from watchword.cli.database import with_store
 from watchword.cli.shown import for_programs, text
+from watchword.errors import Unavailable
 from watchword.flows.audit import export as exported
 from watchword.flows.audit import tail as latest
 from watchword.flows.audit import verify as verdicts
@@ -85,7 +86,7 @@ def verify(as_json: bool) -> None:
         columns = (TextColumn("Verifying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         is_shown = sys.stderr.isatty()
         with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_shown) as progress:
-            task = progress.add_task("verify", total=await store.read(count))
+            task = progress.add_task("verify", total=await _number(store))
             seals = Seals(settings.secret_key, settings.secret_key_fallbacks)
             async for verdict in verdicts(store, seals=seals, looked_at=lambda more: progress.advance(task, more)):
                 totals[verdict.state] += 1
@@ -101,6 +102,14 @@ def verify(as_json: bool) -> None:
         click.echo(f"{totals['events']} events of {totals.total() - totals['events']} writers: {states}.")
     if totals["broken"]:
         raise SystemExit(1)
+
+
+async def _number(store: Store) -> int | None:
+    """How many events there are; None where there are so many that a database is too slow to count them."""
+    try:
+        return await store.read(count)
+    except Unavailable:
+        return None
 
 
 async def _show(entries: AsyncIterator[Entry], *, as_json: bool) -> None:

@@ -22,6 +22,8 @@ INTERVAL: Final = 0.5
 
 _RETRY: Final = 1.0
 _PAGE: Final = 1000
+_LOOKED_AT: Final = 5000
+"""Events at once, of which those are wanted that are of a span of time."""
 _RECENT: Final = 100
 
 _log = logging.getLogger(__name__)
@@ -96,12 +98,12 @@ async def _pages(
     store: Store, *, after: int | None = None, since: int | None = None, until: int | None = None
 ) -> AsyncIterator[tuple[int, Entry]]:
     while True:
-        page = await store.read(partial(audit.after, number=after, since=since, until=until, limit=_PAGE))
+        page, last = await store.read(partial(audit.after, number=after, since=since, until=until, limit=_LOOKED_AT))
         for each in page:
             yield each
-        if len(page) < _PAGE:
+        if last is None:
             return
-        after = page[-1][0]
+        after = last
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ _NEWEST_LINKS = Statement(
     " ON audit_anchors.writer = audit_events.writer AND audit_anchors.seq = audit_events.seq - 1"
     " ORDER BY audit_events.id DESC LIMIT :limit"
 )
-_BOUNDS = {"after": "id > :after", "since": "at >= :since", "until": "at < :until"}
+_BOUNDS = {"after": "id > :after", "last": "id <= :last", "since": "at >= :since", "until": "at < :until"}
 _FIRST_WRITER = Statement("SELECT min(writer) FROM audit_events")
 _NEXT_WRITER = Statement("SELECT min(writer) FROM audit_events WHERE writer > :after")
 _HUNG = (
@@ -97,17 +97,31 @@ async def newest_links(connection: Connection, *, limit: int) -> list[tuple[Entr
 
 async def after(
     connection: Connection, *, number: int | None, since: int | None, until: int | None, limit: int
-) -> list[tuple[int, Entry]]:
-    """Up to ``limit`` events behind a number, or from the beginning; of a span of time in milliseconds, or all.
+) -> tuple[list[tuple[int, Entry]], int | None]:
+    """Those of the next ``limit`` events behind a number, or from the beginning, that are of a span of time, or all.
 
-    What has no time, as SQLite would store it, is in no span.
+    What has no time, as SQLite would store it, is in no span. Of a question for so many in the span the database might
+    look at all that there are before the first, for longer than a statement may take.
+
+    Args:
+        connection: to the database.
+        number: that of the last event which was looked at.
+        since: milliseconds since the epoch.
+        until: the same; what happened then is not in the span.
+        limit: how many are looked at.
+
+    Returns:
+        The events with their numbers, and the number of the last that was looked at; None if there was none.
     """
     if since is not None and until is None:
         until = _EVER  # for SQLite a text is greater than any number
-    bounds = {"after": number, "since": since, "until": until}
-    given = {name: value for name, value in bounds.items() if value is not None}
-    rows = await connection.fetch(_listing(*given), **given, limit=limit)
-    return [_numbered(row) for row in rows]
+    place = {} if number is None else {"after": number}
+    ((last,),) = await connection.fetch(_last(*place), **place, limit=limit)
+    if last is None:
+        return [], None
+    times = {name: value for name, value in {"since": since, "until": until}.items() if value is not None}
+    bounds = {**place, "last": last, **times}
+    return [_numbered(row) for row in await connection.fetch(_listing(*bounds), **bounds)], last
 
 
 async def next_writer(connection: Connection, *, after: str | bytes | None) -> str | bytes | None:
@@ -184,9 +198,19 @@ async def forget_anchors(connection: Connection, *, before: int) -> None:
 
 @cache
 def _listing(*bounds: str) -> Statement:
-    """What lists events within bounds. A first page has none below: one may have been moved to the least place."""
-    condition = " AND ".join(_BOUNDS[name] for name in bounds) or "1 = 1"
-    return Statement(f"SELECT id, {_LISTED} FROM audit_events WHERE {condition} ORDER BY id LIMIT :limit")
+    """What lists events within bounds."""
+    return Statement(f"SELECT id, {_LISTED} FROM audit_events WHERE {_within(bounds)} ORDER BY id")
+
+
+@cache
+def _last(*bounds: str) -> Statement:
+    """What finds the last of a page. The first page has no bound below: one may have been moved to the least place."""
+    page = f"SELECT id FROM audit_events WHERE {_within(bounds)} ORDER BY id LIMIT :limit"
+    return Statement(f"SELECT max(id) FROM ({page}) AS page")
+
+
+def _within(bounds: Sequence[str]) -> str:
+    return " AND ".join(_BOUNDS[name] for name in bounds) or "1 = 1"
 
 
 @cache
