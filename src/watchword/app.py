@@ -7,7 +7,6 @@ import asyncio
 import logging
 import multiprocessing
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -18,7 +17,7 @@ from quart import Quart
 from watchword import endpoints, telemetry, usernames
 from watchword.audit import Event, Seals
 from watchword.clock import system_clock, utc_milliseconds
-from watchword.denials import Denials
+from watchword.denials import Denials, since_boot
 from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools, keyring, revocations
 from watchword.flows.audit import keeping, recognise
@@ -93,7 +92,7 @@ def build_tools(settings: Settings, *, clock: Clock) -> Tools:
     metrics.describe_log(telemetry.lines_lost)
     with _naming_the_database():
         store = store_at(settings.database_url, observe=metrics.database_used)
-    denials = Denials(monotonic=time.monotonic)
+    denials = Denials(monotonic=since_boot)
     metrics.describe_news(denials)
     keys = build_keys(settings)
     if keys.rotates:

@@ -5,7 +5,6 @@ So one ``Guard`` object may serve several applications, each with its own issuer
 
 import logging
 import re
-import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
@@ -16,7 +15,7 @@ from typing import Final, TypeVar
 from quart import Blueprint, Quart, current_app
 
 from watchword.clock import system_clock
-from watchword.denials import MAX_STALENESS, Denials
+from watchword.denials import MAX_STALENESS, Denials, since_boot
 from watchword.guard.acting import Actor, acting
 from watchword.guard.admission import begin_websocket
 from watchword.guard.blueprints import require_everywhere
@@ -81,7 +80,7 @@ class Guard:
         service_token: str | None = None,
         max_staleness: float = MAX_STALENESS,
         clock: Clock = system_clock,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot,
         denials: Denials | None = None,
     ) -> None:
         if service_token is not None and (keys is not None or denials is not None):
