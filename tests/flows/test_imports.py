@@ -151,6 +151,7 @@ async def test_hashes_of_other_systems_open_their_accounts_once_and_are_replaced
         ),
         pytest.param({"username": "a", "password_hash": f"{HASH}\n"}, "not an Argon2", id="a hash with a line end"),
         pytest.param({"username": "a", "password_hash": HASH, "scope": 'x"y'}, "scope", id="a bad scope"),
+        pytest.param({"username": "a", "password_hash": HASH, "scope": "x\xa0admin"}, "scope", id="a blank in a scope"),
         pytest.param(
             {"username": "a", "password_hash": HASH, "scope": "x" * 1501}, "at most 1500", id="too long a scope"
         ),

@@ -145,7 +145,7 @@ def _candidate(number: int, line: bytes, *, rules: PasswordRules, now: int, seen
         canonical_name=name,
         password_hash=fields.password_hash,
         password_version=1,
-        scope=scope_from(fields.scope.split()),
+        scope=scope_from(filter(None, fields.scope.split(" "))),
         disabled_at=now if fields.disabled else None,
         created_at=now,
     )
