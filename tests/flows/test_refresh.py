@@ -155,7 +155,7 @@ async def test_a_token_that_nobody_minted_touches_nothing(tools: Tools) -> None:
     assert (await refresh(tools, refresh_token=newest)).token
 
 
-async def test_a_token_of_a_later_count_ends_the_session(tools: Tools) -> None:
+async def test_a_token_of_a_later_count_ends_the_session(tools: Tools, clock: FakeClock) -> None:
     """After a database was restored from a backup a token that was spent is good again, and the owner's newest is none:
     nobody goes on, and nobody is held for a thief."""
     await add_user(tools)
@@ -163,12 +163,35 @@ async def test_a_token_of_a_later_count_ends_the_session(tools: Tools) -> None:
     session = await session_of(tools, first)
     assert session is not None
     ahead = tools.refresh_keys.mint(replace(session, counter=7))
+    clock.advance(1000)  # whoever has that has got access tokens with it, of which the row knows nothing
     for token in (ahead, first):
         with pytest.raises(InvalidRefreshToken):
             await refresh(tools, refresh_token=token)
     assert await session_of(tools, first) is None
+    assert [each.expires_at for each in await announced(tools)] == [clock.now + tools.lifetimes.access_token]
     (*_, last) = await trail(tools)
     assert (last.event, last.detail, last.session_id) == (Event.SESSION_LOGOUT, "restored", session.id)
+
+
+@pytest.mark.parametrize("scope", [Scope.LOCAL, Scope.GLOBAL])
+async def test_a_session_that_is_not_there_is_ended_all_the_same(tools: Tools, clock: FakeClock, scope: Scope) -> None:
+    """It began, or was refreshed, after the backup that the database was restored from; its token is good."""
+    await add_user(tools)
+    (lost, old) = [(await log_in(tools)).token for _ in range(2)]
+    forgotten = Statement("DELETE FROM sessions WHERE id = :id")
+    await tools.store.write(lambda connection: connection.fetch(forgotten, id=claims_of(tools, lost).sid))
+    aged = Statement("UPDATE sessions SET token_expires_at = token_expires_at - 5000")
+    await tools.store.write(lambda connection: connection.fetch(aged))
+    for token in (lost, old):
+        claims = claims_of(tools, token)
+        await log_out(tools, token=claims, scope=scope, asker=an_asker(tools))
+        ended = {each.session_id: each.expires_at for each in await announced(tools)}
+        if scope is Scope.LOCAL or token is lost:
+            assert ended[claims.sid] == claims.exp
+        with pytest.raises(InvalidToken):
+            claims_of(tools, token)
+        if scope is Scope.GLOBAL:
+            return
 
 
 async def test_a_session_that_is_known_to_have_ended_does_not_come_back(tools: Tools) -> None:

@@ -91,12 +91,14 @@ class Line:
         row: as it must be stored, while it is.
         tokens: every access token that it was given, with its claims.
         ended_at: when somebody ended it.
+        unseen_until: when the last expires that it may have been given after the backup that its row is from.
         is_removed: whether it was over for so long that it was tidied away.
     """
 
     row: Session
     tokens: list[tuple[str, AccessToken]] = field(default_factory=list)
     ended_at: int | None = None
+    unseen_until: int = 0
     is_removed: bool = False
 
     @property
@@ -107,7 +109,7 @@ class Line:
     @property
     def last_expiry(self) -> int:
         """When the last of its access tokens expires."""
-        return max(claims.exp for _, claims in self.tokens)
+        return max(self.unseen_until, *(claims.exp for _, claims in self.tokens))
 
 
 class Sessions(RuleBasedStateMachine):
@@ -413,6 +415,7 @@ class Sessions(RuleBasedStateMachine):
         elif counter > row.counter:
             self._refused(InvalidRefreshToken, refreshing)
             self._end(line)
+            line.unseen_until = now + LIFETIMES.access_token
         elif counter == row.counter:
             at = max(now, row.refreshed_at)
             ends_at = min(row.expires_at, at + LIFETIMES.idle)

@@ -26,10 +26,14 @@ async def log_out(tools: Tools, *, token: AccessToken, scope: Scope, asker: Aske
     now = tools.clock()
 
     async def end(connection: Connection) -> list[Revocation]:
-        if scope is Scope.LOCAL:
-            return await sessions.end(connection, session_id=token.sid, user_id=token.sub, now=now)
-        kept = token.sid if scope is Scope.OTHERS else ""
-        return await sessions.end_all(connection, user_id=token.sub, now=now, kept=kept)
+        ended: list[Revocation] = []
+        if scope is not Scope.LOCAL:
+            ended += await sessions.end_all(connection, user_id=token.sub, now=now, kept=token.sid)
+        if scope is not Scope.OTHERS:
+            ended += await sessions.end(
+                connection, session_id=token.sid, user_id=token.sub, now=now, token_expires_at=token.exp
+            )
+        return ended
 
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)

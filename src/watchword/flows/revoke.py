@@ -36,7 +36,9 @@ async def revoke(tools: Tools, *, client: Credentials, token: str, asker: Asker)
             claims = tokens.verify(token, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
         except InvalidToken:
             return
-        await _end(tools, asking, session_id=claims.sid, user_id=claims.sub, asker=asker)
+        if tools.denials.knows(claims.sid):
+            return
+        await _end(tools, asking, session_id=claims.sid, user_id=claims.sub, token_expires_at=claims.exp, asker=asker)
         return
     asking, found = await tools.store.read(partial(_asked_by, client=client, session_id=presented.session_id))
     if found is None:
@@ -56,12 +58,15 @@ async def _asked_by(
     return asking, None if session_id is None else await sessions.find(connection, session_id=session_id)
 
 
-async def _end(tools: Tools, asking: Client, *, session_id: str, user_id: str, asker: Asker) -> None:
+async def _end(
+    tools: Tools, asking: Client, *, session_id: str, user_id: str, token_expires_at: int = 0, asker: Asker
+) -> None:
     now = tools.clock()
+    end = partial(sessions.end, session_id=session_id, user_id=user_id, now=now, token_expires_at=token_expires_at)
 
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)
         if ended:  # else it was over already
             asker.as_client(asking.id).tell(Event.TOKEN_REVOKED, user_id=user_id, session_id=session_id)
 
-    await tools.store.write(partial(sessions.end, session_id=session_id, user_id=user_id, now=now), then=tell)
+    await tools.store.write(end, then=tell)

@@ -159,14 +159,26 @@ async def page(connection: Connection, *, after: str, limit: int, now: int) -> l
     return [(Session(*row[:_SIZE]), row[_SIZE]) for row in rows]
 
 
-async def end(connection: Connection, *, session_id: str, user_id: str, now: int) -> list[Revocation]:
+async def end(
+    connection: Connection, *, session_id: str, user_id: str, now: int, token_expires_at: int = 0
+) -> list[Revocation]:
     """End a session of a user and announce it.
 
+    Args:
+        connection: the database.
+        session_id: which.
+        user_id: whose.
+        now: the time.
+        token_expires_at: when a token of it expires that somebody has. The row may not know it, or not be there at all:
+            the database may be one from a backup, where the end would be forgotten before the token is over.
+
     Returns:
-        What was announced; nothing if the user has no such session.
+        What was announced; nothing if the user has no such session, and nobody a token of it.
     """
     await revocations.take_turns(connection)
     ended = await connection.fetch(_END, id=session_id, user_id=user_id)
+    if token_expires_at:
+        ended = [(session_id, max([token_expires_at, *(each for _, each in ended if type(each) is int)]))]
     return await revocations.insert(connection, ended, now=now)
 
 
