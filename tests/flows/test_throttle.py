@@ -14,7 +14,15 @@ from tests.builders import PASSWORD, FakeClock, add_user, an_asker
 from tests.trail import an_operator, trail
 from watchword import throttle
 from watchword.audit import Event
-from watchword.errors import InvalidCredentials, InvalidToken, TooManyAttempts, Unavailable, WatchwordError
+from watchword.errors import (
+    InvalidCredentials,
+    InvalidToken,
+    Overloaded,
+    TooManyAttempts,
+    Unavailable,
+    Unconfirmed,
+    WatchwordError,
+)
 from watchword.flows import Tools, admin, proof
 from watchword.flows.attempts import count_as_failed
 from watchword.flows.housekeeping import KEPT, tidy_up
@@ -588,6 +596,28 @@ async def test_what_may_be_settled_is_not_settled_again(tools: Tools) -> None:
     await tools.throttle.errands_done()
     assert await number(tools, IN_FLIGHT) == 1
     assert await number(tools, Statement("SELECT count(*) FROM sessions")) == 0
+
+
+async def test_what_may_be_given_back_is_not_given_back_again(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a charge's return could be tried, one that may be done is the last: the next is somebody else's."""
+    await add_user(tools)
+    monkeypatch.setattr(throttle, "TRY_AGAIN", 0.01)
+    tries: list[str] = []
+
+    async def lose_the_answer(story: Any, **_: object) -> None:
+        tries.append(story.func.__name__)  # audit events are written too
+        raise Unconfirmed("the answer is lost")
+
+    class Failing(Hasher):
+        async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
+            monkeypatch.setattr(tools.store, "write", lose_the_answer)
+            raise Overloaded("no memory")
+
+    failing = Failing(tools.hasher.parameters, threads=1, max_wait=5.0)
+    assert "Overloaded" in await attempt(replace(tools, hasher=failing))
+    failing.close()
+    await asyncio.sleep(0.1)
+    assert tries.count("give_back") == 1
 
 
 async def test_a_clock_that_was_put_back_locks_nobody_out(tools: Tools, clock: FakeClock) -> None:

@@ -12,7 +12,14 @@ from functools import partial
 from typing import Final
 
 from watchword.audit import Event
-from watchword.errors import InvalidCredentials, Overloaded, TooManyAttempts, Unavailable, UnreadableHash
+from watchword.errors import (
+    InvalidCredentials,
+    Overloaded,
+    TooManyAttempts,
+    Unavailable,
+    Unconfirmed,
+    UnreadableHash,
+)
 from watchword.flows import Tools
 from watchword.flows.outcomes import count_unheard
 from watchword.limits import (
@@ -192,8 +199,13 @@ def abandon(tools: Tools, attempt: Attempt, *, place: Place | None = None) -> No
 async def _give_back(tools: Tools, attempt: Attempt) -> None:
     """Take a charge back, before it becomes a failure by itself; the database may be away for a while."""
     for _ in range(_TIMES_GIVEN_BACK):
-        with suppress(Unavailable):
+        try:
             await tools.store.write(partial(attempt.give_back, now=tools.clock()))
+        except Unconfirmed:  # it may be done, and the next one would be that of somebody else's guess
+            return
+        except Unavailable:
+            pass
+        else:
             tools.throttle.settled(attempt.account)
             return
         if not await tools.throttle.may_try_again():
