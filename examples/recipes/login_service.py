@@ -7,6 +7,7 @@ when they are ten minutes old, so that a retired one is given up. While the logi
 import logging
 import math
 import os
+import secrets
 import threading
 import time
 from typing import Any
@@ -58,7 +59,9 @@ class PublishedKeys:
         if time.monotonic() < self._tried_at + PAUSE:
             return
         try:
-            answer = httpx.get(f"{ISSUER}/.well-known/jwks.json", timeout=2)  # follows no redirect
+            # No cache on the way has a copy of an address that is new; it would keep a retired key in force.
+            address = f"{ISSUER}/.well-known/jwks.json?fresh={secrets.token_urlsafe(16)}"
+            answer = httpx.get(address, timeout=2)  # follows no redirect
             found = answer.raise_for_status().json()["keys"]
             self._keys = {key["kid"]: key for key in found if key["use"] == "sig" and key["alg"] in ALGORITHMS}
             self._fetched_at = time.monotonic()

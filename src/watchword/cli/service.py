@@ -133,7 +133,11 @@ async def _is_in_use(settings: Settings) -> bool:
 
 
 async def _first_user(settings: Settings) -> str | None:
-    """Make the first key and, in an empty database, the first user; return the password."""
+    """Make the first key and the first user, in a database that has no users; return the password."""
+    async with app.open_store(settings) as store:
+        # What serves there may sign in another way than our settings say, and would find its keys changed.
+        if await has_users(store):
+            return None
     tools = app.build_tools(settings, clock=system_clock)
     async with telling_what_is_lost(tools.recorder), AsyncExitStack() as running:
         await app.start_tools(tools, settings, running, actor="cli")

@@ -41,9 +41,12 @@ _CALLERS: Final = {
 _CREDENTIALS: Final = {
     "bearer": '-H "Authorization: Bearer $TOKEN"',
     "client": '-u "$CLIENT:$SECRET"',
-    "service": '-H "Authorization: Bearer $SERVICE_TOKEN"',
+    "service": '-H @- <<< "Authorization: Bearer $SERVICE_TOKEN"',
 }
-"""How a shell says who calls, by security scheme; what begins with $ is the reader's."""
+"""How a shell says who calls, by security scheme; what begins with $ is the reader's.
+
+All users of a machine see the arguments of its programs, and a service token lives for long. Of ``-u`` curl hides them.
+"""
 
 
 @cache
