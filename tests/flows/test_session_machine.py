@@ -91,7 +91,7 @@ class Line:
         row: as it must be stored, while it is.
         tokens: every access token that it was given, with its claims.
         ended_at: when somebody ended it.
-        unseen_until: when the last expires that it may have been given after the backup that its row is from.
+        unseen_until: when the last expires that it may have been given, if its row were one from a backup.
         is_removed: whether it was over for so long that it was tidied away.
     """
 
@@ -415,7 +415,7 @@ class Sessions(RuleBasedStateMachine):
         elif counter > row.counter:
             self._refused(InvalidRefreshToken, refreshing)
             self._end(line)
-            line.unseen_until = now + LIFETIMES.access_token
+            line.unseen_until = max(line.unseen_until, now + LIFETIMES.access_token)
         elif counter == row.counter:
             at = max(now, row.refreshed_at)
             ends_at = min(row.expires_at, at + LIFETIMES.idle)
@@ -455,6 +455,7 @@ class Sessions(RuleBasedStateMachine):
     def _end(self, line: Line) -> None:
         assert line.is_stored
         line.ended_at = self.clock.now
+        line.unseen_until = self.clock.now + line.row.token_expires_at - line.row.refreshed_at
 
     def _end_all(self, account: Account) -> None:
         for line in self._of(account.user_id):

@@ -107,7 +107,5 @@ async def _end(tools: Tools, found: _MustEnd, *, now: int, asker: Asker) -> None
         elif ended:  # else another has ended it, and told
             asker.tell(Event.TOKEN_REUSE, outcome=Outcome.REFUSED, user_id=session.user_id, session_id=session.id)
 
-    # Where the row is one from before, tokens may be out that it knows nothing of.
-    latest = 0 if found.is_reuse else now + tools.lifetimes.access_token
-    end = partial(sessions.end, session_id=session.id, user_id=session.user_id, now=now, token_expires_at=latest)
+    end = partial(sessions.end, session_id=session.id, user_id=session.user_id, now=now)
     await tools.store.write(end, then=tell)

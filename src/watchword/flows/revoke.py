@@ -36,8 +36,6 @@ async def revoke(tools: Tools, *, client: Credentials, token: str, asker: Asker)
             claims = tokens.verify(token, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
         except InvalidToken:
             return
-        if tools.denials.knows(claims.sid):
-            return
         await _end(tools, asking, session_id=claims.sid, user_id=claims.sub, token_expires_at=claims.exp, asker=asker)
         return
     asking, found = await tools.store.read(partial(_asked_by, client=client, session_id=presented.session_id))

@@ -21,6 +21,7 @@ _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003
 _LATEST = Statement("SELECT coalesce(max(seq), 0) FROM revocations")
 _AFTER = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE seq > :after ORDER BY seq LIMIT :limit")
 _LIVING = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE expires_at > :since ORDER BY seq LIMIT :limit")
+_OF_SESSION = Statement("SELECT 1 FROM revocations WHERE expires_at >= :until AND session_id = :session_id LIMIT 1")
 _PURGE = Statement(
     "DELETE FROM revocations WHERE seq IN"
     " (SELECT seq FROM revocations WHERE expires_at <= :before ORDER BY expires_at LIMIT :limit"
@@ -35,6 +36,11 @@ async def take_turns(connection: Connection) -> None:
     for the other.
     """
     await connection.fetch(_TAKE_TURNS)
+
+
+async def is_announced(connection: Connection, *, session_id: str, until: int) -> bool:
+    """Whether the end of a session is remembered until a time; of 0 there is nothing to remember."""
+    return not until or bool(await connection.fetch(_OF_SESSION, session_id=session_id, until=until))
 
 
 async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> list[Revocation]:

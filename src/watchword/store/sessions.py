@@ -1,10 +1,11 @@
 """The table of sessions: one row per login, counted up by each refresh, removed when it ends."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from watchword.model import Revocation, Session, User
 from watchword.store import revocations
-from watchword.store.connection import Connection, Statement, first
+from watchword.store.connection import Connection, Row, Statement, first
 from watchword.store.users import COLUMNS as USER_COLUMNS
 
 MOST: Final = 10_000
@@ -58,11 +59,15 @@ _PAGE = Statement(
     f"SELECT {_QUALIFIED}, users.username FROM sessions JOIN users ON users.id = sessions.user_id"
     " WHERE sessions.id > :after AND ends_at > :now ORDER BY sessions.id LIMIT :limit"
 )
-_END = Statement("DELETE FROM sessions WHERE id = :id AND user_id = :user_id RETURNING id, token_expires_at")
-_END_ALL = Statement("DELETE FROM sessions WHERE user_id = :user_id AND id <> :kept RETURNING id, token_expires_at")
+_END = Statement(
+    "DELETE FROM sessions WHERE id = :id AND user_id = :user_id RETURNING id, token_expires_at, refreshed_at"
+)
+_END_ALL = Statement(
+    "DELETE FROM sessions WHERE user_id = :user_id AND id <> :kept RETURNING id, token_expires_at, refreshed_at"
+)
 _END_OLDEST = Statement(
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = :user_id AND id <> :kept"
-    " ORDER BY refreshed_at DESC, id LIMIT :limit OFFSET :others) RETURNING id, token_expires_at"
+    " ORDER BY refreshed_at DESC, id LIMIT :limit OFFSET :others) RETURNING id, token_expires_at, refreshed_at"
 )
 _PURGE = Statement(
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends_at <= :before ORDER BY ends_at LIMIT :limit"
@@ -176,10 +181,10 @@ async def end(
         What was announced; nothing if the user has no such session, and nobody a token of it.
     """
     await revocations.take_turns(connection)
-    ended = await connection.fetch(_END, id=session_id, user_id=user_id)
-    if token_expires_at:
-        ended = [(session_id, max([token_expires_at, *(each for _, each in ended if type(each) is int)]))]
-    return await revocations.insert(connection, ended, now=now)
+    rows = await connection.fetch(_END, id=session_id, user_id=user_id)
+    if not rows and not await revocations.is_announced(connection, session_id=session_id, until=token_expires_at):
+        return await revocations.insert(connection, [(session_id, token_expires_at)], now=now)
+    return await revocations.insert(connection, _may_live(rows, now=now, at_least=token_expires_at), now=now)
 
 
 async def end_all(connection: Connection, *, user_id: str, now: int, kept: str = "") -> list[Revocation]:
@@ -190,7 +195,7 @@ async def end_all(connection: Connection, *, user_id: str, now: int, kept: str =
     """
     await revocations.take_turns(connection)
     ended = await connection.fetch(_END_ALL, user_id=user_id, kept=kept)
-    return await revocations.insert(connection, ended, now=now)
+    return await revocations.insert(connection, _may_live(ended, now=now), now=now)
 
 
 async def make_room(connection: Connection, *, session: Session, now: int) -> list[Revocation]:
@@ -208,9 +213,23 @@ async def make_room(connection: Connection, *, session: Session, now: int) -> li
         others=MOST - MADE_ROOM_FOR,
         limit=2 * MADE_ROOM_FOR,
     )
-    return await revocations.insert(connection, ended, now=now)
+    return await revocations.insert(connection, _may_live(ended, now=now), now=now)
 
 
 async def purge(connection: Connection, *, before: int, limit: int) -> int:
     """Remove up to ``limit`` sessions that were over at a time, the oldest first, and tell how many."""
     return len(await connection.fetch(_PURGE, before=before, limit=limit))
+
+
+def _may_live(ended: Sequence[Row], *, now: int, at_least: int = 0) -> list[tuple[str, object]]:
+    """Of each session that was ended its id, and when the last token expires that it may have been given.
+
+    The row may be one from a backup, and know nothing of those that were given since; they lived as long as its last.
+    """
+    return [
+        (
+            session_id,
+            max(at_least, last, now + last - refreshed_at) if type(last) is type(refreshed_at) is int else last,
+        )
+        for session_id, last, refreshed_at in ended
+    ]
