@@ -64,6 +64,7 @@ async def verify(hasher: Hasher, password: str, stored: str | None) -> Verified:
 def counted(hasher: Hasher, takes: Callable[[Parameters], float] = honest) -> Counter:
     """Let a hasher's work be counted from now on, and its stopwatch show what that is said to take."""
     counter = Counter(takes)
+    assert hasher.fastest  # so that no back end is being timed any more, which would be counted
     hasher.backend = BackEnd("counter", counter.derive, lambda _parameters, _salt_bytes: True)
     hasher.fastest = Timing(hasher.backend, takes(hasher.parameters))
     hasher.stopwatch = lambda: counter.seconds

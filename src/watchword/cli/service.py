@@ -137,6 +137,9 @@ async def _first_user(settings: Settings) -> str | None:
     async with app.open_store(settings) as store:
         # What serves there may sign in another way than our settings say, and would find its keys changed.
         if await has_users(store):
+            await migrations.check(store)
+            await migrations.rehearse(store)
+            await app.check_secret(settings, store)
             return None
     tools = app.build_tools(settings, clock=system_clock)
     async with telling_what_is_lost(tools.recorder), AsyncExitStack() as running:
