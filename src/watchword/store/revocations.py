@@ -39,8 +39,8 @@ async def take_turns(connection: Connection) -> None:
 
 
 async def is_announced(connection: Connection, *, session_id: str, until: int) -> bool:
-    """Whether the end of a session is remembered until a time; of 0 there is nothing to remember."""
-    return not until or bool(await connection.fetch(_OF_SESSION, session_id=session_id, until=until))
+    """Whether the end of a session is remembered until a time."""
+    return bool(await connection.fetch(_OF_SESSION, session_id=session_id, until=until))
 
 
 async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> list[Revocation]:

@@ -182,9 +182,14 @@ async def end(
     """
     await revocations.take_turns(connection)
     rows = await connection.fetch(_END, id=session_id, user_id=user_id)
-    if not rows and not await revocations.is_announced(connection, session_id=session_id, until=token_expires_at):
-        return await revocations.insert(connection, [(session_id, token_expires_at)], now=now)
-    return await revocations.insert(connection, _may_live(rows, now=now, at_least=token_expires_at), now=now)
+    ended = _may_live(rows, now=now, at_least=token_expires_at)
+    if (
+        not rows
+        and token_expires_at
+        and not await revocations.is_announced(connection, session_id=session_id, until=token_expires_at)
+    ):
+        ended = [(session_id, token_expires_at)]
+    return await revocations.insert(connection, ended, now=now)
 
 
 async def end_all(connection: Connection, *, user_id: str, now: int, kept: str = "") -> list[Revocation]:
@@ -226,10 +231,10 @@ def _may_live(ended: Sequence[Row], *, now: int, at_least: int = 0) -> list[tupl
 
     The row may be one from a backup, and know nothing of those that were given since; they lived as long as its last.
     """
-    return [
-        (
-            session_id,
-            max(at_least, last, now + last - refreshed_at) if type(last) is type(refreshed_at) is int else last,
-        )
-        for session_id, last, refreshed_at in ended
-    ]
+
+    def last_expiry(last: object, refreshed_at: object) -> object:
+        if type(last) is not int or type(refreshed_at) is not int:  # as a foreign hand may have left it in SQLite
+            return last
+        return max(at_least, last, now + last - refreshed_at)
+
+    return [(session_id, last_expiry(last, refreshed_at)) for session_id, last, refreshed_at in ended]
