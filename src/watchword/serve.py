@@ -72,13 +72,16 @@ class _Worker:
     channel: socket.socket
     born: float
 
-    def is_heard(self) -> bool:
-        """Whether it has answered since the last time; it is asked again, and nothing is waited for."""
+    def ask(self) -> None:
+        """Ask whether its event loop turns; nothing is waited for."""
         with suppress(OSError):  # it is ending
             self.channel.send(LIVING)
+
+    def has_answered(self) -> bool:
+        """Whether it has said anything since the last time."""
         try:
             return self.channel.recv(LOOKS) != b""
-        except OSError:  # it has said nothing, or is ending
+        except OSError:  # it has not, or is ending
             return False
 
 
@@ -224,14 +227,15 @@ class _Slot:
     async def _watch(self, worker: _Worker) -> None:
         """Return when a worker that serves has ended, or serves here no more; kill it if it gives no sign of life."""
         silent = 0
-        worker.is_heard()  # asks for the first time
+        worker.ask()
         ended = asyncio.create_task(worker.process.wait())  # one for all looks: asyncio keeps each that was given up
         try:
             while worker is self._serving:
                 done, _ = await asyncio.wait([ended], timeout=self._silence / LOOKS)
                 if done:
                     return
-                silent = 0 if worker.is_heard() else silent + 1
+                silent = 0 if worker.has_answered() else silent + 1
+                worker.ask()
                 if silent == LOOKS:
                     _log.error(
                         "worker %d has given no sign of life for %g s and is killed", self._number, self._silence
