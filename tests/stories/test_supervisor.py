@@ -24,33 +24,34 @@ SILENCE = 3.0
 """Seconds without a sign of life that end a worker of ``hasty``, in place of thirty."""
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """Two workers on a fresh instance."""
+@contextmanager
+def two_workers(tmp_path: Path, *start: str) -> Iterator[Server]:
+    """Two workers on a fresh instance, started by this; it is told the address as its last argument."""
     instance = tmp_path / "instance"
     environ = environment(instance)
     watchword("init", environ=environ).check_returncode()
     port = free_port()
-    command = [sys.executable, "-m", "watchword", "serve", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+    command = [sys.executable, *start, f"127.0.0.1:{port}"]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         until(lambda: server.log.read_text().count("Running on") == 2)
         yield server
 
 
 @pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Two workers as they are served."""
+    with two_workers(tmp_path, "-m", "watchword", "serve", "--workers", "2", "--bind") as server:
+        yield server
+
+
+@pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[Server]:
     """Two workers whose supervisor waits only a moment for a sign of life."""
-    instance = tmp_path / "instance"
-    environ = environment(instance)
-    watchword("init", environ=environ).check_returncode()
-    port = free_port()
     serve = (
-        "import os; from watchword import serve, telemetry; telemetry.log_to_stderr();"
-        f"raise SystemExit(serve.run(bind='127.0.0.1:{port}', workers=2, environ=os.environ, silence={SILENCE}))"
+        "import os, sys; from watchword import serve, telemetry; telemetry.log_to_stderr();"
+        f"raise SystemExit(serve.run(bind=sys.argv[1], workers=2, environ=os.environ, silence={SILENCE}))"
     )
-    command = [sys.executable, "-c", serve]
-    with running(command, environ=environ, port=port, log=instance / "server.log") as server:
-        until(lambda: server.log.read_text().count("Running on") == 2)
+    with two_workers(tmp_path, "-c", serve) as server:
         yield server
         for each in children(server):
             os.kill(each, signal.SIGCONT)  # where a claim failed one may be stopped still, for ever
