@@ -34,10 +34,6 @@ async def reports() -> tuple[dict[str, object], int]:
         if answer.status_code != httpx.codes.OK:
             return {"refused_by": "figures", "code": told["code"]}, answer.status_code
         return {"report_for": current_token.username, "figures": told["figures"]}, 200
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RecursionError,
-    ):  # not its own words: the page of a proxy on the way, or of a fault
+    # Not its own words: the page of a proxy on the way, or of a fault.
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {"error": "The figures cannot be read"}, 502

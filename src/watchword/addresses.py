@@ -49,11 +49,12 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
                 _expect_nobody_at(path)
             config.workers = 1  # a first time without SO_REUSEPORT: whoever has the address would share it unnoticed
             first = _bound(config)
-            shared = [each for name, each in zip(config.bind, first, strict=False) if name.startswith(_SHARED)]
-            _expect_addresses_of([each for name, each in zip(config.bind, first, strict=False) if name.startswith(_FD)])
+            named = list(zip(config.bind, first, strict=False))
+            shared = [each for name, each in named if name.startswith(_SHARED)]
+            _expect_addresses_of([each for name, each in named if name.startswith(_FD)])
             for each in shared:
                 each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
-        listening = [_with_its_port(name, each) for name, each in zip(config.bind, first, strict=False)]
+        listening = [_with_its_port(name, each) for name, each in named]
         for each in set(first) - set(shared):
             each.close()
         config.workers = 2  # asks Hypercorn for SO_REUSEPORT
@@ -71,10 +72,8 @@ def _expect_addresses_of(handed: Sequence[socket.socket]) -> None:
     fault = None
     if len({each.fileno() for each in handed}) < len(handed):
         fault = "a descriptor is named twice"
-    elif not all(
-        each.family == socket.AF_UNIX or each.getsockname()[1] for each in handed
-    ):  # to listen would take any port, everywhere
-        fault = "a socket that was handed over has no address"
+    elif not all(each.family == socket.AF_UNIX or each.getsockname()[1] for each in handed):
+        fault = "a socket that was handed over has no address"  # it would listen at any port, everywhere
     if fault is not None:
         for each in handed:
             each.detach()  # it is not ours to close
