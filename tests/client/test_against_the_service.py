@@ -48,11 +48,12 @@ class Forgetful(httpx.AsyncHTTPTransport):
         return answer
 
 
-@pytest.fixture
-def service(server: Server) -> Server:
-    """The service, where alice may log in."""
-    add_alice(server)
-    return server
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service, where alice may log in; nothing here changes more than her sessions."""
+    with watchword_server(tmp_path_factory.mktemp("service") / "instance") as server:
+        add_alice(server)
+        yield server
 
 
 @pytest.fixture

@@ -155,14 +155,14 @@ def test_a_worker_that_hangs_is_replaced(hasty: Server) -> None:
 def test_where_all_stood_still_nobody_hung(hasty: Server) -> None:
     """A machine or container that was suspended, and a worker that something kept for a moment: nobody is killed."""
     workers = children(hasty)
-    for stopped, seconds in (({hasty.process.pid, *workers}, 2 * SILENCE), (workers, SILENCE / 3)):
+    for stopped, seconds in (({hasty.process.pid, *workers}, 1.3 * SILENCE), (workers, SILENCE / 3)):
         for each in stopped:
             os.kill(each, signal.SIGSTOP)
         time.sleep(seconds)
         for each in sorted(stopped):  # the supervisor first
             os.kill(each, signal.SIGCONT)
-        time.sleep(1.5 * SILENCE)
-        assert children(hasty) == workers
+    time.sleep(1.3 * SILENCE)
+    assert children(hasty) == workers
     assert "sign of life" not in hasty.log.read_text()
 
 
