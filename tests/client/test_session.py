@@ -486,6 +486,32 @@ async def test_a_service_that_does_not_say_when_is_asked_again_after_a_second(
     assert stopwatch.slept == [1]
 
 
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("Fri, 31 Dec 2027 23:59:07 GMT", 7),
+        ("Friday, 31-Dec-27 23:59:07 GMT", 7),
+        ("Fri Dec 31 23:59:07 2027", 7),
+        ("Fri, 31 Dec 2027 23:58:00 GMT", 1),
+        ("Fri, 31 Dec 2027 99:59:07 GMT", 1),
+        ("Fri, 31 Dec 99999999999999999999 23:59:07 GMT", 1),
+    ],
+)
+async def test_a_service_may_say_when_by_a_date(
+    service: LoginService,
+    stopwatch: Stopwatch,
+    auth: WatchwordAuth,
+    caller: httpx.AsyncClient,
+    told: str,
+    seconds: int,
+) -> None:
+    """Proxies do, in each form of RFC 9110 §5.6.7. It counts from their own ``Date``; a bad one is as none."""
+    headers = {"Retry-After": told, "Date": "Fri, 31 Dec 2027 23:59:00 GMT"}
+    service.plan("/login", httpx.Response(503, headers=headers))
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    assert stopwatch.slept == [seconds]
+
+
 async def test_patience_is_bounded(
     service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
 ) -> None:
@@ -523,13 +549,14 @@ async def test_a_busy_service_is_left_alone_by_those_who_cannot_wait(
     assert service.count("/login") == 1
 
 
+@pytest.mark.parametrize("told", ["999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("path", ["/login", "/refresh"])
 async def test_a_busy_service_is_asked_again_after_five_minutes_whatever_it_says(
-    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient, path: str
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient, path: str, told: str
 ) -> None:
-    """One ``Retry-After`` of thirty years does not stop the client for good."""
+    """One ``Retry-After`` of thirty years does not stop the client for good, nor does a date so far ahead."""
     auth = make_auth(**ALICE) if path == "/login" else make_auth(refresh_token=service.open())
-    service.plan(path, busy(999_999_999))
+    service.plan(path, httpx.Response(503, headers={"Retry-After": told, "Date": "Fri, 31 Dec 2027 23:59:00 GMT"}))
     for passed in (0, 269):
         stopwatch.advance(passed)
         with pytest.raises(ServiceUnavailable) as caught:

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import takewhile
 from typing import Final, cast
 
@@ -286,9 +288,23 @@ def finds_none(response: httpx.Response) -> bool:
 
 
 def retry_after(response: httpx.Response) -> int | None:
-    """The seconds of a ``Retry-After``; None where there is none, or a date (RFC 9110 §10.2.3)."""
+    """The seconds of a ``Retry-After`` (RFC 9110 §10.2.3); None where there is none that can be read.
+
+    A date counts from the answer's own ``Date``, whatever our clock shows; without that it cannot be read.
+    """
     value = response.headers.get("Retry-After", "")
-    return int(value) if _SECONDS.fullmatch(value) else None
+    if _SECONDS.fullmatch(value):
+        return int(value)
+    try:
+        wait = _instant(value) - _instant(response.headers.get("Date", ""))
+    except (ValueError, OverflowError):
+        return None
+    return max(0, int(wait.total_seconds()))
+
+
+def _instant(date: str) -> datetime:
+    """Read an HTTP date, which is always of GMT: its oldest form names no zone (RFC 9110 §5.6.7)."""
+    return parsedate_to_datetime(date).replace(tzinfo=UTC)
 
 
 def refuses(response: httpx.Response, authorization: str) -> bool:
