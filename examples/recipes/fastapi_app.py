@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from login_service import InvalidToken, Unavailable
 from verify_with_joserfc import verify
@@ -15,9 +15,11 @@ Sent = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_er
 def token_with(scope: str) -> Callable[..., Any]:
     """A dependency that gives the claims. It is no coroutine, so a check that asks elsewhere holds up nobody."""
 
-    def checked(sent: Sent) -> dict[str, Any]:
+    def checked(request: Request, sent: Sent) -> dict[str, Any]:
         if sent is None:
             raise refusal(401)
+        if len(request.headers.getlist("Authorization")) > 1:  # a proxy before us may have believed the other one
+            raise refusal(401, ', error="invalid_token"')
         try:
             claims = verify(sent.credentials)
         except InvalidToken:

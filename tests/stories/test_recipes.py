@@ -152,6 +152,16 @@ def test_a_service_lets_in_who_has_a_token_with_the_scope(system: System, framew
     assert (lacking.status_code, lacking.headers["WWW-Authenticate"]) == (403, challenge)
 
 
+def test_several_authorization_headers_are_refused(system: System) -> None:
+    """Whichever is good: a proxy before the service may have believed another than the service does."""
+    token = system.log_in()["token"]
+    for first, second in ((token, "another"), ("another", token), (token, token)):
+        headers = [("Authorization", f"Bearer {first}"), ("Authorization", f"Bearer {second}")]
+        for pair, service in system.services.items():
+            answer = system.http.get(f"{service.url}/reports", headers=headers)
+            assert (answer.status_code, pair) == (401, pair)
+
+
 def genuine(system: System, *, audience: str | None = "watchword", issuer: str | None = None, **claims: Any) -> str:
     """A token that the login service's own key has signed."""
     now = system_clock()
