@@ -18,6 +18,7 @@ ISSUER = os.environ.get("LOGIN_SERVICE", "http://127.0.0.1:8000")  # over https,
 AUDIENCE = "watchword"
 ALGORITHMS = ("ES256", "RS256", "EdDSA")  # no HS256: what is public must never be taken for a shared secret
 LIFETIME = 600
+WAIT = 0.5  # seconds for which one thread waits for another's fetch
 PAUSE = 2  # shorter than the three seconds, nearly, for which even a hurried key is published before it signs
 
 
@@ -43,11 +44,14 @@ class PublishedKeys:
             raise InvalidToken
         is_known = kid in self._keys
         is_due = not is_known or time.monotonic() > self._fetched_at + LIFETIME
-        if is_due and self._lock.acquire(blocking=not is_known):  # who has a key waits for nobody's fetch
+        # Who has a key waits for nobody's fetch, and who made up an id does so for no longer than WAIT.
+        if is_due and self._lock.acquire(timeout=0 if is_known else WAIT):
             try:
                 self._fetch()
             finally:
                 self._lock.release()
+        elif not is_known:
+            raise Unavailable
         if not self._keys:
             raise Unavailable
         try:

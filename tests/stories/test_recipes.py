@@ -5,11 +5,14 @@ import hashlib
 import hmac
 import json
 import os
+import runpy
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -265,6 +268,23 @@ def test_unknown_keys_cause_few_fetches(system: System) -> None:
     took = time.monotonic() - began
     fetches = system.login.logged(0, since=logged).count("/.well-known/jwks.json")
     assert fetches <= 1 + took / 2
+
+
+def test_made_up_keys_hold_no_thread_while_the_login_service_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those who name one, one asks; the rest have their answer before it, and their threads are for the others."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as threads:  # accepts, and says nothing
+        monkeypatch.setenv("LOGIN_SERVICE", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        recipe = runpy.run_path(str(RECIPES / "login_service.py"))
+
+        def find(kid: str) -> float:
+            began = time.monotonic()
+            with pytest.raises(recipe["Unavailable"]):
+                recipe["keys"].find(kid)
+            return time.monotonic() - began
+
+        *others, who_asks = sorted(threads.map(find, ("one", "another", "a third")))
+    assert who_asks >= 2
+    assert max(others) < 1.5
 
 
 def test_a_new_key_costs_nobody_a_refusal(system: System) -> None:
