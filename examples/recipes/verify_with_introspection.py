@@ -7,9 +7,11 @@ A logout is known at once, no cryptography is needed, and each request costs ano
     echo "$TOKEN" | CLIENT_NAME=gateway CLIENT_SECRET_FILE=client_secret python verify_with_introspection.py
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 from login_service import ISSUER, InvalidToken, Unavailable
@@ -17,9 +19,10 @@ from login_service import ISSUER, InvalidToken, Unavailable
 SECRET = Path(os.environ["CLIENT_SECRET_FILE"]).read_text().strip()
 if not SECRET:
     raise ValueError("the file that CLIENT_SECRET_FILE names is empty")
+NAME = quote_plus(os.environ["CLIENT_NAME"])  # as in a form (RFC 6749 §2.3.1); in a secret nothing needs it
 MAX_LENGTH = 4096
 login_service = httpx.Client(  # keeps its connections, but gives one up before the login service does
-    auth=(os.environ["CLIENT_NAME"], SECRET), timeout=2, limits=httpx.Limits(keepalive_expiry=4)
+    auth=(NAME, SECRET), timeout=2, limits=httpx.Limits(keepalive_expiry=4)
 )
 
 
@@ -31,6 +34,8 @@ def verify(token: str) -> dict[str, Any]:
         answer = login_service.post(f"{ISSUER}/oauth/introspect", data={"token": token})
         if answer.status_code in {400, 413}:  # it is the token that cannot be read, now or later
             raise InvalidToken
+        if answer.status_code in {401, 403}:  # nothing ends this but a change of what this service was started with
+            logging.getLogger(__name__).error("%s refuses this account: status %d", ISSUER, answer.status_code)
         told: dict[str, Any] = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as fault:
         raise Unavailable from fault

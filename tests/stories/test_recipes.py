@@ -338,6 +338,29 @@ def test_introspection_does_not_start_with_an_empty_secret(system: System, tmp_p
     assert done.stderr.endswith("CLIENT_SECRET_FILE names is empty\n")
 
 
+@pytest.mark.parametrize(("scope", "outcome"), [("tokens:introspect", "alice"), ("metrics:read", "403"), ("", "401")])
+def test_introspection_says_who_it_is_and_when_that_is_refused(
+    system: System, tmp_path: Path, scope: str, outcome: str
+) -> None:
+    """Any name that an account may have will do (RFC 6749 §2.3.1). A refused account is an error in the log, without
+    any secret: all tokens would be a 503, and nobody knew why.
+    """
+    name, secret = f"{outcome}+%41", "wws_1.unknown"
+    if scope:
+        secret = command(system.login, "clients", "add", name, "--scope", scope).strip()
+    (tmp_path / "client_secret").write_text(secret)
+    token = system.log_in()["token"]
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / "verify_with_introspection.py")],
+        env={**system.environ, "CLIENT_NAME": name, "CLIENT_SECRET_FILE": str(tmp_path / "client_secret")},
+        input=f"{token}\n", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if outcome == "alice":
+        assert (done.stdout, done.stderr) == ("alice\n", "")
+    else:
+        assert done.stderr == f"{system.login.url} refuses this account: status {outcome}\nUnavailable\n"
+
+
 @pytest.mark.parametrize(("framework", "check"), [("flask_app", "pyjwt"), ("fastapi_app", "introspection")])
 def test_nobody_passes_while_it_cannot_be_told(system: System, tmp_path: Path, framework: str, check: str) -> None:
     """A service that has never reached its login service answers 503, with Retry-After."""
