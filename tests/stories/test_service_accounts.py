@@ -1,11 +1,13 @@
 """A day in the life of a service account, on a real server and through the command line."""
 
+import re
 from pathlib import Path
 
 import httpx
 
 from tests.builders import PASSWORD
 from tests.servers import watchword, watchword_server
+from tests.stories.pages import blocks, paste
 
 SCOPES = ("tokens:introspect", "tokens:revoke", "revocations:read", "metrics:read")
 
@@ -58,3 +60,19 @@ def test_a_service_account_from_its_first_day_to_its_last(tmp_path: Path) -> Non
     assert '"authn_token_revoked"' in log
     for hidden in (secret.rpartition(".")[2], given["token"], given["refresh_token"].rpartition(".")[2]):
         assert hidden not in log
+
+
+def test_the_commands_of_the_page(tmp_path: Path) -> None:
+    """Pasted one after the other, all of them do what the text says; and no token is an argument of curl's."""
+    page = "\n".join(blocks("clients.md"))
+    assert not re.search(r"\bcurl\b.*\$TOKEN", page)
+    with watchword_server(tmp_path / "instance") as server:
+        command = ("users", "add", "alice", "--password-stdin")
+        watchword(*command, environ=server.environ, stdin=f"{PASSWORD}\n").check_returncode()
+        token = httpx.post(f"{server.url}/login", json={"username": "alice", "password": PASSWORD}).json()["token"]
+        text = page.replace("http://127.0.0.1:8000", server.url)
+        said = paste(text, folder=tmp_path, environ={**server.environ, "TOKEN": token}).stdout
+        assert httpx.get(f"{server.url}/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+        assert watchword("clients", "list", environ=server.environ).stdout == ""
+    for told in ('{"active":true,', "HTTP/1.1 200", '"revocations":[', "watchword_request_seconds_count"):
+        assert told in said
