@@ -2,7 +2,7 @@
 
 A logout is known at once, no cryptography is needed, and each request costs another. The service has an account there:
 
-    watchword clients add gateway --scope tokens:introspect > new && mv new client_secret
+    (umask 077 && watchword clients add gateway --scope tokens:introspect > new) && mv new client_secret
 
     echo "$TOKEN" | CLIENT_NAME=gateway CLIENT_SECRET_FILE=client_secret python verify_with_introspection.py
 """

@@ -1,11 +1,6 @@
 """A service moves in from Flask's tutorial: its users log in with the passwords that they had."""
 
-import os
-import re
-import shlex
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +8,9 @@ import httpx
 from werkzeug.security import generate_password_hash
 
 from tests.servers import watchword_server
+from tests.stories.pages import blocks, paste
 
-PAGE = Path(__file__).parents[2] / "docs" / "passwords.md"
-FROM_FLASK = re.compile(r"^### From Flask$.*?^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LOOK_BEFORE_REMOVAL = 'rm() { echo "The file was $(ls -l "$1")"; command rm "$1"; }\n'
 
 # As the tutorial has it.
 TABLE = (
@@ -25,7 +20,10 @@ USERS = {"alice": "a", "bob": "short", "Zoë": "pässword"}
 
 
 def test_users_of_the_flask_tutorial_keep_their_passwords(tmp_path: Path) -> None:
-    """The page's commands, pasted where the tutorial's database is; a short password logs in, a wrong one does not."""
+    """The page's commands, pasted where the tutorial's database is; a short password logs in, a wrong one does not.
+
+    Nobody else can read the file of hashes meanwhile.
+    """
     (tmp_path / "instance").mkdir()
     with closing(sqlite3.connect(tmp_path / "instance" / "flaskr.sqlite")) as database:
         database.execute(TABLE)
@@ -33,27 +31,13 @@ def test_users_of_the_flask_tutorial_keep_their_passwords(tmp_path: Path) -> Non
             row = (username, generate_password_hash(password))
             database.execute("INSERT INTO user (username, password) VALUES (?, ?)", row)
         database.commit()
-    command = tmp_path / "bin" / "watchword"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m watchword "$@"\n')
-    command.chmod(0o755)
-    block = FROM_FLASK.search(PAGE.read_text())
-    assert block is not None
+    (block,) = (block for block in blocks("passwords.md") if "flaskr.sqlite" in block)
 
     with watchword_server(tmp_path / "watchword") as server:
-        path = os.pathsep.join((str(command.parent), os.environ["PATH"]))
-        pasted = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block[1]],
-            cwd=tmp_path,
-            env={**server.environ, "PATH": path},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (pasted.returncode, pasted.stderr) == (0, "")
+        pasted = paste(LOOK_BEFORE_REMOVAL + block, folder=tmp_path, environ=server.environ)
+        assert pasted.stderr == ""
         assert "Added 3; 0 were there already; 0 refused." in pasted.stdout
+        assert "The file was -rw------- " in pasted.stdout
         assert not (tmp_path / "users.jsonl").exists()
         for username, password in USERS.items():
             for _ in range(2):  # the second time with a hash of ours

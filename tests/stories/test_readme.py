@@ -180,6 +180,7 @@ def _follow_up(newcomer: Newcomer, text: str) -> None:
         reports = f"http://{newcomer.addresses['127.0.0.1:9000']}/reports"
         assert httpx.get(reports).headers["WWW-Authenticate"] == 'Bearer realm="watchword"'
     if "users import users.jsonl\n" in f"{text}\n":
+        assert (newcomer.home / "users.jsonl").stat().st_mode & 0o777 == 0o600
         login = f"http://{newcomer.addresses['127.0.0.1:9001']}/login"
         answer = httpx.post(login, json={"username": "bob", "password": "a long enough password"})
         secret = (newcomer.home / "instance" / "secret_key").read_text().strip()
