@@ -1,5 +1,7 @@
-"""What the pages have a reader write to a file holds secrets, and is for nobody else to read."""
+"""What the pages have a reader write to a file is for nobody else to read: secrets, and copies of the database."""
 
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,17 @@ def test_a_secret_is_for_its_owner_to_read(tmp_path: Path, page: str, command: s
     written = tmp_path / file
     assert written.read_text()
     assert written.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3 is not installed")
+def test_a_database_is_backed_up_again_and_again(tmp_path: Path) -> None:
+    """Each time to a file of its own, which nobody else may read."""
+    environ = environment(tmp_path / "instance")
+    watchword("init", environ=environ).check_returncode()
+    (block,) = (block for block in blocks("reliability.md") if "VACUUM INTO" in block)
+    (line,) = (line for line in block.splitlines() if "VACUUM INTO" in line)
+    for _ in range(2):
+        paste(line.replace("/backup/", ""), folder=tmp_path, environ=environ)
+        time.sleep(1)
+    modes = [copy.stat().st_mode & 0o777 for copy in tmp_path.glob("watchword-*.db")]
+    assert modes == [0o600, 0o600]
