@@ -20,6 +20,10 @@ ALGORITHMS = ("ES256", "RS256", "EdDSA")  # no HS256: what is public must never 
 LIFETIME = 600
 WAIT = 0.5  # seconds for which one thread waits for another's fetch
 PAUSE = 2  # shorter than the three seconds, nearly, for which even a hurried key is published before it signs
+login_service = httpx.Client(  # it decides who gets in: it is asked itself, and no proxy that the environment names
+    transport=httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=4)),  # gives up a connection before it does
+    timeout=2,
+)
 
 
 class InvalidToken(Exception):
@@ -65,7 +69,7 @@ class PublishedKeys:
         try:
             # No cache on the way has a copy of an address that is new; it would keep a retired key in force.
             address = f"{ISSUER}/.well-known/jwks.json?fresh={secrets.token_urlsafe(16)}"
-            answer = httpx.get(address, timeout=2)  # follows no redirect
+            answer = login_service.get(address)  # follows no redirect
             found = answer.raise_for_status().json()["keys"]
             self._keys = {key["kid"]: key for key in found if key["use"] == "sig" and key["alg"] in ALGORITHMS}
             self._fetched_at = time.monotonic()

@@ -14,16 +14,13 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
-from login_service import ISSUER, InvalidToken, Unavailable
+from login_service import ISSUER, InvalidToken, Unavailable, login_service
 
 SECRET = Path(os.environ["CLIENT_SECRET_FILE"]).read_text().strip()
 if not SECRET:
     raise ValueError("the file that CLIENT_SECRET_FILE names is empty")
 NAME = quote_plus(os.environ["CLIENT_NAME"])  # as in a form (RFC 6749 §2.3.1); in a secret nothing needs it
 MAX_LENGTH = 4096
-login_service = httpx.Client(  # keeps its connections, but gives one up before the login service does
-    auth=(NAME, SECRET), timeout=2, limits=httpx.Limits(keepalive_expiry=4)
-)
 
 
 def verify(token: str) -> dict[str, Any]:
@@ -31,7 +28,7 @@ def verify(token: str) -> dict[str, Any]:
     if not (token.isascii() and 0 < len(token) <= MAX_LENGTH):
         raise InvalidToken
     try:
-        answer = login_service.post(f"{ISSUER}/oauth/introspect", data={"token": token})
+        answer = login_service.post(f"{ISSUER}/oauth/introspect", data={"token": token}, auth=(NAME, SECRET))
         if answer.status_code in {400, 413}:  # it is the token that cannot be read, now or later
             raise InvalidToken
         if answer.status_code in {401, 403}:  # nothing ends this but a change of what this service was started with

@@ -57,6 +57,7 @@ class System:
 def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # also in a pipe one sees what happens
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.environ["no_proxy"] = "127.0.0.1"  # all of this is between programs on this machine
     with ExitStack() as ends, suppress(KeyboardInterrupt):
         folder = own_folder(*sys.argv[1:2]) if sys.argv[1:] else Path(ends.enter_context(tempfile.TemporaryDirectory()))
         issuer = f"http://127.0.0.1:{free_port()}"

@@ -125,6 +125,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         (folder / "client_secret").write_text(secret)
         environ = {
             **environment(folder),
+            "HTTP_PROXY": f"http://127.0.0.1:{free_port()}",  # who listened there could say which tokens are good
             "LOGIN_SERVICE": login.url,
             "CLIENT_NAME": "gateway",
             "CLIENT_SECRET_FILE": str(folder / "client_secret"),

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.guard.elsewhere import Reply, login_service, reply
-from tests.servers import environment
+from tests.servers import environment, free_port
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "system" / "run.py"
 SECONDS = 120.0
@@ -61,9 +61,10 @@ def descendants(pid: int) -> set[int]:
 def test_the_story_is_true_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     """Calls across services, a rotation that nobody notices (row 93), a logout; then all serve until Ctrl-C ends them.
 
-    The settings of a real Watchword, which the environment may hold, are left alone.
+    The settings of a real Watchword, which the environment may hold, are left alone, and no proxy hears of it.
     """
-    environ = environment(tmp_path / "real", DATABASE_URL="postgresql://real.example/watchword")
+    real = environment(tmp_path / "real", DATABASE_URL="postgresql://real.example/watchword")
+    environ = {**real, "HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
     with told(str(tmp_path / "system"), environ=environ) as process:
         assert process.stdout is not None
         lines = []
