@@ -10,8 +10,9 @@ from functools import wraps
 from pathlib import Path
 
 import pytest
-from quart import Blueprint, Quart
+from quart import Blueprint, Quart, websocket
 from quart.testing.app import LifespanError
+from quart.testing.connections import WebsocketResponseError
 
 from tests.builders import PASSWORD, SECRET, FakeClock, add_user, cheap_settings
 from tests.guard.issuer import Issuer, status
@@ -298,6 +299,16 @@ async def test_an_application_without_a_guard_says_so(issuer: Issuer, caplog: py
     assert "this application has no guard: call Guard(app)" in caplog.text
 
 
+def loud(view: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+    """A decorator as anybody writes one."""
+
+    @wraps(view)
+    async def wrapped() -> str:
+        return (await view()).upper()
+
+    return wrapped
+
+
 class TestDecoratorsInTheWrongOrder:
     """@token_required above the route would guard nothing: the application does not start, and is told which view."""
 
@@ -352,13 +363,6 @@ class TestDecoratorsInTheWrongOrder:
     async def test_under_another_decorator(self, app: Quart) -> None:
         """A view that is wrapped before it is registered."""
 
-        def loud(view: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
-            @wraps(view)
-            async def wrapped() -> str:
-                return (await view()).upper()
-
-            return wrapped
-
         @token_required
         @app.get("/")
         @loud
@@ -366,6 +370,37 @@ class TestDecoratorsInTheWrongOrder:
             return ""
 
         await self.refused(app, "reports")
+
+    async def test_above_another_decorator(self, app: Quart) -> None:
+        """What stands between the guard and the route hides nothing."""
+
+        @token_required
+        @loud
+        @loud
+        @app.get("/")
+        async def reports() -> str:
+            return ""
+
+        await self.refused(app, "reports")
+
+    async def test_other_decorators_where_they_may_stand(self, app: Quart, issuer: Issuer) -> None:
+        """Below the route, above, between and below guards; and a function that is open at another route."""
+
+        async def reports() -> str:
+            return "reports"
+
+        async def around() -> str:
+            return await reports()
+
+        app.add_url_rule("/below", "below", token_required(loud(reports)))
+        app.add_url_rule("/above", "above", loud(token_required(reports)))
+        app.add_url_rule("/between", "between", loud(token_required(loud(token_required(loud(reports))))))
+        app.add_url_rule("/open", "open", around)
+        async with app.test_app():
+            for path in ("/below", "/above", "/between"):
+                assert (await app.test_client().get(path)).status_code == 401
+                assert (await app.test_client().get(path, headers=issuer.bearer())).status_code == 200
+            assert (await app.test_client().get("/open")).status_code == 200
 
     async def test_above_a_guarded_view(self, app: Quart) -> None:
         """One guard below the route does not make up for the other, whose scope nobody is asked for."""
@@ -391,6 +426,46 @@ class TestDecoratorsInTheWrongOrder:
             for scope, expected in (("a", 403), ("b", 403), ("a b", 200)):
                 response = await app.test_client().get("/more", headers=issuer.bearer(scope=scope))
                 assert response.status_code == expected
+
+    async def test_where_nobody_starts_the_application(self, app: Quart, caplog: pytest.LogCaptureFixture) -> None:
+        """A parent application or a test client may not: then the view is not served, and the others are."""
+
+        @token_required
+        @app.get("/reports")
+        async def reports() -> str:
+            return "secret"
+
+        @token_required
+        @app.websocket("/news")
+        async def news() -> None:
+            await websocket.send("secret")
+
+        @app.get("/others")
+        @token_required(optional=True)
+        async def others() -> str:
+            return "others"
+
+        client = app.test_client()
+        for path, expected in (("/others", 200), ("/reports", 500), ("/others", 200), ("/nowhere", 404)):
+            assert (await client.get(path)).status_code == expected
+        with pytest.raises(WebsocketResponseError) as refusal:
+            async with client.websocket("/news") as opened:
+                await opened.receive()
+        assert refusal.value.response.status_code == 500
+        for name in ("reports", "news"):
+            assert f"above the route and guards nothing: {name}" in caplog.text
+
+    async def test_a_view_that_comes_after_the_start(self, app: Quart) -> None:
+        """Quart takes one at any time; it is looked at when it is asked for."""
+        async with app.test_app():
+            assert (await app.test_client().get("/")).status_code == 404
+
+            @token_required
+            @app.get("/")
+            async def reports() -> str:
+                return "secret"
+
+            assert (await app.test_client().get("/")).status_code == 500
 
     async def test_the_right_order_starts(self, app: Quart) -> None:
         """Below the route it guards, and the application starts."""

@@ -5,14 +5,14 @@ So one ``Guard`` object may serve several applications, each with its own issuer
 
 import logging
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from functools import partial
 from math import isfinite
 from typing import Final, TypeVar
 
-from quart import Blueprint, Quart, current_app
+from quart import Blueprint, Quart, current_app, request, websocket
 
 from watchword.clock import system_clock
 from watchword.denials import MAX_STALENESS, Denials, since_boot
@@ -136,8 +136,9 @@ class Guard:
         app.extensions[EXTENSION] = Checkpoint(
             VerifiedTokens(ring, profile), clock=self._clock, actor=self._actor, denials=denials, remote=remote
         )
-        app.before_websocket_funcs[None].insert(0, begin_websocket)  # also before those of an earlier ``require``
-        app.before_serving(_refuse_decorators_in_the_wrong_order)
+        app.before_websocket_funcs[None][:0] = begin_websocket, _before_websocket  # before an earlier ``require`` too
+        app.before_request_funcs[None].insert(0, _before_request)
+        app.before_serving(_before_serving)
         if remote is not None:
             app.before_serving(partial(self._start, remote))
             app.after_serving(remote.stop)
@@ -252,7 +253,26 @@ def _secret_ring(app: Quart) -> KeyRing:
     return KeyRing.from_secret(secret, *former)
 
 
-async def _refuse_decorators_in_the_wrong_order() -> None:
-    names = unguarded_views(current_app.view_functions)
+async def _before_serving() -> None:
+    _refuse_decorators_in_the_wrong_order(current_app.view_functions)
+
+
+async def _before_request() -> None:
+    _look_at(request.endpoint)
+
+
+async def _before_websocket() -> None:
+    _look_at(websocket.endpoint)
+
+
+def _look_at(endpoint: str | None) -> None:
+    """Serve no view that the start would refuse: many a parent and test client starts nothing, and views come later."""
+    views = current_app.view_functions
+    if endpoint in views:
+        _refuse_decorators_in_the_wrong_order({endpoint: views[endpoint]})
+
+
+def _refuse_decorators_in_the_wrong_order(views: Mapping[str, View]) -> None:
+    names = unguarded_views(views)
     if names:
         raise RuntimeError(f"@token_required stands above the route and guards nothing: {', '.join(names)}")

@@ -59,11 +59,17 @@ class Requirement:
 
 
 def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
-    """Mark a guarded view and the one inside it, which may be guarded as well."""
+    """Mark a guarded view and those inside it, which may be guarded as well: of these none is to be registered.
+
+    Which they are ``wraps`` tells, so that a decorator between the guard and the route hides nothing.
+    """
     setattr(guarded, _REQUIREMENT, requirement)
     guarded.__dict__.pop(_GUARDED_ELSEWHERE, None)  # ``wraps`` has copied it from a view that others guard too
+    inside: Any = view
     with suppress(AttributeError):  # a bound method, which takes no marks: no decorator stands above a route for it
-        setattr(view, _GUARDED_ELSEWHERE, True)
+        while inside is not None and not getattr(inside, _GUARDED_ELSEWHERE, False):
+            setattr(inside, _GUARDED_ELSEWHERE, True)
+            inside = getattr(inside, "__wrapped__", None)
 
 
 def requirement_of(view: View) -> Requirement | None:
