@@ -386,6 +386,30 @@ def test_a_scope_that_is_no_text_and_a_freshness_that_is_no_whole_number_are_ref
         Guard(keys=issuer.keys).require(Quart("one"), **asked)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *({"scope": scope} for scope in ('a"b', "a\\b", "читать", "a\nb", "a\tb", "ok é", "a" * 1501)),
+        *({"fresh": fresh} for fresh in (-1, -300)),
+    ],
+    ids=lambda asked: repr(asked)[:20],
+)
+def test_what_no_token_can_ever_satisfy_is_refused_where_it_stands(issuer: Issuer, asked: dict[str, Any]) -> None:
+    """By the decorator and by ``Guard.require``: of a scope that no header can hold each refusal was a 500."""
+    name = next(iter(asked))
+    with pytest.raises(ValueError, match=f"^{name}:? must "):
+        token_required(**asked)
+    with pytest.raises(ValueError, match=f"^{name}:? must "):
+        Guard(keys=issuer.keys).require(Quart("one"), **asked)
+
+
+@pytest.mark.parametrize("asked", [{"scope": ""}, {"scope": " a  b "}, {"scope": "!#[]~:/"}, {"fresh": 0}], ids=repr)
+def test_whatever_a_token_may_have_may_be_asked_for(issuer: Issuer, asked: dict[str, Any]) -> None:
+    """Every scope-token of RFC 6749, spaces in any number, and a login of this very second."""
+    token_required(**asked)
+    Guard(keys=issuer.keys).require(Quart("one"), **asked)
+
+
 def test_the_guard_object_does_not_outgrow_its_app(issuer: Issuer) -> None:
     """What the guard knows of an application is in the application."""
     guard = Guard(keys=issuer.keys)

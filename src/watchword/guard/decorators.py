@@ -44,6 +44,7 @@ def token_required(
 
     Raises:
         TypeError: what stands first is no view, the scope is no text, or ``fresh`` is no whole number.
+        ValueError: the scope has what no scope may have (RFC 6749 §3.3) or is too long, or ``fresh`` is below 0.
     """
     if view is not None and not callable(view):  # the route would be given a coroutine, and each request a 500
         raise TypeError(f"{view!r} is no view; scopes are named: @token_required(scope=…)")

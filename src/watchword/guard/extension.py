@@ -159,6 +159,7 @@ class Guard:
         Raises:
             AssertionError: the blueprint is registered already.
             TypeError: the scope is no text, or ``fresh`` is no whole number.
+            ValueError: the scope has what no scope may have (RFC 6749 §3.3) or is too long, or ``fresh`` is below 0.
         """
         require_everywhere(target, Requirement.of(scope=scope, optional=False, fresh=fresh))
 

@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 
 from quart.views import MethodView
 
-from watchword.model import Scopes, scopes_of
+from watchword.errors import InvalidRequest
+from watchword.model import Scopes, scope_from, scopes_of
 
 _REQUIREMENT: Final = "__watchword_requirement__"
 _GUARDED_ELSEWHERE: Final = "__watchword_guarded_elsewhere__"
@@ -50,11 +51,18 @@ class Requirement:
 
         Raises:
             TypeError: the scope is no text, or ``fresh`` is no whole number.
+            ValueError: the scope has what no scope may have (RFC 6749 §3.3) or is too long, or ``fresh`` is below 0.
         """
         if not isinstance(scope, str):
             raise TypeError(f"scope must be a text, with spaces between several scopes, and is {scope!r}")
         if fresh is not None and (not isinstance(fresh, int) or isinstance(fresh, bool)):
             raise TypeError(f"fresh must be a whole number of seconds, and is {fresh!r}")
+        if fresh is not None and fresh < 0:
+            raise ValueError(f"fresh must be 0 seconds or more, and is {fresh}")
+        try:
+            scope_from(scopes_of(scope))
+        except InvalidRequest as refusal:  # no token covers it, and each refusal would name it in a header
+            raise ValueError(f"{refusal}, and is {scope!r}") from None
         return cls(scopes=scopes_of(scope), optional=optional, fresh=fresh)
 
 
