@@ -143,6 +143,85 @@ async def test_what_follows_the_last_request_is_ignored() -> None:
             ]
 
 
+UPGRADES = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    "bare": b"Upgrade: h2c, x/1\r\n",
+}
+
+
+def asking_for(upgrade: bytes, *, method: bytes = b"GET", rest: bytes = b"") -> bytes:
+    """A request that asks to change to another protocol."""
+    return method + b" /upgrade HTTP/1.1\r\nHost: a\r\n" + upgrade + rest + b"\r\n"
+
+
+async def naming(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers with what it was asked, once it has read all of it."""
+    body = b""
+    while (piece := await receive()).get("more_body"):
+        body += piece["body"]
+    await answering(b"%b %b %b" % (scope["method"].encode(), scope["raw_path"], body), reads=False)(
+        scope, receive, send
+    )
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+async def test_who_asks_for_another_protocol_keeps_the_connection(upgrade: bytes, size: int) -> None:
+    """With a body or without, alone or with the next request behind it: what follows is a request, judged as ever."""
+    post = asking_for(upgrade, method=b"POST", rest=b"Content-Length: 4\r\n") + b"GET "
+    chunks = asking_for(upgrade, method=b"POST", rest=b"Transfer-Encoding: chunked\r\n") + b"2\r\nab\r\n0\r\n\r\n"
+    sent = asking_for(upgrade) + post + GET + chunks + asking_for(upgrade) + LAST
+    async with served(naming) as connect:
+        reader, writer = await connect()
+        for at in range(0, len(sent), size):
+            writer.write(sent[at : at + size])
+            await asyncio.sleep(0)
+        answers = await whole((reader, writer), b"")
+        refused = await whole(await connect(), asking_for(upgrade) + b"GET / HTTP/1.1\r\nHost: a\r\nA:\0\r\n\r\n" + GET)
+    *goes_on, last = heads(answers)
+    assert len(goes_on) == 5
+    assert all(head[0] == b"200 OK" and b"connection: close" not in head for head in goes_on)
+    assert b"connection: close" in last
+    asked = [part.partition(b"\r\n\r\n")[2] for part in answers.split(b"HTTP/1.1 ")[1:]]
+    assert asked == [
+        b"GET /upgrade ",
+        b"POST /upgrade GET ",
+        b"GET / ",
+        b"POST /upgrade ab",
+        b"GET /upgrade ",
+        b"GET / ",
+    ]
+    assert [head[0] for head in heads(refused)] == [b"200 OK", b"400 Bad Request"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+        b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nUpgrade: h2c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nUpgrade: h2c\r\n\r\n",
+    ],
+    ids=["tunnel", "tunnel and more", "last", "HTTP/1.0"],
+)
+async def test_what_was_to_be_the_last_is_so_whatever_it_asks_for(request_: bytes) -> None:
+    """What is sent into a tunnel that there is not may be a third's, and is nobody's request here."""
+    async with served(naming) as connect:
+        (head,) = heads(await whole(await connect(), request_ + GET))
+    assert b"connection: close" in head
+
+
+async def test_who_asks_for_another_protocol_gets_leave_to_send_a_body() -> None:
+    """Told early that nothing changes, h11 would think that nobody waits for it any more."""
+    rest = b"Content-Length: 2\r\nExpect: 100-continue\r\n"
+    async with served(naming) as connect:
+        reader, writer = await connect()
+        writer.write(asking_for(UPGRADES["h2c"], method=b"POST", rest=rest))
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT) == b"HTTP/1.1 100 \r\n\r\n"
+        assert (await whole((reader, writer), b"ab" + LAST)).count(b"HTTP/1.1 200") == 2
+
+
 async def test_who_is_answered_before_the_end_of_the_request_is_told_that_nothing_more_is_read() -> None:
     """Where the body ends is not known yet, so what follows could be anybody's request."""
     async with served(answering(b"no", reads=False)) as connect:

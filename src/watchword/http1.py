@@ -2,15 +2,16 @@
 
 It stands in for two classes of Hypercorn's, which take as long for a request as a refresh does for its session. Laws:
 
-1. Nothing but h11 decides what a request is and where it ends. It reads each with a state of its own and is never told
-   of an answer; what it has taken beyond the end of a request is the beginning of the next one.
+1. Nothing but h11 decides what a request is and where it ends. It reads each with a state of its own and is not told of
+   its answer; what it has taken beyond the end of a request is the beginning of the next one.
 2. One request at a time: the next one of a connection begins when the answer to the one before has ended. Until then a
    little of what follows is taken, so that who hangs up is missed although there was more to say.
 3. A request that was not read to its end is the last of its connection, as is whichever comes after the last call.
 4. What cannot be read as a request is answered as one that can, with the headers of all answers and a line in the log.
 5. No answer ends elsewhere than it says: what follows would be taken for a part of it, or it for what follows.
-6. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), and a
-   request that calls itself another HTTP than 1.x is refused.
+6. Nothing else is spoken: who asks to change to HTTP/2 or to a WebSocket is answered as anybody (RFC 9110 §7.8), on a
+   connection that goes on. What calls itself another HTTP than 1.x is refused, and a CONNECT is the last request: what
+   follows may be meant for the other end of a tunnel, and come from a third.
 7. No request makes the others wait by its form: h11 gets little at a time, no head of a thousand fields, and none with
    what no field may hold, for which it would try each way to part the blanks before it. Behind a head that announces
    chunks it gets less still: there may be fields, and they may not be told from a body. And no path is read that is
@@ -250,6 +251,7 @@ class Http1Protocol:
                     await self._request.feed(bytes(event.data), more_body=True)
             elif isinstance(event, h11.EndOfMessage):
                 if self._request is not None:
+                    self._stay_with_http1(self._request)
                     await self._request.feed(b"", more_body=False)
             elif event is h11.PAUSED and len(self._ahead) > _MOST_AHEAD:
                 self._next_may_begin.clear()
@@ -259,6 +261,15 @@ class Http1Protocol:
                 return
             elif event is not h11.NEED_DATA or not self._give():  # nothing more will come, or has, or not yet
                 return
+
+    def _stay_with_http1(self, request: "_Request") -> None:
+        """Show h11 a refusal, which nobody gets, where a request asked to change to something else: so it reads on.
+
+        At the end of the request and no earlier: h11 would think that nobody waits for leave to send the body any more.
+        """
+        might_change = self._reading.their_state is h11.MIGHT_SWITCH_PROTOCOL  # type: ignore[attr-defined]  # not listed
+        if might_change and request.scope["method"] != "CONNECT":
+            self._reading.send(h11.Response(status_code=_BAD_REQUEST, headers=[(b"content-length", b"0")]))
 
     async def _begin(self, asked: h11.Request) -> None:
         await self._send(Updated(idle=False))
