@@ -6,9 +6,10 @@ The paths and hosts that a real client could send are tried on a real server, in
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
-from quart import Quart, Request, Response
+from quart import Quart, Request, Response, url_for
 from quart.testing.connections import WebsocketResponseError
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
@@ -27,6 +28,81 @@ async def test_a_target_without_a_slash_is_not_there(client: Client, path: str) 
     """Only what begins with a slash is a path; the rest is 404 and reaches no view."""
     response = await client.get("/healthz", scope_base={"path": path, "raw_path": path.encode()})
     assert await refused(response) == (404, "not_found")
+
+
+class TestBelowAPath:
+    """Mounted at /auth all routes are below it and nowhere else, whatever answers them (ASGI's ``root_path``)."""
+
+    @pytest.mark.parametrize("root", ["/auth", "/auth/", "/a b/ü", "/v1,2:x"])
+    async def test_every_route_is_below_it(self, client: Client, root: str) -> None:
+        """At a door and behind it the answer is that of an application with a host of its own."""
+        for method, path in (
+            ("GET", "/healthz"),
+            ("GET", "/me"),
+            ("GET", "/sessions"),
+            ("GET", "/forward-auth"),
+            ("GET", "/.well-known/jwks.json"),
+            ("POST", "/refresh"),
+            ("PUT", "/login"),
+            ("POST", "/oauth/introspect"),
+            ("GET", "/nowhere"),
+            ("GET", "/oauth/nowhere"),
+        ):
+            alone = await client.open(path, method=method, json=None)
+            below = await client.open(f"{root.rstrip('/')}{path}", method=method, json=None, root_path=root)
+            assert (below.status_code, path) == (alone.status_code, path)
+            bodies = [await each.get_json() for each in (alone, below)]
+            for body in bodies:
+                body.pop("request_id", None)
+            assert bodies[0] == bodies[1]
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/me",
+            "/healthz",
+            "/auth",
+            "/authme",
+            "/authhealthz",
+            "/auth//me",
+            "/auth//healthz",
+            "/auth/%6de",
+            "/auth/sess%69ons",
+            "/auth/sessions/%61",
+            "/%61uth/me",
+            "/%61uth/healthz",
+            "//auth/me",
+            "/auth%2Fme",
+            "auth/me",
+            "/auth/auth/me",
+        ],
+    )
+    async def test_nothing_else_is_there(self, client: Client, path: str) -> None:
+        """Row 35: beside it there is nothing, and below it our routes answer to one spelling."""
+        base = {"path": unquote(path), "raw_path": path.encode()}
+        for method in ("GET", "DELETE"):
+            response = await client.open("/", method=method, json=None, root_path="/auth", scope_base=base)
+            assert await refused(response) == (404, "not_found")
+
+    async def test_a_view_of_your_own_knows_where_it_is(self, app: Quart, client: Client) -> None:
+        """Quart is told of the path, for the addresses that it makes."""
+
+        @app.get("/page")
+        async def page() -> str:
+            return url_for("page")
+
+        response = await client.get("/auth/page", root_path="/auth")
+        assert await response.get_data(as_text=True) == "/auth/page"
+        assert (await client.get("/page", root_path="/auth")).status_code == 404
+
+    @pytest.mark.parametrize("path", ["/me", "/authnews", "/auth/me", "/auth/sess%69ons"])
+    async def test_a_websocket_beside_it_is_refused(self, client: Client, path: str) -> None:
+        """There is none, spelled in any way."""
+        base = {"path": unquote(path), "raw_path": path.encode()}
+        with pytest.raises(WebsocketResponseError) as refusal:
+            async with client.websocket("/", root_path="/auth", scope_base=base) as websocket:
+                await websocket.receive()
+        assert refusal.value.response.status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/login", "/me", "/nowhere"])

@@ -8,11 +8,14 @@
    as ``/%6de`` and ``//me`` are: our routes answer to one spelling. So does POST: behind a proxy that counts every one
    there is no ``post`` (RFC 9110 §9.1). And of a request with both a length and chunks (RFC 9112 §6.1) the two may see
    different ends.
+
+Where the application is mounted below a path, as ASGI's ``root_path`` says, all this goes by what stands behind it.
 """
 
 import logging
 from collections.abc import Callable, Iterable
 from typing import Final, cast
+from urllib.parse import quote
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebsocketScope
 from quart import Quart
@@ -33,6 +36,9 @@ _METHOD_NOT_ALLOWED: Final = 405
 _END: Final = ((b"connection", b"close"),)
 """Of a request whose end is not certain: what follows on its connection may be no request of its own."""
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+_PLAIN: Final = "/:@!$&'()*+,;=~"
+"""What stands in a path as it is, beside letters, digits and ``-._`` (RFC 3986 §3.3)."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,15 +65,18 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         if scope["type"] == "lifespan":
             await inside(scope, receive, send)
             return
-        exchange = Exchange(scope, send, tools.metrics)
+        below = _below_its_root(scope) if scope.get("root_path") else scope
+        exchange = Exchange(below or scope, send, tools.metrics)
         if scope["type"] == "http" and (_has_two_ends(scope) or _has_no_method(scope)):
             # Before all else: whatever it asks for, it is the last.
             await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
-        elif scope["type"] == "http" and (door := door_at.get(scope["raw_path"])) is not None:
+        elif below is not None and below["type"] == "http" and (door := door_at.get(below["raw_path"])) is not None:
             exchange.route = door.path
-            await at_the_door(door, exchange, scope, receive)
-        elif not scope["path"].startswith("/") or (
-            _is_spelled_oddly(scope["raw_path"]) and is_ours(f"/{scope['path'].lstrip('/')}")
+            await at_the_door(door, exchange, below, receive)
+        elif (
+            below is None
+            or not below["path"].startswith("/")
+            or (_is_spelled_oddly(below["raw_path"]) and is_ours(f"/{below['path'].lstrip('/')}"))
         ):
             await exchange.refuse(problem_of_status(_NOT_FOUND))
         else:
@@ -100,6 +109,22 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
             await _refuse(exchange, fault)
 
     app.asgi_app = doorstep  # type: ignore[method-assign]  # the place that Quart has for middleware
+
+
+def _below_its_root(scope: HTTPScope | WebsocketScope) -> HTTPScope | WebsocketScope | None:
+    """A request as it looks from below the path that the application is mounted at; None where it is not below it.
+
+    Quart gets it as it came: it takes that path away by itself, and needs it for the addresses that ``url_for`` makes.
+    """
+    root = scope["root_path"].rstrip("/")
+    raw_root = quote(root, safe=_PLAIN).encode()
+    if not (scope["path"].startswith(f"{root}/") and scope["raw_path"].startswith(b"%b/" % raw_root)):
+        return None
+    below = scope.copy()
+    below["root_path"] = ""
+    below["path"] = scope["path"].removeprefix(root)
+    below["raw_path"] = scope["raw_path"].removeprefix(raw_root)
+    return below
 
 
 def _is_spelled_oddly(raw_path: bytes) -> bool:
