@@ -13,7 +13,9 @@ from quart import Quart, Request, Response, url_for
 from quart.testing.connections import WebsocketResponseError
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
-from tests.endpoints.contract import opened, refused
+from tests.endpoints.contract import oauth_refused, opened, refused
+from watchword import create_app
+from watchword.settings import Settings
 from watchword.telemetry import JsonFormatter
 
 
@@ -28,6 +30,33 @@ async def test_a_target_without_a_slash_is_not_there(client: Client, path: str) 
     """Only what begins with a slash is a path; the rest is 404 and reaches no view."""
     response = await client.get("/healthz", scope_base={"path": path, "raw_path": path.encode()})
     assert await refused(response) == (404, "not_found")
+
+
+async def test_who_was_not_started_says_nothing_that_would_be_believed(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A parent that passes on no lifespan: no empty set of keys for ten minutes, no 401 for a good token; one line."""
+    app = create_app(settings)
+
+    @app.get("/page")
+    async def page() -> str:
+        return "mine"
+
+    client = app.test_client()
+    for path in ("/.well-known/jwks.json", "/sessions", "/me", "/login", "/readyz", "/page", "/nowhere", "//healthz"):
+        response = await client.get(path, headers={"Authorization": "Bearer x"})
+        assert await refused(response, retry_after="1") == (503, "unavailable")
+    assert await oauth_refused(await client.post("/oauth/revoke"), retry_after="1") == (503, "temporarily_unavailable")
+    with pytest.raises(WebsocketResponseError) as refusal:
+        async with client.websocket("/") as websocket:
+            await websocket.receive()
+    assert refusal.value.response.status_code == 503
+    assert await opened(await client.get("/healthz")) == {"status": "alive"}
+    assert (await client.get("/auth/healthz", root_path="/auth")).status_code == 200
+    assert len([line for line in caplog.messages if "was not started" in line]) == 1
+    async with app.test_app():
+        for path in ("/page", "/.well-known/jwks.json"):
+            assert (await client.get(path)).status_code == 200
 
 
 class TestBelowAPath:

@@ -8,12 +8,15 @@
    as ``/%6de`` and ``//me`` are: our routes answer to one spelling. So does POST: behind a proxy that counts every one
    there is no ``post`` (RFC 9110 §9.1). And of a request with both a length and chunks (RFC 9112 §6.1) the two may see
    different ends.
+4. Everything but /healthz, until the application has started: without a parent's lifespan events there are no keys, no
+   database and no news, and an empty set of keys or a 401 would be believed.
 
 Where the application is mounted below a path, as ASGI's ``root_path`` says, all this goes by what stands behind it.
 """
 
 import logging
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -25,7 +28,7 @@ from watchword.audit import Event, Outcome
 from watchword.endpoints.callers import asker_of
 from watchword.endpoints.doors import Call, ClientHasLeft, Door
 from watchword.endpoints.exchange import KEY, Exchange
-from watchword.errors import InsufficientScope, UnauthorizedClient, WatchwordError
+from watchword.errors import InsufficientScope, UnauthorizedClient, Unavailable, WatchwordError
 from watchword.flows import Tools
 from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_status
 from watchword.recorder import Asker
@@ -37,6 +40,7 @@ _END: Final = ((b"connection", b"close"),)
 """Of a request whose end is not certain: what follows on its connection may be no request of its own."""
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
+_HEALTH: Final = b"/healthz"
 _PLAIN: Final = "/:@!$&'()*+,;=~"
 """What stands in a path as it is, beside letters, digits and ``-._`` (RFC 3986 §3.3)."""
 
@@ -61,6 +65,20 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         if hidden:
             raise RuntimeError(f"the login service answers there, and no view is reached: {', '.join(hidden)}")
 
+    is_up = is_told = False
+
+    def has_started() -> bool:
+        """Whether the start has come to its end, which is the first news of ended sessions; if not, the log says so."""
+        nonlocal is_up, is_told
+        is_up = is_up or tools.denials.staleness < inf
+        if not is_up and not is_told:
+            is_told = True
+            _log.warning(
+                "all but /healthz is answered 503, for the application was not started; does its server, its parent or "
+                "its test send the events of ASGI's lifespan?"
+            )
+        return is_up
+
     async def doorstep(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "lifespan":
             await inside(scope, receive, send)
@@ -70,6 +88,8 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         if scope["type"] == "http" and (_has_two_ends(scope) or _has_no_method(scope)):
             # Before all else: whatever it asks for, it is the last.
             await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
+        elif not has_started() and (below is None or below["raw_path"] != _HEALTH):
+            await exchange.refuse(problem_of(Unavailable("the application was not started")))
         elif below is not None and below["type"] == "http" and (door := door_at.get(below["raw_path"])) is not None:
             exchange.route = door.path
             await at_the_door(door, exchange, below, receive)
