@@ -65,12 +65,12 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         if hidden:
             raise RuntimeError(f"the login service answers there, and no view is reached: {', '.join(hidden)}")
 
-    is_up = is_told = False
+    is_told = False
 
     def has_started() -> bool:
         """Whether the start has come to its end, which is the first news of ended sessions; if not, the log says so."""
-        nonlocal is_up, is_told
-        is_up = is_up or tools.denials.staleness < inf
+        nonlocal is_told
+        is_up = tools.denials.staleness < inf
         if not is_up and not is_told:
             is_told = True
             _log.warning(
