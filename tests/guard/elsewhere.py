@@ -151,7 +151,7 @@ class LoginService:
 
     def _reply_to(self, asked: Arrived) -> Reply:
         if asked.path == METADATA + self.path:
-            jwks_uri = f"http://127.0.0.1:{self.port}{self.path}{JWKS}"
+            jwks_uri = f"{self.issuer.url}{JWKS}"
             return reply({"issuer": self.issuer.url, "jwks_uri": jwks_uri, "unknown": [1]})
         if asked.path == self.path + JWKS:
             return reply(KeyRing(self.keys).jwks(), headers={"Cache-Control": "public, max-age=600"})
@@ -170,9 +170,9 @@ class LoginService:
 
 
 @asynccontextmanager
-async def login_service(path: str = "") -> AsyncIterator[LoginService]:
-    """A login service that listens until the block is left."""
-    issuer = Issuer(url=f"http://127.0.0.1:{free_port()}{path}")
+async def login_service(path: str = "", *, host: str = "127.0.0.1") -> AsyncIterator[LoginService]:
+    """A login service under a name of this machine that listens until the block is left."""
+    issuer = Issuer(url=f"http://{host}:{free_port()}{path}")
     service = LoginService(issuer, [issuer.key])
     await service.start()
     try:

@@ -15,6 +15,7 @@ from watchword.guard.published import PublishedKeys, fetch_published
 from watchword.guard.told import Told
 from watchword.keys import KeyRing
 from watchword.model import Clock
+from watchword.threads import Threads
 
 if TYPE_CHECKING:
     from watchword.guard.wire import Wire
@@ -126,6 +127,10 @@ class Remote:
         return keys
 
     def _follow_feed(self, wire: "Wire", keys: PublishedKeys, denials: Denials, service_token: str) -> Feed:
+        # Not the event loop's own threads: the application's views run in them, and may all be slow at once.
+        reader = Threads(1, name="news")
+        self._running.callback(reader.dismiss)
+
         async def ask(after: int | None) -> News:
             url = self._issuer.revocations_url
             if after is None:
@@ -135,7 +140,7 @@ class Remote:
                 answer = await wire.get(page, limit=_MAX_PAGE_BYTES, seconds=_PAGE_SECONDS, token=service_token)
             if len(answer.body) <= _SMALL_BYTES:
                 return read_news(answer.body)
-            return await asyncio.to_thread(read_news, answer.body)
+            return await reader.run(partial(read_news, answer.body))
 
         told = Told(
             self._issuer.url,

@@ -1,7 +1,8 @@
 """What goes to a login service elsewhere and comes back: small GET requests, and answers that cannot grow.
 
-It speaks through httpx's transport and not through its client, which would follow redirects, keep cookies, read proxies
-from the environment, and write a line into the log for each of three polls a second.
+It speaks through httpcore and not through httpx's client, which would follow redirects, keep cookies, read proxies from
+the environment, and write a line into the log for each of three polls a second; and which cannot be told how to look a
+name up.
 """
 
 import asyncio
@@ -9,13 +10,16 @@ import ssl
 from dataclasses import dataclass
 from typing import Final
 
+import httpcore
 import httpx
 
 from watchword.guard.issuer import ServiceTokenRefused, Trouble
+from watchword.guard.names import Names
 
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _REFUSALS: Final = frozenset({401, 403})
+_IDLE_SECONDS: Final = 5.0
 _MOST_PARTS: Final = 128
 _LEAST_PART: Final = 256
 """Bytes that further parts have on average; byte by byte, an answer would keep the event loop while it comes."""
@@ -46,15 +50,19 @@ class Wire:
 
     def __init__(self, *, is_encrypted: bool) -> None:
         # Certificates take a while to load. Where none are needed, none are trusted.
-        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
-            self._transport = httpx.AsyncHTTPTransport(verify=is_encrypted or nobody)
+            trusted = httpx.create_ssl_context() if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         except OSError as fault:  # the system's or OpenSSL's, which says what is wrong and not with which file
             raise RuntimeError(f"certificates (httpx's, or SSL_CERT_FILE) cannot be read: {fault}") from None
+        self._names = Names()
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=trusted, keepalive_expiry=_IDLE_SECONDS, network_backend=self._names
+        )
 
     async def close(self) -> None:
         """Hang up."""
-        await self._transport.aclose()
+        await self._pool.aclose()
+        self._names.close()
 
     async def get(self, url: str, *, limit: int, seconds: float, token: str | None = None) -> Answer:
         """Ask for a document.
@@ -74,38 +82,45 @@ class Wire:
                 return await self._get(url, limit=limit, token=token)
         except TimeoutError:
             raise Trouble(f"no answer within {seconds:g} s") from None
-        except httpx.ConnectError as fault:  # its words are the system's own, such as why a certificate is refused
+        except httpcore.ConnectError as fault:  # its words are the system's own, such as why a certificate is refused
             raise Trouble(f"no connection: {fault}") from None
-        except httpx.HTTPError as fault:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as fault:
             raise Trouble(f"no answer: {type(fault).__name__}") from None
 
     async def _get(self, url: str, *, limit: int, token: str | None) -> Answer:
         # A shared cache on the way must not hide a key that was retired just now.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+        asked = httpx.URL(url)
+        address = httpcore.URL(
+            scheme=asked.raw_scheme, host=asked.raw_host, port=asked.port, target=asked.raw_path
+        )  # of a text httpcore drops what stands behind a semicolon
+        headers: dict[str | bytes, str | bytes] = {
+            "Host": asked.netloc,  # httpcore would leave out the brackets of an IPv6 address
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Cache-Control": "no-cache",  # a shared cache on the way must not hide a key that was retired just now
+        }
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        response = await self._transport.handle_async_request(httpx.Request("GET", url, headers=headers))
-        try:
-            _check_head(response, is_with_token=token is not None)
+        async with self._pool.stream("GET", address, headers=headers) as response:  # closes it, unless all was read
+            fields = httpx.Headers(response.headers)
+            _check_head(response.status, fields, is_with_token=token is not None)
             body, parts = bytearray(), 0
-            async for part in response.aiter_raw():
+            async for part in response.aiter_stream():
                 body += part
                 parts += 1
                 if len(body) > limit:
                     raise Trouble(f"an answer of more than {limit} bytes")
                 if parts > _MOST_PARTS + len(body) / _LEAST_PART:
                     raise Trouble("an answer in too many parts")
-        finally:
-            await response.aclose()  # and the connection, unless all was read
-        return Answer(bytes(body), response.headers.get("Cache-Control", ""))
+        return Answer(bytes(body), fields.get("Cache-Control", ""))
 
 
-def _check_head(response: httpx.Response, *, is_with_token: bool) -> None:
-    if is_with_token and response.status_code in _REFUSALS:
-        raise ServiceTokenRefused(f"the service token is refused with {response.status_code}")
-    if response.status_code in _REDIRECTS:
-        raise Trouble(f"it redirects with {response.status_code}, and nobody follows")
-    if response.status_code != _OK:
-        raise Trouble(f"status {response.status_code}")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+def _check_head(status: int, fields: httpx.Headers, *, is_with_token: bool) -> None:
+    if is_with_token and status in _REFUSALS:
+        raise ServiceTokenRefused(f"the service token is refused with {status}")
+    if status in _REDIRECTS:
+        raise Trouble(f"it redirects with {status}, and nobody follows")
+    if status != _OK:
+        raise Trouble(f"status {status}")
+    if fields.get("Content-Encoding", "identity") != "identity":
         raise Trouble("a compressed answer, which may be of any length")  # none was asked for

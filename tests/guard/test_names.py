@@ -1,0 +1,219 @@
+"""A guard whose login service has a name: how it is looked up, which address answers, and whose threads that takes."""
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpcore
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from quart import Quart
+
+from tests.guard.elsewhere import SERVICE_TOKEN, LoginService, login_service
+from tests.servers import free_port
+from watchword import Guard, current_token, token_required
+from watchword.clock import system_clock
+from watchword.guard.names import Names
+from watchword.guard.wire import Wire
+from watchword.identifiers import new_id
+
+SECONDS = 10
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[LoginService]:
+    """The login service, under a name that has to be looked up."""
+    async with login_service(host="localhost") as service:
+        yield service
+
+
+@pytest.fixture
+async def busy() -> AsyncIterator[threading.Event]:
+    """The event loop's own threads, all taken by views that are slow, until the event is set."""
+    is_over, views = threading.Event(), ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(views)
+    views.submit(is_over.wait, 3 * SECONDS)
+    yield is_over
+    is_over.set()
+
+
+@pytest.fixture
+def names() -> Iterator[Names]:
+    """What connects."""
+    names = Names()
+    yield names
+    names.close()
+
+
+def guarded(issuer: str) -> Quart:
+    """An application with one guarded view, which follows ended sessions."""
+    app = Quart(__name__)
+    Guard(app, issuer=issuer, service_token=SERVICE_TOKEN)
+
+    @app.get("/")
+    @token_required
+    async def view() -> str:
+        return current_token.sid
+
+    return app
+
+
+async def test_slow_views_of_the_application_hold_up_no_news(service: LoginService, busy: threading.Event) -> None:
+    """Row 65: many ends at once bite while all threads for ``def`` views are taken, also if it has to connect anew.
+
+    Told late, ended sessions passed for as long as news may be old, and then nobody did.
+    """
+    app = guarded(service.issuer.url)
+    bearer = service.issuer.bearer()
+    async with asyncio.timeout(SECONDS), app.test_app():
+        ended = await (await app.test_client().get("/", headers=bearer)).get_data(as_text=True)
+        await service.stop()
+        service.end(ended)
+        for _ in range(500):
+            service.end(new_id())
+        await service.start()
+        while (refused := await app.test_client().get("/", headers=bearer)).status_code == 200:
+            await asyncio.sleep(0.01)
+        assert refused.status_code == 401
+        assert not busy.is_set()
+
+
+async def test_a_silent_resolver_is_asked_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is given up meanwhile; and neither the application's threads nor its end wait for it."""
+    speaks, asked, others = threading.Event(), 0, set(threading.enumerate())
+
+    def silent(*_: object, **__: object) -> list[object]:
+        nonlocal asked
+        asked += 1
+        speaks.wait(3 * SECONDS)
+        raise OSError("nobody answered")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    monkeypatch.setattr("watchword.guard.remote.START_SECONDS", 0.0)
+    monkeypatch.setattr("watchword.guard.remote._FEED_SECONDS", 0.02)
+    monkeypatch.setattr("watchword.guard.published._SECONDS", 0.02)
+    monkeypatch.setattr("watchword.guard.feed.INTERVAL", 0.02)
+    async with asyncio.timeout(SECONDS), guarded("https://login.example").test_app():
+        await asyncio.sleep(0.5)
+        assert asked == 1
+        assert await asyncio.to_thread(lambda: "runs at once") == "runs at once"
+    assert not speaks.is_set()
+    (resolver,) = [each for each in threading.enumerate() if each.name == "names" and each not in others]
+    speaks.set()
+    resolver.join(SECONDS)
+    assert not resolver.is_alive(), "it would be one more with each application that has been stopped"
+
+
+@pytest.mark.parametrize("fault", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long")])
+async def test_a_name_without_an_address_is_told(
+    names: Names, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """With the resolver's own words; the next who needs the name has it looked up again."""
+    asked = 0
+
+    def unknown(*_: object, **__: object) -> list[object]:
+        nonlocal asked
+        asked += 1
+        raise fault
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    for each in (1, 2):
+        with pytest.raises(httpcore.ConnectError, match=r"not known|too long"):
+            await names.connect_tcp("login.example", 443)
+        assert asked == each
+
+
+class TestSeveralAddresses:
+    """A name may have many, and not all need to answer."""
+
+    @pytest.fixture(autouse=True)
+    def _addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 0)) for last in (2, 3, 1)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    async def test_one_that_refuses_is_passed_over(self, names: Names) -> None:
+        """At once; if all do, the last one's refusal is told."""
+        port = free_port()
+        with pytest.raises(httpcore.ConnectError):
+            await names.connect_tcp("login.example", port)
+        with socket.create_server(("127.0.0.1", port)):
+            stream = await names.connect_tcp("login.example", port)
+            assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+            await stream.aclose()
+
+    async def test_one_that_is_silent_keeps_nobody_from_the_next(self, names: Names) -> None:
+        """The next is tried beside it within a fraction of what an answer may take."""
+        with ExitStack() as opened:
+            silent = opened.enter_context(socket.create_server(("127.0.0.2", 0), backlog=0))
+            port = silent.getsockname()[1]
+            for _ in range(2):  # its queue is full then, and who comes gets no answer
+                caller = opened.enter_context(socket.socket())
+                caller.setblocking(False)
+                caller.connect_ex(("127.0.0.2", port))
+            opened.enter_context(socket.create_server(("127.0.0.1", port)))
+            began = time.monotonic()
+            stream = await names.connect_tcp("login.example", port)
+            assert time.monotonic() - began < 2
+            assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+            await stream.aclose()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+async def test_the_certificate_is_for_the_name_and_not_for_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Whatever address answers: one for another host is refused, and ``Host`` and SNI name who was asked for."""
+    seen: list[str | None] = []
+    context = certified(tmp_path, "localhost")
+    context.sni_callback = lambda _, name, __: seen.append(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(head), head))
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, host.strip("[]"), 0, ssl=context) as server:
+        url = f"https://{host}:{server.sockets[0].getsockname()[1]}"
+        wire = Wire(is_encrypted=True)
+        try:
+            if host == "localhost":
+                told = await wire.get(f"{url}/a;b?c", limit=1000, seconds=SECONDS)
+                assert told.body.startswith(b"GET /a;b?c HTTP/1.1\r\nHost: " + url[8:].encode() + b"\r\n")
+                assert seen == ["localhost"]
+            else:
+                with pytest.raises(Exception, match="certificate verify failed"):
+                    await wire.get(url, limit=1000, seconds=SECONDS)
+        finally:
+            await wire.close()
+
+
+def certified(folder: Path, name: str) -> ssl.SSLContext:
+    """A server's side with a certificate for a name, which is its own authority."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.fromtimestamp(system_clock(), UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encodings = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(*encodings))
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
