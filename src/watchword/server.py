@@ -4,7 +4,8 @@
    answers by itself what it cannot read; and it takes long for both directions. ``http1`` speaks in its place.
 2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
-3. It waits for ever for a client that does not take its answer. Here that has ``keep_alive_timeout`` for it.
+3. It waits for ever for a client that does not take its answer, and for half a minute for one that does not end TLS.
+   Here both have ``keep_alive_timeout`` for it.
 4. It closes both directions behind the last answer of a connection. Who is still writing a body that nobody waits for
    meets a broken pipe then, which a proxy takes for our failure and tells its client 502. Here only our direction is
    closed at first, and what still comes is dropped for a moment (RFC 9112 §9.6).
@@ -71,7 +72,12 @@ class PatientServer(TCPServer):
         return True
 
     def _abort_after(self, seconds: float) -> None:
+        self._abort_no_more()
         self._deadline = self.loop.call_later(seconds, self.writer.transport.abort)
+
+    def _abort_no_more(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     async def _write(self, data: bytes) -> bool:
         """Write; wait while much has not been taken yet; tell whether the client is still there."""
@@ -91,15 +97,18 @@ class PatientServer(TCPServer):
 
     async def _close(self) -> None:
         self._last_call.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
         await self._idle.stop()
-        async with asyncio.timeout(self.config.keep_alive_timeout) as waiting:
-            # A reset may meet the end of our direction; raised, it would end the drain of all others.
-            with suppress(OSError):
-                await super()._close()  # which takes being cancelled for having been closed
-        if waiting.expired():
-            self.writer.transport.abort()
+        self._abort_after(self.config.keep_alive_timeout)
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except asyncio.CancelledError:
+            # Quart cancels a view whose answer is the last. Under TLS we are in its task, and nothing is closed before
+            # the client says so too, which it need not; the deadline stays.
+            return
+        except OSError:  # a reset has met the end of our direction; raised, it would end the drain of all others
+            pass
+        self._abort_no_more()
 
     async def _leave_after_the_last_call(self) -> None:
         await self.context.terminated.wait()

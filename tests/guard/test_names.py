@@ -2,26 +2,21 @@
 
 import asyncio
 import socket
-import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpcore
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from quart import Quart
 
+from tests.certificates import certified
 from tests.guard.elsewhere import SERVICE_TOKEN, LoginService, login_service
 from tests.servers import free_port
 from watchword import Guard, current_token, token_required
-from watchword.clock import system_clock
 from watchword.guard.names import Names
 from watchword.guard.wire import Wire
 from watchword.identifiers import new_id
@@ -197,23 +192,3 @@ async def test_the_certificate_is_for_the_name_and_not_for_its_address(
                     await wire.get(url, limit=1000, seconds=SECONDS)
         finally:
             await wire.close()
-
-
-def certified(folder: Path, name: str) -> ssl.SSLContext:
-    """A server's side with a certificate for a name, which is its own authority."""
-    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.fromtimestamp(system_clock(), UTC)
-    certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    encodings = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(*encodings))
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context

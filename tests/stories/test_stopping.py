@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import struct
 import time
 from contextlib import ExitStack, closing, suppress
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from tests.attacks.raw import answer, connection, request
+from tests.certificates import certified
 from tests.cli.commands import COMMAND, HYPERCORN
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, environment, free_port, running, watchword, watchword_server
@@ -106,6 +108,37 @@ def test_who_is_gone_before_the_connection_is_closed_cuts_off_nobody(
         waiting.sendall(body)
         assert answer(waiting).status == 200
         assert server.process.wait(25) == 0
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_who_does_not_end_tls_is_cut_off(installation: Path, tmp_path: Path, loop: str) -> None:
+    """A client that has its last answer and goes on in silence keeps no connection, and holds up no end (row 29)."""
+    environ = environment(Path(shutil.copytree(installation, tmp_path / "instance")))
+    port, secure = free_port(), free_port()
+    certified(tmp_path, "localhost")
+    keys = ["--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem")]
+    serve = [*HYPERCORN, "-k", loop, *keys, "--bind", f"127.0.0.1:{secure}", "--insecure-bind", f"127.0.0.1:{port}"]
+    trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    with running(serve, environ=environ, port=port, log=tmp_path / "log") as server, ExitStack() as opened:
+
+        def take_the_last_answer() -> socket.socket:
+            plain = opened.enter_context(socket.create_connection(("127.0.0.1", secure), 25))
+            below = opened.enter_context(plain.dup())
+            encrypted = opened.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
+            encrypted.sendall(request("GET", "/healthz"))
+            assert answer(encrypted).status == 200
+            return below
+
+        silent, began = take_the_last_answer(), time.monotonic()
+        silent.settimeout(25)
+        with suppress(ConnectionResetError):
+            while silent.recv(1024):
+                pass
+        assert 3 < time.monotonic() - began < 15
+        take_the_last_answer()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(15) == 0
         assert "Traceback" not in server.log.read_text()
 
 
