@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 import click
 
 from watchword import __version__
-from watchword.cli import streams
+from watchword.cli import inherited, streams
 from watchword.errors import Unavailable, WatchwordError
 
 _HOMES: Final = {
@@ -50,6 +50,7 @@ def watchword() -> None:
 def main() -> NoReturn:
     """Run a command; a refusal is one line on standard error and a status of 1."""
     streams.settle()
+    inherited.settle()
     try:
         watchword(prog_name="watchword")
     except Unavailable as fault:
