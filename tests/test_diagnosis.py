@@ -235,12 +235,12 @@ async def test_a_sequence_behind_its_rows_is_found_and_mended_as_told(tmp_path: 
     await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(1, 30) g")
     store = await store_at(postgresql_url).open()
     with pytest.raises(Unavailable, match="gives a number that a row has"):
-        await store.write(partial(sessions.end_all, user_id="u", now=5))
+        await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))
     (message,) = bad(await examine(environ))
     assert message.startswith("database: the next number for revocations is taken")
     await connection.execute(message.partition("; do ")[2])
     assert bad(await examine(environ)) == []
-    assert len(await store.write(partial(sessions.end_all, user_id="u", now=5))) == 2
+    assert len(await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))) == 2
     await store.close()
     await connection.close()
 

@@ -84,7 +84,7 @@ class Session:
         counter: how often it was refreshed; the counter of its newest refresh token.
         refreshed_at: when it was last refreshed, or began.
         ends_at: when it ends if it is not refreshed before; never after ``expires_at``.
-        token_expires_at: when the last of its access tokens expires, and so for how long its end must be remembered.
+        token_expires_at: when the last of its access tokens expires.
         password_version: of the user's passwords the one that was proven.
         network: where the login came from, as ``networks.network_of`` writes it.
         user_agent: what the client called itself then.
@@ -153,7 +153,7 @@ class Revocation:
         seq: increases in the order in which revocations were committed.
         session_id: what ended.
         revoked_at: when.
-        expires_at: when the last of its access tokens expires.
+        expires_at: when the last of its access tokens expires, at the latest.
     """
 
     seq: int

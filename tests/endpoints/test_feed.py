@@ -26,7 +26,7 @@ def database_url(sqlite_url: str) -> str:
 async def ended_sessions(tools: Tools, count: int) -> list[str]:
     """So many sessions that have begun and ended."""
     ids = [(await log_in(tools)).refresh_token[4:26] for _ in range(count)]
-    await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+    await end_sessions_of(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools))
     return ids
 
 

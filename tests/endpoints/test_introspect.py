@@ -131,7 +131,7 @@ async def test_a_user_who_was_locked_out_has_no_good_refresh_token(
     for name in ("alice", "bob"):
         await add_user(tools, name)
     alices, bobs = await log_in(tools), await log_in(tools, "bob")
-    await disable_user(tools.store, username="alice", now=clock.now, asker=an_asker(tools))
+    await disable_user(tools.store, username="alice", now=clock.now, token_lifetime=900, asker=an_asker(tools))
     await set_password(
         tools.store,
         tools.hasher,
@@ -139,6 +139,7 @@ async def test_a_user_who_was_locked_out_has_no_good_refresh_token(
         password="another battery staple",
         rules=PasswordRules(min_length=8),
         now=clock.now,
+        token_lifetime=900,
         asker=an_asker(tools),
     )
     told = await introspected(tools, client, alices.refresh_token, bobs.refresh_token)

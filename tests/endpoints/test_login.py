@@ -281,7 +281,7 @@ class TestBadLogin:
     async def test_enabled_again(self, tools: Tools, client: Client) -> None:
         """A disabled user is out, with the right password too, until enabled again."""
         await add_user(tools)
-        await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
+        await admin.disable_user(tools.store, username="alice", now=1, token_lifetime=900, asker=an_asker(tools))
         assert not await works(client)
         await admin.enable_user(tools.store, username="alice", asker=an_asker(tools))
         assert await works(client)
@@ -366,7 +366,7 @@ class TestWork:
         """Against an old, cheaper hash a bad login is as much work as against no user at all, disabled or not."""
         await add_user(tools)
         await add_user(tools, "disabled")
-        await admin.disable_user(tools.store, username="disabled", now=1, asker=an_asker(tools))
+        await admin.disable_user(tools.store, username="disabled", now=1, token_lifetime=900, asker=an_asker(tools))
         work = []
         for name, password in (("nobody", PASSWORD), ("alice", "not the password"), ("disabled", PASSWORD)):
             hashed.clear()

@@ -51,7 +51,7 @@ async def test_no_database_is_asked(tools: Tools) -> None:
     endpoints.mount(app, tools)
     await add_user(tools)
     issued = await log_in_flow(tools, username="alice", password=PASSWORD)
-    await admin.delete_user(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+    await admin.delete_user(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools))
     await tools.store.close()
     response = await app.test_client().get("/me", headers={"Authorization": f"Bearer {issued.token}"})
     assert (await opened(response))["username"] == "alice"

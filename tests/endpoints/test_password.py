@@ -106,8 +106,8 @@ async def test_who_is_locked_out_changes_nothing(tools: Tools, client: Client, r
     await add_user(tools)
     given = await log_in(client)
     if reason == "disabled":
-        await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
+        await admin.disable_user(tools.store, username="alice", now=1, token_lifetime=900, asker=an_asker(tools))
     else:
-        await admin.delete_user(tools.store, username="alice", now=1, asker=an_asker(tools))
+        await admin.delete_user(tools.store, username="alice", now=1, token_lifetime=900, asker=an_asker(tools))
     response = await change(client, given)
     assert response.status_code == 401

@@ -56,7 +56,7 @@ async def test_a_session_that_ended_elsewhere_has_no_good_refresh_token(tools: T
     await add_user(tools)
     issued = await log_in(tools)
     client = await a_client(tools)
-    await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+    await end_sessions_of(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools))
     assert await introspect(tools, client=client, token=issued.refresh_token) is None
 
 

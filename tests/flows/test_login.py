@@ -57,7 +57,7 @@ async def test_every_reason_is_the_same_refusal(tools: Tools, reason: str, caplo
     elif reason == "wrong":
         password = PASSWORD.upper()
     elif reason == "disabled":
-        await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
+        await admin.disable_user(tools.store, username="alice", now=1, token_lifetime=900, asker=an_asker(tools))
     elif reason == "no name at all":
         name = "a name with spaces"
     else:
@@ -88,9 +88,11 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
         async def verify(self, password: str, stored: str | None, *, place: Place) -> Verified:
             verified = await super().verify(password, stored, place=place)
             if change == "disable":
-                await admin.disable_user(tools.store, username="alice", now=1, asker=an_asker(tools))
+                await admin.disable_user(
+                    tools.store, username="alice", now=1, token_lifetime=900, asker=an_asker(tools)
+                )
             elif change == "delete":
-                await admin.delete_user(tools.store, username="alice", now=1, asker=an_asker(tools))
+                await admin.delete_user(tools.store, username="alice", now=1, token_lifetime=900, asker=an_asker(tools))
             else:
                 await admin.set_password(
                     tools.store,
@@ -99,6 +101,7 @@ async def test_a_user_changed_while_the_hash_is_computed_gets_no_session(tools: 
                     password="another long password",
                     rules=tools.password_rules,
                     now=1,
+                    token_lifetime=900,
                     asker=an_asker(tools),
                 )
             return verified

@@ -11,9 +11,13 @@ from tests.builders import PASSWORD, FakeClock, add_user, an_asker, log_in, refr
 from tests.trail import trail
 from watchword import tokens
 from watchword.audit import Event
-from watchword.errors import InvalidCredentials, InvalidRefreshToken, InvalidToken, Unavailable
+from watchword.errors import InvalidCredentials, InvalidRefreshToken, InvalidToken, Unavailable, UnknownSession
 from watchword.flows import Tools, admin
+from watchword.flows.admission import Credentials
+from watchword.flows.clients import add_client
 from watchword.flows.logout import Scope, log_out
+from watchword.flows.revoke import revoke
+from watchword.flows.sessions import end_own
 from watchword.model import AccessToken, Revocation, Session
 from watchword.refresh_tokens import RefreshKeys, RefreshToken
 from watchword.store import revocations, sessions
@@ -173,25 +177,54 @@ async def test_a_token_of_a_later_count_ends_the_session(tools: Tools, clock: Fa
     assert (last.event, last.detail, last.session_id) == (Event.SESSION_LOGOUT, "restored", session.id)
 
 
-@pytest.mark.parametrize("scope", [Scope.LOCAL, Scope.GLOBAL])
-async def test_a_session_that_is_not_there_is_ended_all_the_same(tools: Tools, clock: FakeClock, scope: Scope) -> None:
-    """It began, or was refreshed, after the backup that the database was restored from; its token is good."""
+@pytest.mark.parametrize("how", ["log out", "log out everywhere", "end it by its id", "revoke"])
+@pytest.mark.parametrize("lost", ["the session", "its refresh"])
+async def test_a_session_ends_that_the_database_does_not_know(
+    tools: Tools, clock: FakeClock, how: str, lost: str
+) -> None:
+    """It began, or was refreshed, after the backup that the database was restored from. Whichever of its tokens is
+    presented, the end is remembered for as long as the youngest lives.
+    """
     await add_user(tools)
-    (lost, old) = [(await log_in(tools)).token for _ in range(2)]
-    forgotten = Statement("DELETE FROM sessions WHERE id = :id")
-    await tools.store.write(lambda connection: connection.fetch(forgotten, id=claims_of(tools, lost).sid))
-    aged = Statement("UPDATE sessions SET token_expires_at = token_expires_at - 5000")
-    await tools.store.write(lambda connection: connection.fetch(aged))
-    for token in (lost, old):
-        claims = claims_of(tools, token)
-        await log_out(tools, token=claims, scope=scope, asker=an_asker(tools))
-        ended = {each.session_id: each.expires_at for each in await announced(tools)}
-        if scope is Scope.LOCAL or token is lost:
-            assert ended[claims.sid] == claims.exp
-        with pytest.raises(InvalidToken):
-            claims_of(tools, token)
-        if scope is Scope.GLOBAL:
-            return
+    first = await log_in(tools)
+    before = await session_of(tools, first.refresh_token)
+    assert before is not None
+    clock.advance(400)
+    younger = claims_of(tools, (await refresh(tools, refresh_token=first.refresh_token)).token)
+    if lost == "the session":
+        gone = Statement("DELETE FROM sessions")
+    else:
+        gone = Statement(
+            f"UPDATE sessions SET counter = 0, refreshed_at = {before.refreshed_at},"
+            f" token_expires_at = {before.refreshed_at + 10}"  # ACCESS_TOKEN_LIFETIME was shorter then
+        )
+    await tools.store.write(lambda connection: connection.fetch(gone))
+    older = claims_of(tools, first.token)
+    if how == "end it by its id":
+        await end_own(tools, token=older, session_id=older.sid, asker=an_asker(tools))
+    elif how == "revoke":
+        secret = await add_client(
+            tools.store, name="reports", scopes=["tokens:revoke"], now=clock.now, asker=an_asker(tools, actor="cli")
+        )
+        await revoke(tools, client=Credentials("reports", secret), token=first.token, asker=an_asker(tools))
+    else:
+        scope = Scope.LOCAL if how == "log out" else Scope.GLOBAL
+        await log_out(tools, token=older, scope=scope, asker=an_asker(tools))
+    (ended,) = await announced(tools)
+    assert (ended.session_id, ended.expires_at) == (younger.sid, younger.exp)
+    with pytest.raises(InvalidToken):
+        claims_of(tools, first.token)
+
+
+async def test_nobody_ends_another_session_that_the_database_does_not_know(tools: Tools) -> None:
+    """A token proves its own session; of another id nobody knows whose it was."""
+    await add_user(tools)
+    bearer, other = [claims_of(tools, (await log_in(tools)).token) for _ in range(2)]
+    gone = Statement("DELETE FROM sessions")
+    await tools.store.write(lambda connection: connection.fetch(gone))
+    with pytest.raises(UnknownSession):
+        await end_own(tools, token=bearer, session_id=other.sid, asker=an_asker(tools))
+    assert await announced(tools) == []
 
 
 async def test_a_session_that_is_known_to_have_ended_does_not_come_back(tools: Tools) -> None:
@@ -241,9 +274,13 @@ async def test_a_user_who_changed_refreshes_no_more(tools: Tools, change: str) -
     await add_user(tools)
     issued = await log_in(tools)
     if change == "disable":
-        await admin.disable_user(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+        await admin.disable_user(
+            tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools)
+        )
     elif change == "delete":
-        await admin.delete_user(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+        await admin.delete_user(
+            tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools)
+        )
     elif change == "set password":
         await admin.set_password(
             tools.store,
@@ -252,6 +289,7 @@ async def test_a_user_who_changed_refreshes_no_more(tools: Tools, change: str) -
             password="another long password",
             rules=tools.password_rules,
             now=tools.clock(),
+            token_lifetime=900,
             asker=an_asker(tools),
         )
     else:

@@ -40,7 +40,7 @@ async def _look_for_the_schema(tools: Tools) -> None:
 async def ended_session(tools: Tools) -> str:
     """A session that was logged in and then ended by somebody else."""
     session_id = RefreshToken.parse((await log_in(tools)).refresh_token).session_id
-    await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+    await end_sessions_of(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools))
     return session_id
 
 
@@ -82,7 +82,9 @@ async def test_news_are_learnt_page_by_page(tools: Tools, monkeypatch: pytest.Mo
     await add_user(tools)
     for expected in (7, 14):
         ids = [RefreshToken.parse((await log_in(tools)).refresh_token).session_id for _ in range(7)]
-        await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=an_asker(tools))
+        await end_sessions_of(
+            tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools)
+        )
         await catch_up(tools.denials, store=tools.store, clock=tools.clock)
         assert all(is_denied(tools.denials, session_id) for session_id in ids)
         fresh = Denials(monotonic=time.monotonic)
@@ -229,7 +231,8 @@ async def test_what_a_process_ends_it_knows_at_once(tools: Tools) -> None:
     issued = await log_in(tools)
     session_id = RefreshToken.parse(issued.refresh_token).session_id
     user_id = (await tools.store.read(partial(sessions.find, session_id=session_id)))[1].id  # type: ignore[index]
-    ended = await tools.store.write(partial(sessions.end, session_id=session_id, user_id=user_id, now=tools.clock()))
+    end = partial(sessions.end, session_id=session_id, user_id=user_id, now=tools.clock(), token_lifetime=900)
+    ended = await tools.store.write(end)
     tools.denials.learn(ended, now=tools.clock())
     assert is_denied(tools.denials, session_id)
     assert tools.denials.seq < ended[0].seq

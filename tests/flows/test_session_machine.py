@@ -280,7 +280,13 @@ class Sessions(RuleBasedStateMachine):
         """Ends all sessions of a user, for good."""
         if account := self.accounts.get(name):
             self.finish(
-                admin.disable_user(self.tools.store, username=name, now=self.clock.now, asker=an_asker(self.tools))
+                admin.disable_user(
+                    self.tools.store,
+                    username=name,
+                    now=self.clock.now,
+                    token_lifetime=LIFETIMES.access_token,
+                    asker=an_asker(self.tools),
+                )
             )
             account.is_disabled = True
             self._end_all(account)
@@ -306,6 +312,7 @@ class Sessions(RuleBasedStateMachine):
                     rules=PasswordRules(min_length=8),
                     asker=an_asker(self.tools),
                     now=self.clock.now,
+                    token_lifetime=LIFETIMES.access_token,
                 )
             )
             self._end_all(account)
@@ -315,7 +322,13 @@ class Sessions(RuleBasedStateMachine):
         """Ends them, and the user may log in anew."""
         if account := self.accounts.get(name):
             number = self.finish(
-                end_sessions_of(self.tools.store, username=name, now=self.clock.now, asker=an_asker(self.tools))
+                end_sessions_of(
+                    self.tools.store,
+                    username=name,
+                    now=self.clock.now,
+                    token_lifetime=LIFETIMES.access_token,
+                    asker=an_asker(self.tools),
+                )
             )
             assert number == len(self._of(account.user_id))
             self._end_all(account)
@@ -328,7 +341,13 @@ class Sessions(RuleBasedStateMachine):
             self._add(name)
         else:
             self.finish(
-                admin.delete_user(self.tools.store, username=name, now=self.clock.now, asker=an_asker(self.tools))
+                admin.delete_user(
+                    self.tools.store,
+                    username=name,
+                    now=self.clock.now,
+                    token_lifetime=LIFETIMES.access_token,
+                    asker=an_asker(self.tools),
+                )
             )
             self._end_all(account)
 
@@ -415,7 +434,6 @@ class Sessions(RuleBasedStateMachine):
         elif counter > row.counter:
             self._refused(InvalidRefreshToken, refreshing)
             self._end(line)
-            line.unseen_until = max(line.unseen_until, now + LIFETIMES.access_token)
         elif counter == row.counter:
             at = max(now, row.refreshed_at)
             ends_at = min(row.expires_at, at + LIFETIMES.idle)
@@ -455,7 +473,8 @@ class Sessions(RuleBasedStateMachine):
     def _end(self, line: Line) -> None:
         assert line.is_stored
         line.ended_at = self.clock.now
-        line.unseen_until = self.clock.now + line.row.token_expires_at - line.row.refreshed_at
+        longest = max(line.row.token_expires_at - line.row.refreshed_at, LIFETIMES.access_token)
+        line.unseen_until = self.clock.now + longest
 
     def _end_all(self, account: Account) -> None:
         for line in self._of(account.user_id):

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from tests.builders import a_session, a_user
-from watchword.model import Revocation, Session, User
+from watchword.model import AccessToken, Revocation, Session, User
 from watchword.store import Store, revocations, sessions, store_at, users
 from watchword.store.connection import Connection, Statement
 
@@ -30,6 +30,21 @@ async def find(store: Store, session: Session) -> Session | None:
 async def news(store: Store, *, after: int = 0) -> list[Revocation]:
     """All revocations behind a number."""
     return await store.read(partial(revocations.after, seq=after, limit=1000))
+
+
+def a_token(session: Session, *, exp: int | None = None) -> AccessToken:
+    """The claims of an access token that a session was given when it began."""
+    return AccessToken(
+        sub=session.user_id,
+        username="alice",
+        scope="",
+        sid=session.id,
+        jti="a token",
+        client_id="watchword",
+        iat=session.refreshed_at,
+        exp=session.token_expires_at if exp is None else exp,
+        auth_time=session.auth_time,
+    )
 
 
 async def test_a_session_comes_back_with_its_user(store: Store) -> None:
@@ -64,7 +79,7 @@ async def test_a_session_that_should_not_go_on_is_not_refreshed(store: Store, ch
 
     async def meanwhile(connection: Connection) -> None:
         if change == "ended":
-            await sessions.end(connection, session_id=session.id, user_id=user.id, now=NOW)
+            await sessions.end(connection, session_id=session.id, user_id=user.id, now=NOW, token_lifetime=900)
         elif change == "disabled":
             await users.set_disabled(connection, canonical_name="alice", disabled_at=NOW)
         elif change == "password changed":
@@ -101,17 +116,50 @@ async def test_an_end_is_announced_with_what_must_be_remembered(store: Store) ->
     user = a_user()
     ended, kept = a_session(user), a_session(user)
     await begin(store, user, ended, kept)
-    story = partial(sessions.end, session_id=ended.id, user_id=user.id, now=NOW + 7)
+    story = partial(sessions.end, session_id=ended.id, user_id=user.id, now=NOW + 7, token_lifetime=900)
     announced = await store.write(story)
-    lifetime = ended.token_expires_at - ended.refreshed_at  # a row from a backup would know nothing of younger tokens
     assert [(each.session_id, each.revoked_at, each.expires_at) for each in announced] == [
-        (ended.id, NOW + 7, NOW + 7 + lifetime)
+        (ended.id, NOW + 7, NOW + 7 + 900)  # a row from a backup would know nothing of younger tokens
     ]
     assert await store.write(story) == []
-    assert await store.write(partial(story, token_expires_at=announced[0].expires_at)) == []
+    assert await store.write(partial(story, presented=a_token(ended, exp=announced[0].expires_at))) == []
     assert await news(store) == announced
     assert await find(store, ended) is None
     assert await find(store, kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("given_for", "lifetime", "remembered_for"),
+    [
+        pytest.param(900, 900, 900, id="as ever"),
+        pytest.param(10, 900, 900, id="raised since the backup"),
+        pytest.param(900, 10, 900, id="lowered since the backup"),
+    ],
+)
+@pytest.mark.parametrize("is_stored", [True, False], ids=["old row", "no row"])
+async def test_an_end_is_remembered_for_as_long_as_any_token_can_live(
+    store: Store, given_for: int, lifetime: int, remembered_for: int, *, is_stored: bool
+) -> None:
+    """Also for a token that was given just now, of which a database that was restored knows nothing."""
+    user = a_user()
+    session = a_session(user, token_expires_at=NOW + given_for)
+    await begin(store, user, *([session] if is_stored else []))
+    now = NOW + 5
+    story = partial(sessions.end, session_id=session.id, user_id=user.id, now=now, token_lifetime=lifetime)
+    (announced,) = await store.write(story if is_stored else partial(story, presented=a_token(session)))
+    assert (announced.session_id, announced.expires_at) == (session.id, now + remembered_for)
+
+
+async def test_the_end_of_a_session_that_is_not_there_is_announced_once(store: Store) -> None:
+    """Whoever asks again and again, with a token whose end is remembered already, adds no rows."""
+    session = a_session(a_user())
+    story = partial(sessions.end, session_id=session.id, user_id=session.user_id, token_lifetime=900)
+    await store.write(partial(story, now=NOW, presented=a_token(session, exp=NOW + 800)))
+    for later in range(1, 3):
+        for expiry in (NOW + 800, NOW + 900):
+            presented = a_token(session, exp=expiry)
+            assert await store.write(partial(story, now=NOW + later, presented=presented)) == []
+    assert len(await news(store)) == 1
 
 
 async def test_nobody_ends_a_session_of_somebody_else(store: Store) -> None:
@@ -120,7 +168,10 @@ async def test_nobody_ends_a_session_of_somebody_else(store: Store) -> None:
     session = a_session(alice)
     await begin(store, alice, session)
     await begin(store, bob)
-    assert await store.write(partial(sessions.end, session_id=session.id, user_id=bob.id, now=NOW)) == []
+    assert (
+        await store.write(partial(sessions.end, session_id=session.id, user_id=bob.id, now=NOW, token_lifetime=900))
+        == []
+    )
     assert await find(store, session) == session
 
 
@@ -136,12 +187,14 @@ async def test_all_sessions_of_one_user_end_but_the_kept_one(store: Store) -> No
             await sessions.open_for(connection, alice, session=a_session(alice))
 
     await store.write(open_many)
-    announced = await store.write(partial(sessions.end_all, user_id=alice.id, now=NOW, kept=kept.id))
+    announced = await store.write(
+        partial(sessions.end_all, user_id=alice.id, now=NOW, token_lifetime=900, kept=kept.id)
+    )
     assert len({each.session_id for each in announced}) == 1100
     assert [each.seq for each in announced] == sorted({each.seq for each in announced})
     assert await find(store, kept) == kept
     assert await find(store, others) == others
-    assert len(await store.write(partial(sessions.end_all, user_id=alice.id, now=NOW))) == 1
+    assert len(await store.write(partial(sessions.end_all, user_id=alice.id, now=NOW, token_lifetime=900))) == 1
     assert await store.read(partial(sessions.of_user, user_id=alice.id, now=NOW)) == []
 
 
@@ -159,7 +212,7 @@ async def test_who_has_seen_a_number_never_misses_a_smaller_one(database_url: st
             seen.extend(each.seq for each in await news(two, after=seen[-1] if seen else 0))
 
     async def end(store: Store, session: Session) -> None:
-        await store.write(partial(sessions.end, session_id=session.id, user_id=user.id, now=NOW))
+        await store.write(partial(sessions.end, session_id=session.id, user_id=user.id, now=NOW, token_lifetime=900))
 
     polling = asyncio.create_task(poll())
     await asyncio.gather(*(end((one, two)[number % 2], session) for number, session in enumerate(crowd)))
@@ -184,12 +237,14 @@ async def test_a_number_waits_for_the_one_before_it(database_url: str) -> None:
     announced: list[Revocation] = []
 
     async def end_slowly(connection: Connection) -> None:
-        ended = await sessions.end(connection, session_id=first.id, user_id=user.id, now=NOW)
+        ended = await sessions.end(connection, session_id=first.id, user_id=user.id, now=NOW, token_lifetime=900)
         await connection.fetch(slow)
         announced.extend(ended)
 
     async def end(connection: Connection) -> None:
-        announced.extend(await sessions.end(connection, session_id=second.id, user_id=user.id, now=NOW))
+        announced.extend(
+            await sessions.end(connection, session_id=second.id, user_id=user.id, now=NOW, token_lifetime=900)
+        )
 
     slowly = asyncio.create_task(one.write(end_slowly))
     await asyncio.sleep(0.03)
@@ -206,11 +261,15 @@ async def test_numbers_are_never_given_again(store: Store) -> None:
     user = a_user()
     first, second = a_session(user), a_session(user)
     await begin(store, user, first, second)
-    (earlier,) = await store.write(partial(sessions.end, session_id=first.id, user_id=user.id, now=NOW))
+    (earlier,) = await store.write(
+        partial(sessions.end, session_id=first.id, user_id=user.id, now=NOW, token_lifetime=900)
+    )
     assert await store.read(revocations.latest) == earlier.seq
     assert await store.write_one(partial(revocations.purge, before=NOW + 10_000, limit=10)) == 1
     assert await store.read(revocations.latest) == 0
-    (later,) = await store.write(partial(sessions.end, session_id=second.id, user_id=user.id, now=NOW))
+    (later,) = await store.write(
+        partial(sessions.end, session_id=second.id, user_id=user.id, now=NOW, token_lifetime=900)
+    )
     assert later.seq > earlier.seq
 
 
@@ -219,8 +278,12 @@ async def test_only_what_may_have_a_token_is_loaded(store: Store) -> None:
     user = a_user()
     living, over = a_session(user), a_session(user, token_expires_at=NOW - 1)
     await begin(store, user, living, over)
-    (announced,) = await store.write(partial(sessions.end, session_id=living.id, user_id=user.id, now=NOW))
-    (newest,) = await store.write(partial(sessions.end, session_id=over.id, user_id=user.id, now=NOW))
+    (announced,) = await store.write(
+        partial(sessions.end, session_id=living.id, user_id=user.id, now=NOW, token_lifetime=900)
+    )
+    (newest,) = await store.write(
+        partial(sessions.end, session_id=over.id, user_id=user.id, now=NOW - 901, token_lifetime=900)
+    )
     assert await store.read(partial(revocations.living, since=NOW, limit=9)) == (newest.seq, [announced])
 
 
@@ -276,7 +339,7 @@ async def test_a_login_that_races_with_the_end_of_its_user_leaves_no_session(sto
 
         async def end(connection: Connection, user: User = user) -> None:
             await users.set_disabled(connection, canonical_name=user.canonical_name, disabled_at=NOW)
-            await sessions.end_all(connection, user_id=user.id, now=NOW)
+            await sessions.end_all(connection, user_id=user.id, now=NOW, token_lifetime=900)
             if change == "delete":
                 await users.delete(connection, canonical_name=user.canonical_name)
 

@@ -116,7 +116,7 @@ async def test_a_large_write_needs_no_file_of_its_own(sqlite_url: str) -> None:
     await asyncio.gather(*(store.write(story) for story in opening))
     try:
         with no_descriptor_left():
-            assert len(await store.write(partial(sessions.end_all, user_id=user.id, now=5))) == 1000
+            assert len(await store.write(partial(sessions.end_all, user_id=user.id, now=5, token_lifetime=900))) == 1000
             await add(store, *(a_user(f"user{number}") for number in range(2000)))
     finally:
         await store.close()

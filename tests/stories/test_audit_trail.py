@@ -198,9 +198,9 @@ async def test_what_an_operator_does_is_told(tools: Tools) -> None:
         await log_in(tools)
     before = len(await trail(tools))
     one = RefreshToken.parse((await log_in(tools)).refresh_token).session_id
-    await end_session(tools.store, session_id=one, now=tools.clock(), asker=asker)
-    assert await end_sessions_of(tools.store, username="alice", now=tools.clock(), asker=asker) == 3
-    await admin.disable_user(tools.store, username="alice", now=tools.clock(), asker=asker)
+    await end_session(tools.store, session_id=one, now=tools.clock(), token_lifetime=900, asker=asker)
+    assert await end_sessions_of(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=asker) == 3
+    await admin.disable_user(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=asker)
     await admin.enable_user(tools.store, username="alice", asker=asker)
     await admin.set_password(
         tools.store,
@@ -209,9 +209,10 @@ async def test_what_an_operator_does_is_told(tools: Tools) -> None:
         password=ANOTHER,
         rules=tools.password_rules,
         now=tools.clock(),
+        token_lifetime=900,
         asker=asker,
     )
-    await admin.delete_user(tools.store, username="alice", now=tools.clock(), asker=asker)
+    await admin.delete_user(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=asker)
     for dry_run in (True, False):
         lines = [b'{"username": "bob", "password": "a long enough password", "scope": "x"}', b"{}"]
         importing = import_users(
@@ -280,7 +281,7 @@ async def test_a_name_that_is_taken_is_no_event(tools: Tools) -> None:
     with pytest.raises(WatchwordError):
         await add_user(tools)
     with pytest.raises(WatchwordError):
-        await admin.delete_user(tools.store, username="nobody", now=1, asker=an_asker(tools))
+        await admin.delete_user(tools.store, username="nobody", now=1, token_lifetime=900, asker=an_asker(tools))
     assert told(await trail(tools)) == [("user_created", "success", "")]
 
 

@@ -50,14 +50,18 @@ def end(session_id: str | None, user: str | None) -> None:
     if (session_id is None) == (user is None):
         raise click.UsageError("needs an ID or --user NAME")
 
+    settings = Settings.read()
+    lifetime = settings.access_token_lifetime
+
     async def story(store: Store, asker: Asker) -> int:
+        now = system_clock()
         if user is not None:
-            return await end_sessions_of(store, username=user, now=system_clock(), asker=asker)
-        await end_session(store, session_id=str(session_id), now=system_clock(), asker=asker)
+            return await end_sessions_of(store, username=user, now=now, token_lifetime=lifetime, asker=asker)
+        await end_session(store, session_id=str(session_id), now=now, token_lifetime=lifetime, asker=asker)
         return 1
 
     try:
-        ended = with_asker(Settings.read(), story)
+        ended = with_asker(settings, story)
     except UnknownUser:
         raise click.ClickException(f"there is no user {user}") from None
     except UnknownSession:

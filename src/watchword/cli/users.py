@@ -84,7 +84,13 @@ def list_(as_json: bool) -> None:
 @name_argument
 def disable(name: str) -> None:
     """Lock a user out; all sessions end."""
-    _change(name, lambda store, asker: admin.disable_user(store, username=name, now=system_clock(), asker=asker))
+    settings = Settings.read()
+
+    async def story(store: Store, asker: Asker) -> None:
+        lifetime = settings.access_token_lifetime
+        await admin.disable_user(store, username=name, now=system_clock(), token_lifetime=lifetime, asker=asker)
+
+    _change(settings, name, story)
     click.echo(f"Disabled {name}.")
 
 
@@ -92,7 +98,7 @@ def disable(name: str) -> None:
 @name_argument
 def enable(name: str) -> None:
     """Let a disabled user in again."""
-    _change(name, lambda store, asker: admin.enable_user(store, username=name, asker=asker))
+    _change(Settings.read(), name, lambda store, asker: admin.enable_user(store, username=name, asker=asker))
     click.echo(f"Enabled {name}.")
 
 
@@ -100,7 +106,13 @@ def enable(name: str) -> None:
 @name_argument
 def delete(name: str) -> None:
     """Remove an account for good; all sessions end."""
-    _change(name, lambda store, asker: admin.delete_user(store, username=name, now=system_clock(), asker=asker))
+    settings = Settings.read()
+
+    async def story(store: Store, asker: Asker) -> None:
+        lifetime = settings.access_token_lifetime
+        await admin.delete_user(store, username=name, now=system_clock(), token_lifetime=lifetime, asker=asker)
+
+    _change(settings, name, story)
     click.echo(f"Deleted {name}.")
 
 
@@ -112,6 +124,7 @@ def set_password(name: str, password_stdin: bool) -> None:
     settings = Settings.read()
     password = _ask_password(from_stdin=password_stdin)
     _change(
+        settings,
         name,
         lambda store, asker: admin.set_password(
             store,
@@ -120,6 +133,7 @@ def set_password(name: str, password_stdin: bool) -> None:
             password=password,
             rules=app.build_password_rules(settings),
             now=system_clock(),
+            token_lifetime=settings.access_token_lifetime,
             asker=asker,
         ),
     )
@@ -166,9 +180,9 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _change(name: str, story: Callable[[Store, Asker], Awaitable[None]]) -> None:
+def _change(settings: Settings, name: str, story: Callable[[Store, Asker], Awaitable[None]]) -> None:
     try:
-        with_asker(Settings.read(), story)
+        with_asker(settings, story)
     except UnknownUser:
         raise click.ClickException(f"there is no user {name}") from None
 

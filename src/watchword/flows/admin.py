@@ -79,7 +79,15 @@ async def list_users(store: Store) -> AsyncIterator[User]:
 
 
 async def set_password(
-    store: Store, hasher: Hasher, *, username: str, password: str, rules: PasswordRules, now: int, asker: Asker
+    store: Store,
+    hasher: Hasher,
+    *,
+    username: str,
+    password: str,
+    rules: PasswordRules,
+    now: int,
+    token_lifetime: int,
+    asker: Asker,
 ) -> None:
     """Give a user a new password; all sessions end.
 
@@ -97,13 +105,13 @@ async def set_password(
 
     async def replace(connection: Connection) -> str:
         user_id = await users.set_password(connection, canonical_name=canonical_name, password_hash=password_hash)
-        await sessions.end_all(connection, user_id=user_id, now=now)
+        await sessions.end_all(connection, user_id=user_id, now=now, token_lifetime=token_lifetime)
         return user_id
 
     await store.write(replace, then=lambda user_id: asker.tell(Event.PASSWORD_CHANGE, user_id=user_id))
 
 
-async def disable_user(store: Store, *, username: str, now: int, asker: Asker) -> None:
+async def disable_user(store: Store, *, username: str, now: int, token_lifetime: int, asker: Asker) -> None:
     """Lock a user out; all sessions end.
 
     Raises:
@@ -113,7 +121,7 @@ async def disable_user(store: Store, *, username: str, now: int, asker: Asker) -
 
     async def disable(connection: Connection) -> str:
         user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
-        await sessions.end_all(connection, user_id=user_id, now=now)
+        await sessions.end_all(connection, user_id=user_id, now=now, token_lifetime=token_lifetime)
         return user_id
 
     await store.write(disable, then=lambda user_id: asker.tell(Event.USER_UPDATED, user_id=user_id, detail="disabled"))
@@ -133,7 +141,7 @@ async def enable_user(store: Store, *, username: str, asker: Asker) -> None:
     )
 
 
-async def delete_user(store: Store, *, username: str, now: int, asker: Asker) -> None:
+async def delete_user(store: Store, *, username: str, now: int, token_lifetime: int, asker: Asker) -> None:
     """Remove an account for good; all sessions end.
 
     Raises:
@@ -144,7 +152,7 @@ async def delete_user(store: Store, *, username: str, now: int, asker: Asker) ->
     async def end_and_delete(connection: Connection) -> str:
         # Disabled first: a session that began between its two steps would go with the user, and its token would not.
         user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
-        await sessions.end_all(connection, user_id=user_id, now=now)
+        await sessions.end_all(connection, user_id=user_id, now=now, token_lifetime=token_lifetime)
         await users.delete(connection, canonical_name=name)
         return user_id
 

@@ -43,7 +43,10 @@ async def log_in(tools: Tools, *, username: str, password: str, asker: Asker) ->
                 others = await sessions.open_for(connection, proof.user, session=session)
                 if others is None:
                     return None
-                return await sessions.make_room(connection, session=session, now=now) if others >= sessions.MOST else []
+                if others < sessions.MOST:
+                    return []
+                lifetime = tools.lifetimes.access_token
+                return await sessions.make_room(connection, session=session, now=now, token_lifetime=lifetime)
 
             def tell(ended: list[Revocation]) -> None:
                 tools.denials.learn(ended, now=now)

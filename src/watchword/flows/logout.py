@@ -23,15 +23,22 @@ async def log_out(tools: Tools, *, token: AccessToken, scope: Scope, asker: Aske
     Raises:
         Unavailable: the database is away, slow or locked; perhaps nothing has ended.
     """
-    now = tools.clock()
+    now, lifetime = tools.clock(), tools.lifetimes.access_token
 
     async def end(connection: Connection) -> list[Revocation]:
         ended: list[Revocation] = []
         if scope is not Scope.LOCAL:
-            ended += await sessions.end_all(connection, user_id=token.sub, now=now, kept=token.sid)
+            ended += await sessions.end_all(
+                connection, user_id=token.sub, now=now, token_lifetime=lifetime, kept=token.sid
+            )
         if scope is not Scope.OTHERS:
             ended += await sessions.end(
-                connection, session_id=token.sid, user_id=token.sub, now=now, token_expires_at=token.exp
+                connection,
+                session_id=token.sid,
+                user_id=token.sub,
+                now=now,
+                token_lifetime=lifetime,
+                presented=token,
             )
         return ended
 

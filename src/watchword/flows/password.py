@@ -54,7 +54,10 @@ async def change_password(
                 if version is None:
                     return None
                 await proof.acquaint(connection, version=version)
-                ended = await sessions.end_all(connection, user_id=proof.user.id, now=now, kept=token.sid)
+                lifetime = tools.lifetimes.access_token
+                ended = await sessions.end_all(
+                    connection, user_id=proof.user.id, now=now, token_lifetime=lifetime, kept=token.sid
+                )
                 if not await sessions.note_password(connection, session_id=token.sid, password_version=version):
                     raise InvalidToken("the session has ended")  # undoes all: a body may take seconds, and so a hash
                 return ended

@@ -107,5 +107,6 @@ async def _end(tools: Tools, found: _MustEnd, *, now: int, asker: Asker) -> None
         elif ended:  # else another has ended it, and told
             asker.tell(Event.TOKEN_REUSE, outcome=Outcome.REFUSED, user_id=session.user_id, session_id=session.id)
 
-    end = partial(sessions.end, session_id=session.id, user_id=session.user_id, now=now)
+    lifetime = tools.lifetimes.access_token
+    end = partial(sessions.end, session_id=session.id, user_id=session.user_id, now=now, token_lifetime=lifetime)
     await tools.store.write(end, then=tell)

@@ -12,7 +12,7 @@ from watchword.audit import Event
 from watchword.errors import InvalidRefreshToken, InvalidToken
 from watchword.flows import Tools
 from watchword.flows.admission import Credentials, admit
-from watchword.model import Client, ClientScope, Revocation, Session, User
+from watchword.model import AccessToken, Client, ClientScope, Revocation, Session, User
 from watchword.recorder import Asker
 from watchword.refresh_tokens import RefreshToken
 from watchword.store import sessions
@@ -36,7 +36,7 @@ async def revoke(tools: Tools, *, client: Credentials, token: str, asker: Asker)
             claims = tokens.verify(token, find_key=tools.ring.find, profile=tools.profile, now=tools.clock())
         except InvalidToken:
             return
-        await _end(tools, asking, session_id=claims.sid, user_id=claims.sub, token_expires_at=claims.exp, asker=asker)
+        await _end(tools, asking, session_id=claims.sid, user_id=claims.sub, presented=claims, asker=asker)
         return
     asking, found = await tools.store.read(partial(_asked_by, client=client, session_id=presented.session_id))
     if found is None:
@@ -57,10 +57,17 @@ async def _asked_by(
 
 
 async def _end(
-    tools: Tools, asking: Client, *, session_id: str, user_id: str, token_expires_at: int = 0, asker: Asker
+    tools: Tools, asking: Client, *, session_id: str, user_id: str, presented: AccessToken | None = None, asker: Asker
 ) -> None:
     now = tools.clock()
-    end = partial(sessions.end, session_id=session_id, user_id=user_id, now=now, token_expires_at=token_expires_at)
+    end = partial(
+        sessions.end,
+        session_id=session_id,
+        user_id=user_id,
+        now=now,
+        token_lifetime=tools.lifetimes.access_token,
+        presented=presented,
+    )
 
     def tell(ended: list[Revocation]) -> None:
         tools.denials.learn(ended, now=now)

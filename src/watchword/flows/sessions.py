@@ -39,7 +39,14 @@ async def end_own(tools: Tools, *, token: AccessToken, session_id: str, asker: A
         tools.denials.learn(ended, now=now)
         asker.tell_ends(ended, detail=_CHOSEN, user_id=token.sub)
 
-    end = partial(sessions.end, session_id=session_id, user_id=token.sub, now=now)
+    end = partial(
+        sessions.end,
+        session_id=session_id,
+        user_id=token.sub,
+        now=now,
+        token_lifetime=tools.lifetimes.access_token,
+        presented=token if session_id == token.sid else None,
+    )
     if not await tools.store.write(end, then=tell):
         raise UnknownSession(session_id)
 
@@ -68,7 +75,7 @@ async def list_sessions(store: Store, *, username: str | None, now: int) -> Asyn
         after = page[-1][0].id
 
 
-async def end_session(store: Store, *, session_id: str, now: int, asker: Asker) -> None:
+async def end_session(store: Store, *, session_id: str, now: int, token_lifetime: int, asker: Asker) -> None:
     """End anybody's session.
 
     Raises:
@@ -82,14 +89,17 @@ async def end_session(store: Store, *, session_id: str, now: int, asker: Asker) 
         if found is None:
             return [], ""
         user_id = found[0].user_id
-        return await sessions.end(connection, session_id=session_id, user_id=user_id, now=now), user_id
+        ended = await sessions.end(
+            connection, session_id=session_id, user_id=user_id, now=now, token_lifetime=token_lifetime
+        )
+        return ended, user_id
 
     ended, _ = await store.write(end, then=lambda done: asker.tell_ends(done[0], detail=_CHOSEN, user_id=done[1]))
     if not ended:
         raise UnknownSession(session_id)
 
 
-async def end_sessions_of(store: Store, *, username: str, now: int, asker: Asker) -> int:
+async def end_sessions_of(store: Store, *, username: str, now: int, token_lifetime: int, asker: Asker) -> int:
     """End all sessions of a user, and tell how many.
 
     Raises:
@@ -101,7 +111,8 @@ async def end_sessions_of(store: Store, *, username: str, now: int, asker: Asker
         user = await users.find_by_name(connection, canonical_name=name)
         if user is None:
             raise UnknownUser(name)
-        return await sessions.end_all(connection, user_id=user.id, now=now), user.id
+        ended = await sessions.end_all(connection, user_id=user.id, now=now, token_lifetime=token_lifetime)
+        return ended, user.id
 
     ended, _ = await store.write(end, then=lambda done: asker.tell_ends(done[0], detail=_CHOSEN, user_id=done[1]))
     return len(ended)

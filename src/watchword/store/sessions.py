@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from watchword.model import Revocation, Session, User
+from watchword.model import AccessToken, Revocation, Session, User
 from watchword.store import revocations
 from watchword.store.connection import Connection, Row, Statement, first
 from watchword.store.users import COLUMNS as USER_COLUMNS
@@ -165,7 +165,13 @@ async def page(connection: Connection, *, after: str, limit: int, now: int) -> l
 
 
 async def end(
-    connection: Connection, *, session_id: str, user_id: str, now: int, token_expires_at: int = 0
+    connection: Connection,
+    *,
+    session_id: str,
+    user_id: str,
+    now: int,
+    token_lifetime: int,
+    presented: AccessToken | None = None,
 ) -> list[Revocation]:
     """End a session of a user and announce it.
 
@@ -174,36 +180,35 @@ async def end(
         session_id: which.
         user_id: whose.
         now: the time.
-        token_expires_at: when a token of it expires that somebody has. The row may not know it, or not be there at all:
-            the database may be one from a backup, where the end would be forgotten before the token is over.
+        token_lifetime: seconds that an access token may live.
+        presented: a good token of it. The row may not be there: the database may be one from a backup.
 
     Returns:
         What was announced; nothing if the user has no such session, and nobody a token of it.
     """
     await revocations.take_turns(connection)
     rows = await connection.fetch(_END, id=session_id, user_id=user_id)
-    ended = _may_live(rows, now=now, at_least=token_expires_at)
-    if (
-        not rows
-        and token_expires_at
-        and not await revocations.is_announced(connection, session_id=session_id, until=token_expires_at)
-    ):
-        ended = [(session_id, token_expires_at)]
-    return await revocations.insert(connection, ended, now=now)
+    if presented is not None:
+        token_lifetime = max(token_lifetime, presented.exp - presented.iat)
+        if not rows and not await revocations.is_announced(connection, session_id=session_id, until=presented.exp):
+            rows = [(session_id, presented.exp, presented.iat)]
+    return await _announce(connection, rows, now=now, token_lifetime=token_lifetime)
 
 
-async def end_all(connection: Connection, *, user_id: str, now: int, kept: str = "") -> list[Revocation]:
+async def end_all(
+    connection: Connection, *, user_id: str, now: int, token_lifetime: int, kept: str = ""
+) -> list[Revocation]:
     """End all sessions of a user, but perhaps one, and announce it.
 
     Returns:
         What was announced.
     """
     await revocations.take_turns(connection)
-    ended = await connection.fetch(_END_ALL, user_id=user_id, kept=kept)
-    return await revocations.insert(connection, _may_live(ended, now=now), now=now)
+    rows = await connection.fetch(_END_ALL, user_id=user_id, kept=kept)
+    return await _announce(connection, rows, now=now, token_lifetime=token_lifetime)
 
 
-async def make_room(connection: Connection, *, session: Session, now: int) -> list[Revocation]:
+async def make_room(connection: Connection, *, session: Session, now: int, token_lifetime: int) -> list[Revocation]:
     """End those sessions of a user, beside this one, that were used longest ago, and announce it.
 
     Returns:
@@ -211,14 +216,14 @@ async def make_room(connection: Connection, *, session: Session, now: int) -> li
     """
     await revocations.take_turns(connection)
     # Not so many as are too many: of logins at once that all see it, one ends them and the others find none.
-    ended = await connection.fetch(
+    rows = await connection.fetch(
         _END_OLDEST,
         user_id=session.user_id,
         kept=session.id,
         others=MOST - MADE_ROOM_FOR,
         limit=2 * MADE_ROOM_FOR,
     )
-    return await revocations.insert(connection, _may_live(ended, now=now), now=now)
+    return await _announce(connection, rows, now=now, token_lifetime=token_lifetime)
 
 
 async def purge(connection: Connection, *, before: int, limit: int) -> int:
@@ -226,15 +231,17 @@ async def purge(connection: Connection, *, before: int, limit: int) -> int:
     return len(await connection.fetch(_PURGE, before=before, limit=limit))
 
 
-def _may_live(ended: Sequence[Row], *, now: int, at_least: int = 0) -> list[tuple[str, object]]:
-    """Of each session that was ended its id, and when the last token expires that it may have been given.
+async def _announce(connection: Connection, rows: Sequence[Row], *, now: int, token_lifetime: int) -> list[Revocation]:
+    """Have the end of sessions remembered for as long as any token of theirs can live.
 
-    The row may be one from a backup, and know nothing of those that were given since; they lived as long as its last.
+    A row may be one from a backup, and know nothing of tokens that were given since, up to now. They live as long as
+    its last one, or as one that is given today.
     """
 
-    def last_expiry(last: object, refreshed_at: object) -> object:
-        if type(last) is not int or type(refreshed_at) is not int:  # as a foreign hand may have left it in SQLite
+    def last_expiry(last: object, given_at: object) -> object:
+        if type(last) is not int or type(given_at) is not int:  # as a foreign hand may have left it in SQLite
             return last
-        return max(at_least, last, now + last - refreshed_at)
+        return max(last, now + max(last - given_at, token_lifetime))
 
-    return [(session_id, last_expiry(last, refreshed_at)) for session_id, last, refreshed_at in ended]
+    ended = [(session_id, last_expiry(last, given_at)) for session_id, last, given_at in rows]
+    return await revocations.insert(connection, ended, now=now)
