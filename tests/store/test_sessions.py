@@ -1,7 +1,7 @@
 """Sessions and their ends, the same on both databases: one winner of a race, and an end that is announced."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from tests.builders import a_session, a_user
 from watchword.model import AccessToken, Revocation, Session, User
 from watchword.store import Store, revocations, sessions, store_at, users
-from watchword.store.connection import Connection, Statement
+from watchword.store.connection import Connection, Row, Statement
 
 NOW = 1_800_000_000
 
@@ -160,6 +160,31 @@ async def test_the_end_of_a_session_that_is_not_there_is_announced_once(store: S
             presented = a_token(session, exp=expiry)
             assert await store.write(partial(story, now=NOW + later, presented=presented)) == []
     assert len(await news(store)) == 1
+
+
+async def test_an_end_is_looked_for_by_its_session(store: Store) -> None:
+    """Among all that are remembered: a look through each of them would keep everybody else from writing meanwhile."""
+
+    @dataclass
+    class Explained:
+        connection: Connection
+        plan: str = ""
+
+        async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
+            explain = "EXPLAIN QUERY PLAN" if store.dialect == "sqlite" else "EXPLAIN"
+            self.plan = str(
+                list(map(tuple, await self.connection.fetch(Statement(f"{explain} {statement.named}"), **values)))
+            )
+            return []
+
+    async def plan(connection: Connection) -> str:
+        ended = [(f"session {number}", NOW + number) for number in range(5000)]
+        await revocations.insert(connection, ended, now=NOW)
+        explained = Explained(connection)
+        await revocations.is_announced(explained, session_id="session 7", until=NOW)
+        return explained.plan
+
+    assert "revocations_of_session" in await store.write(plan)
 
 
 async def test_nobody_ends_a_session_of_somebody_else(store: Store) -> None:

@@ -15,7 +15,7 @@ from watchword.store.connection import Connection, Row, Statement, first
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The migration that this version's code is written for."""
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads

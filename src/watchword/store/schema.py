@@ -50,6 +50,7 @@ revocations = Table(
     Column("revoked_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("revocations_by_expiry", "expires_at"),
+    Index("revocations_of_session", "session_id"),
     sqlite_autoincrement=True,  # or the number of a row that was removed would be given again
 )
 
