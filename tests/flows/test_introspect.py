@@ -13,7 +13,8 @@ from watchword.flows.admission import Credentials
 from watchword.flows.clients import add_client
 from watchword.flows.introspect import introspect
 from watchword.flows.sessions import end_sessions_of
-from watchword.model import AccessToken
+from watchword.model import AccessToken, Revocation
+from watchword.refresh_tokens import RefreshToken
 from watchword.store.connection import Statement
 from watchword.tokens import Profile
 
@@ -57,6 +58,18 @@ async def test_a_session_that_ended_elsewhere_has_no_good_refresh_token(tools: T
     issued = await log_in(tools)
     client = await a_client(tools)
     await end_sessions_of(tools.store, username="alice", now=tools.clock(), token_lifetime=900, asker=an_asker(tools))
+    assert await introspect(tools, client=client, token=issued.refresh_token) is None
+
+
+async def test_a_session_that_is_known_to_have_ended_has_no_good_refresh_token(tools: Tools) -> None:
+    """Its row came back with a restored database, and a refresh is refused."""
+    await add_user(tools)
+    issued = await log_in(tools)
+    client = await a_client(tools)
+    session_id = RefreshToken.parse(issued.refresh_token).session_id
+    now = tools.clock()
+    ended = Revocation(seq=0, session_id=session_id, revoked_at=now, expires_at=now + 900)
+    tools.denials.learn([ended], now=now)
     assert await introspect(tools, client=client, token=issued.refresh_token) is None
 
 

@@ -74,5 +74,7 @@ def _refreshable(tools: Tools, presented: RefreshToken, session: Session, user: 
     now = tools.clock()
     if session.is_over(now=now) or user.is_disabled or user.password_version != session.password_version:
         return None
+    if tools.denials.knows(session.id):  # its row is one from a backup
+        return None
     is_current = session.presented(presented.counter, now=now, grace=0) is Presented.CURRENT
     return Refreshable(session, user) if is_current else None
