@@ -171,7 +171,7 @@ def build_password_rules(settings: Settings) -> PasswordRules:
     return PasswordRules(settings.password_min_length, service_names=(urlsplit(settings.issuer).hostname or "",))
 
 
-async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack, *, actor: str = "service") -> None:
+async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack) -> None:
     """Open the database, load the keys and which sessions have ended, choose what computes hashes, keep an audit trail.
 
     What was opened is on the stack, or closed again if the start fails.
@@ -180,7 +180,6 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack,
         tools: what to start.
         settings: what the operator decided.
         running: ends what was started.
-        actor: whose process it is, for the audit trail: the service's, or a command's.
 
     Raises:
         StartRefused: the database cannot be reached or is not ours, or its keys do not open.
@@ -190,7 +189,7 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack,
         with _naming_the_database():
             await tools.store.open()
         starting.push_async_callback(tools.store.close)
-        await starting.enter_async_context(keeping(Asker(tools.recorder, actor=actor), tools.store))
+        await starting.enter_async_context(keeping(Asker(tools.recorder, actor="service"), tools.store))
         starting.push_async_callback(tools.throttle.errands_done)
         await _load_keys(tools.keys, store=tools.store, clock=tools.clock)
         usernames.rehearse()

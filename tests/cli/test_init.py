@@ -86,6 +86,19 @@ def test_twice_changes_nothing(tmp_path: Path) -> None:
     assert digests(tmp_path) == before
 
 
+def test_the_keys_of_a_service_without_users_stay(tmp_path: Path) -> None:
+    """In a shell whose ALGORITHM is another one init makes the user anew, and neither adds a key nor ends one."""
+    instance = tmp_path / "instance"
+    theirs = fresh_environment(instance, ALGORITHM="EdDSA")
+    run(INIT, environ=theirs).check_returncode()
+    run([*COMMAND, "users", "delete", "admin"], environ=theirs).check_returncode()
+    before = rows(instance / "watchword.db", "SELECT * FROM signing_keys")
+    done = run(INIT, environ=fresh_environment(instance))
+    assert "The first user is admin" in done.stdout
+    assert rows(instance / "watchword.db", "SELECT * FROM signing_keys") == before
+    assert counts(instance, {}) == [1, 1, 1]
+
+
 def test_four_at_once_make_one_of_each(tmp_path: Path, empty_database: dict[str, str]) -> None:
     """All four end well; there is one secret, one key and one admin, and one of them tells the password."""
     instance = tmp_path / "instance"

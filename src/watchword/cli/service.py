@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import click
 
 from watchword import app, diagnosis
 from watchword.cli import streams
-from watchword.cli.database import telling_what_is_lost
+from watchword.cli.database import with_asker
 from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.clock import system_clock
 from watchword.errors import SettingRefused, Unavailable, UserExists
@@ -21,7 +21,7 @@ from watchword.flows.admin import add_user, has_users
 from watchword.flows.keyring import has_keys
 from watchword.recorder import Asker
 from watchword.settings import SECRET_FILE, Settings, instance_folder
-from watchword.store import migrations
+from watchword.store import Store, migrations
 
 FIRST_USER = "admin"
 
@@ -54,7 +54,8 @@ def init() -> None:
                 os.link(draft, path)
         settings = Settings.read()
     with interruptible():
-        password = run_to_the_end(_first_user(settings))
+        run_to_the_end(_first_key(settings))
+    password = _first_user(settings)
     if password is None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
         return
@@ -132,33 +133,34 @@ async def _is_in_use(settings: Settings) -> bool:
         return await has_keys(store) or await has_users(store)
 
 
-async def _first_user(settings: Settings) -> str | None:
-    """Make the first key and the first user, in a database that has no users; return the password."""
-    async with app.open_store(settings) as store:
-        # What serves there may sign in another way than our settings say, and would find its keys changed.
+async def _first_key(settings: Settings) -> None:
+    """Make the first key, where nobody serves: a service may sign in another way than our settings say."""
+    if not await _is_in_use(settings):
+        await app.preflight(settings)
+
+
+def _first_user(settings: Settings) -> str | None:
+    """Make the first user, in a database that has none; return the password."""
+    length = max(24, settings.password_min_length)
+    password = secrets.token_urlsafe(length)[:length]
+
+    async def story(store: Store, asker: Asker) -> str | None:
+        await migrations.rehearse(store)
         if await has_users(store):
-            await migrations.check(store)
-            await migrations.rehearse(store)
-            await app.check_secret(settings, store)
             return None
-    tools = app.build_tools(settings, clock=system_clock)
-    async with telling_what_is_lost(tools.recorder), AsyncExitStack() as running:
-        await app.start_tools(tools, settings, running, actor="cli")
-        if await has_users(tools.store):
-            return None
-        length = max(24, settings.password_min_length)
-        password = secrets.token_urlsafe(length)[:length]
         try:
             await add_user(
-                tools.store,
-                tools.hasher,
+                store,
+                app.build_hasher(settings),
                 username=FIRST_USER,
                 password=password,
                 scopes=["admin"],
-                rules=tools.password_rules,
-                now=tools.clock(),
-                asker=Asker(tools.recorder, actor="cli"),
+                rules=app.build_password_rules(settings),
+                now=system_clock(),
+                asker=asker,
             )
         except UserExists:  # another init was first, and it is the one that tells the password
             return None
         return password
+
+    return with_asker(settings, story)
