@@ -274,6 +274,14 @@ class TestSecretFile:
         with pytest.raises(SettingRefused, match="no regular file"):
             self.read(tmp_path)
 
+    def test_a_byte_order_mark_in_front_of_it_is_refused(self, tmp_path: Path) -> None:
+        """The secret with it is another one than the text that everybody sees."""
+        path = tmp_path / SECRET_FILE
+        path.write_text(GOOD_SECRET, encoding="utf-8-sig")
+        path.chmod(0o600)
+        with pytest.raises(SettingRefused, match=f"{path} begins with a byte order mark"):
+            self.read(tmp_path)
+
     def test_a_secret_that_is_set_makes_the_file_irrelevant(self, tmp_path: Path) -> None:
         """The variable wins over the generated file, also over one that would be refused."""
         path = tmp_path / SECRET_FILE
@@ -312,6 +320,33 @@ class TestFiles:
         assert refusal_of(ISSUER_FILE=str(path)).name == "ISSUER_FILE"
         assert refusal_of(ISSUER_FILE=str(tmp_path)).name == "ISSUER_FILE"
         assert refusal_of(ISSUER_FILE="a\x00b").name == "ISSUER_FILE"
+
+    def test_a_pipe_is_no_file(self, tmp_path: Path) -> None:
+        """Every command would wait for somebody to write, for ever and without a word."""
+        os.mkfifo(tmp_path / "pipe")
+        for path in (tmp_path / "pipe", Path(os.devnull)):
+            refusal = refusal_of(ISSUER_FILE=str(path))
+            assert refusal.name == "ISSUER_FILE"
+            assert "no regular file" in str(refusal)
+
+    def test_a_symbolic_link_leads_to_a_file(self, tmp_path: Path) -> None:
+        """Kubernetes mounts each secret as a link to a link."""
+        (tmp_path / "..2026").mkdir()
+        (tmp_path / "..2026" / "audience").write_text("notes")
+        (tmp_path / "..data").symlink_to("..2026")
+        (tmp_path / "audience").symlink_to("..data/audience")
+        assert Settings.read(environ(AUDIENCE_FILE=str(tmp_path / "audience"))).audience == "notes"
+
+    @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUDIENCE"])
+    def test_a_byte_order_mark_is_no_part_of_a_value(self, tmp_path: Path, name: str) -> None:
+        """Some editors put it first, where nobody sees it: a secret with it is not the one that was meant."""
+        path = tmp_path / "value"
+        path.write_text(GOOD_SECRET, encoding="utf-8-sig")
+        settings = {"WATCHWORD_SECRET_KEY": GOOD_SECRET, f"WATCHWORD_{name}_FILE": str(path)}
+        if name == "SECRET_KEY":
+            del settings["WATCHWORD_SECRET_KEY"]
+        with pytest.raises(SettingRefused, match=f"WATCHWORD_{name}_FILE: begins with a byte order mark"):
+            Settings.read(settings)
 
     def test_a_weak_secret_in_a_file_is_refused_without_being_shown(self, tmp_path: Path) -> None:
         """Row 92: the rules for secrets do not depend on where they come from."""

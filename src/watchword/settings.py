@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from watchword.environment import PREFIX, text_in, text_of
 from watchword.errors import SettingRefused
 from watchword.networks import Network, networks
 from watchword.shared_secrets import is_guessable
 
-PREFIX: Final = "WATCHWORD_"
 SECRET_FILE: Final = "secret_key"
 DATABASE_FILE: Final = "watchword.db"
 DEFAULT_METRICS_BIND: Final[tuple[str, int] | None] = ("127.0.0.1", 9464)
@@ -198,9 +198,9 @@ class _Source:
         """The setting, or the default where it is not set.
 
         Raises:
-            SettingRefused: set twice, its file unreadable, or its value not what ``read`` takes.
+            SettingRefused: set twice, its file without a text, or its value not what ``read`` takes.
         """
-        text = self.text(name)
+        text = text_of(name, self._environ)
         if text is None:
             return default
         try:
@@ -221,18 +221,6 @@ class _Source:
 
         return self.get(name, read_each, ())
 
-    def text(self, name: str) -> str | None:
-        """The setting's text, from the variable or from the file that ``…_FILE`` names."""
-        direct, path = (self._environ.get(f"{PREFIX}{name}{suffix}") for suffix in ("", "_FILE"))
-        if direct is not None and path is not None:
-            raise SettingRefused(name, f"is set twice, directly and by {PREFIX}{name}_FILE")
-        if path is None:
-            return direct
-        try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, ValueError) as fault:  # ValueError: no UTF-8 in the file, or a NUL in its name
-            raise SettingRefused(f"{name}_FILE", f"cannot be read ({type(fault).__name__})") from None
-
 
 def _secret_key(source: _Source, instance: Path) -> bytes:
     given = source.get("SECRET_KEY", secret, None)
@@ -240,15 +228,14 @@ def _secret_key(source: _Source, instance: Path) -> bytes:
         return given
     path = instance / SECRET_FILE
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, for ever
-            raise SettingRefused("SECRET_KEY", f"{path} cannot be read (it is no regular file)")
-        text = path.read_text(encoding="utf-8").strip()
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = text_in(path).strip()
     except FileNotFoundError:
         raise SettingRefused("SECRET_KEY", f"is not set and {path} does not exist; run `watchword init`") from None
-    except (OSError, UnicodeDecodeError) as fault:
+    except OSError as fault:
         raise SettingRefused("SECRET_KEY", f"{path} cannot be read ({type(fault).__name__})") from None
-    mode = stat.S_IMODE(status.st_mode)
+    except ValueError as fault:
+        raise SettingRefused("SECRET_KEY", f"{path} {fault}") from None
     if mode & 0o077:
         raise SettingRefused("SECRET_KEY", f"{path} is open to others (mode {mode:04o}); run chmod 600 on it")
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -484,7 +485,25 @@ class TestEndedSessions:
     def test_a_file_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Is an error at the start, and not a guard without news."""
         monkeypatch.setenv("WATCHWORD_SERVICE_TOKEN_FILE", str(tmp_path / "nowhere"))
-        with pytest.raises(RuntimeError, match="WATCHWORD_SERVICE_TOKEN_FILE cannot be read"):
+        with pytest.raises(RuntimeError, match="WATCHWORD_SERVICE_TOKEN_FILE: cannot be read"):
+            guarded(Guard(issuer="https://login.example"))
+
+    @pytest.mark.parametrize("name", ["SERVICE_TOKEN", "ISSUER", "AUDIENCE"])
+    def test_a_setting_that_the_process_has_twice(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+    ) -> None:
+        """Is an error, as it is to the login service: nobody knows which was meant."""
+        (tmp_path / "value").write_text("https://login.example")
+        monkeypatch.setenv(f"WATCHWORD_{name}", "https://login.example")
+        monkeypatch.setenv(f"WATCHWORD_{name}_FILE", str(tmp_path / "value"))
+        with pytest.raises(RuntimeError, match=f"WATCHWORD_{name}: is set twice"):
+            guarded(Guard(), **({} if name == "ISSUER" else {"WATCHWORD_ISSUER": "https://login.example"}))
+
+    def test_a_pipe_in_the_place_of_a_file(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Is an error too: the application would wait for somebody to write, for ever."""
+        os.mkfifo(tmp_path / "pipe")
+        monkeypatch.setenv("WATCHWORD_SERVICE_TOKEN_FILE", str(tmp_path / "pipe"))
+        with pytest.raises(RuntimeError, match="WATCHWORD_SERVICE_TOKEN_FILE: cannot be read"):
             guarded(Guard(issuer="https://login.example"))
 
     @pytest.mark.parametrize("place", ["config", "environment", "file", "no file"])
@@ -505,7 +524,7 @@ class TestEndedSessions:
             (tmp_path / "empty").write_text("\n")
             paths = {"file": str(tmp_path / "empty"), "no file": ""}
             monkeypatch.setenv(key if place == "environment" else f"{key}_FILE", paths.get(place, ""))
-        with pytest.raises(RuntimeError, match=rf"{key} is empty|{key}_FILE cannot be read"):
+        with pytest.raises(RuntimeError, match=rf"{key} is empty|{key}_FILE: cannot be read"):
             guarded(Guard(), **config)
 
     @pytest.mark.parametrize("name", ["SERVICE_TOKEN", "ISSUER", "AUDIENCE"])

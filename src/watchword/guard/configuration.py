@@ -1,10 +1,12 @@
 """What a guard is told by ``app.config`` and by the environment, under the names of the login service's settings."""
 
 import os
-from pathlib import Path
 from typing import TypeVar
 
 from quart import Quart
+
+from watchword.environment import PREFIX, text_of
+from watchword.errors import SettingRefused
 
 T = TypeVar("T")
 
@@ -22,10 +24,10 @@ def setting(app: Quart, name: str, default: T) -> str | T:
         default: where neither has it.
 
     Raises:
-        RuntimeError: the file cannot be read, or the setting is empty or no text.
+        RuntimeError: the process has it twice or its file holds no text, or the setting is empty or no text.
     """
-    key = f"WATCHWORD_{name}"
-    return _filled(key, app.config[key] if key in app.config else _of_the_process(key, default))
+    key = f"{PREFIX}{name}"
+    return _filled(key, app.config[key] if key in app.config else _of_the_process(name, default))
 
 
 def service_token(app: Quart) -> str | None:
@@ -35,11 +37,11 @@ def service_token(app: Quart) -> str | None:
     file instead, and nobody would be told that logouts are not heard of.
 
     Raises:
-        RuntimeError: the file cannot be read, or the setting is empty or no text.
+        RuntimeError: the process has it twice or its file holds no text, or the setting is empty or no text.
     """
-    key = "WATCHWORD_SERVICE_TOKEN"
-    told = app.config.get(key)
-    return _filled(key, _of_the_process(key, None) if told is None else told)
+    name = "SERVICE_TOKEN"
+    told = app.config.get(f"{PREFIX}{name}")
+    return _filled(f"{PREFIX}{name}", _of_the_process(name, None) if told is None else told)
 
 
 def _filled(key: str, value: T) -> T:
@@ -50,11 +52,9 @@ def _filled(key: str, value: T) -> T:
     return value
 
 
-def _of_the_process(key: str, default: T) -> str | T:
-    path = os.environ.get(f"{key}_FILE")
-    if path is None:
-        return os.environ.get(key, default)
+def _of_the_process(name: str, default: T) -> str | T:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as fault:
-        raise RuntimeError(f"{key}_FILE cannot be read ({type(fault).__name__})") from None
+        text = text_of(name, os.environ)
+    except SettingRefused as fault:
+        raise RuntimeError(str(fault)) from None
+    return default if text is None else text.strip()

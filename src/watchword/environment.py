@@ -1,0 +1,52 @@
+"""What the environment says of a setting: one rule for the service, and for the guard in another application."""
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from watchword.errors import SettingRefused
+
+PREFIX: Final = "WATCHWORD_"
+
+
+def text_of(name: str, environ: Mapping[str, str]) -> str | None:
+    """A setting's text, from its variable or from the file that ``…_FILE`` names; None where neither is there.
+
+    Args:
+        name: after the prefix.
+        environ: the process's variables.
+
+    Raises:
+        SettingRefused: it is set twice, or its file holds no text.
+    """
+    direct, path = (environ.get(f"{PREFIX}{name}{suffix}") for suffix in ("", "_FILE"))
+    if direct is not None and path is not None:
+        raise SettingRefused(name, f"is set twice, directly and by {PREFIX}{name}_FILE")
+    if path is None:
+        return direct
+    try:
+        return text_in(Path(path)).rstrip("\r\n")
+    except OSError as fault:
+        raise SettingRefused(f"{name}_FILE", f"cannot be read ({type(fault).__name__})") from None
+    except ValueError as fault:
+        raise SettingRefused(f"{name}_FILE", str(fault)) from None
+
+
+def text_in(path: Path) -> str:
+    """The text of a regular file, or of the one that a symbolic link leads to.
+
+    Raises:
+        OSError: it is out of reach.
+        ValueError: it holds no text. The message says why, and holds nothing of what is there.
+    """
+    try:
+        is_regular = stat.S_ISREG(path.stat().st_mode)
+        text = path.read_text(encoding="utf-8") if is_regular else ""  # a pipe would be waited for, for ever
+    except ValueError as fault:  # no UTF-8 in the file, or a NUL in its name
+        raise ValueError(f"cannot be read ({type(fault).__name__})") from None
+    if not is_regular:
+        raise ValueError("cannot be read (it is no regular file)")
+    if text.startswith("\ufeff"):  # an editor's, which would be a part of the value that nobody sees
+        raise ValueError("begins with a byte order mark; save it without one")
+    return text
