@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from watchword.errors import SettingRefused
+from watchword.guard.issuer import Issuer
 from watchword.passwords import EncodedHash, Parameters
 from watchword.settings import (
     MAX_HASH_MEMORY_KIB,
@@ -415,7 +416,9 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
                 "https://login.example\n", "https://login.exam\nple", "https://login\t.example",
                 "https://log in.example", "https://[",
                 "https://[zz]", "https://login.example:port", "https://login.example:99999", "https://a\u2100b",
-                "\udcff",
+                "\udcff", "HTTPS://login.example", "https://l\u00f6gin.example", "https://login.example:",
+                "https://login.example/\u00e4", "https://login.example/<x>", "https://login.example/a\"b",
+                "https://login.example/a\\b", "https://[:]", "https://[1.2.3.4]",
             )
         ],
         *[
@@ -604,3 +607,21 @@ class TestCores:
     def test_without_control_groups_all_are_used(self) -> None:
         """Where nothing can be read, there is no quota to be heeded."""
         assert cores() == 64
+
+
+def test_a_guard_believes_whatever_issuer_the_service_has() -> None:
+    """An address that signs is one that ``Guard(issuer=…)`` takes, character for character, and the other way round."""
+    for url in (
+        "https://login.example.com",
+        "https://Login.Example.com/",
+        "https://login_x.example:8443/eu//a/../b%zz;c=d",
+        "https://xn--exmple-cua.com",
+        "https://[2001:db8::1]:443/a",
+        "http://127.0.0.1:0",
+        "http://[::1]",
+    ):
+        assert Settings.read(environ(ISSUER=url)).issuer == Issuer.at(url).url == url
+    for url in ("https://[:]", "https://[1.2.3.4]", "https://login.example:65536", "https://l\u00f6gin.example"):
+        assert refusal_of(ISSUER=url).name == "ISSUER"
+        with pytest.raises(ValueError, match="the issuer must be a URL"):
+            Issuer.at(url)

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from watchword.environment import PREFIX, text_in, text_of
 from watchword.errors import SettingRefused
+from watchword.issuers import address
 from watchword.networks import Network, networks
 from watchword.shared_secrets import is_guessable
 
@@ -323,10 +324,7 @@ def _switch(text: str) -> bool:
 
 
 def _issuer(text: str) -> str:
-    url = _split(text)
-    is_bare = "@" not in url.netloc and not set("?# ") & set(text)
-    if url.scheme not in {"http", "https"} or not url.hostname or not is_bare:
-        raise ValueError("must be an http or https address without query, fragment or user (RFC 8414 §2)")
+    address(text)
     return text
 
 

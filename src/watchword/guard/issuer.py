@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from watchword import strictjson
+from watchword.issuers import URL, address
 from watchword.loopback import is_loopback
 from watchword.model import Revocation
 
@@ -22,13 +23,6 @@ MAX_LIFETIME: Final = 600
 NO_KEYS: Final = "it publishes no keys; if it signs with HS256, the guard needs keys=KeyRing.from_secret(…)"
 
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
-_PATH: Final = r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"  # RFC 3986 §3.3; no query, no fragment, no backslash
-_URL: Final = re.compile(
-    rf"(?P<origin>(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?)"
-    rf"(?P<path>(?:{_PATH})?)",
-    re.ASCII,
-)
-_MAX_PORT: Final = 65_535
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.ASCII | re.IGNORECASE)
 _LONGEST_ID: Final = 256
 
@@ -62,12 +56,13 @@ class Issuer:
         Raises:
             ValueError: it is not the plain https URL of a service (RFC 8414 §2), nor an http URL of this machine.
         """
-        parts = _URL.fullmatch(url)
-        if parts is None or int(parts["port"] or 0) > _MAX_PORT:
-            raise ValueError("the issuer must be a URL like https://login.example.com, without user, query or fragment")
-        if parts["scheme"] == "http" and not is_loopback(parts["host"]):
+        try:
+            parts = address(url)
+        except ValueError as fault:
+            raise ValueError(f"the issuer {fault}") from None
+        if parts.scheme == "http" and not is_loopback(parts.host):
             raise ValueError("the issuer must be an https URL; http is for this machine alone, such as 127.0.0.1")
-        return cls(url=url, origin=parts["origin"], path=parts["path"].rstrip("/"))
+        return cls(url=url, origin=parts.origin, path=parts.path.rstrip("/"))
 
     @property
     def metadata_url(self) -> str:
@@ -91,7 +86,7 @@ class Issuer:
         if "jwks_uri" not in metadata:
             raise Trouble(NO_KEYS)
         uri = metadata["jwks_uri"]
-        if not isinstance(uri, str) or not uri.startswith(f"{self.origin}/") or not _URL.fullmatch(uri):
+        if not isinstance(uri, str) or not uri.startswith(f"{self.origin}/") or not URL.fullmatch(uri):
             raise Trouble("its metadata name no jwks_uri at its own origin")
         return uri
 

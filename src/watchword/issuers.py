@@ -1,0 +1,57 @@
+"""What an issuer's address looks like: one form for the service that signs under it and the guard that believes it."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final
+
+_PATH: Final = r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"  # RFC 3986 §3.3; no query, no fragment, no backslash
+URL: Final = re.compile(
+    rf"(?P<origin>(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?)"
+    rf"(?P<path>(?:{_PATH})?)",
+    re.ASCII,
+)
+"""The form alone: a port may be too high, and brackets may hold no address."""
+_MAX_PORT: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The parts of an address, as they are written.
+
+    Attributes:
+        origin: scheme, host and port.
+        scheme: ``http`` or ``https``.
+        host: an IPv6 address in its brackets.
+        path: what follows, empty or from a slash on.
+    """
+
+    origin: str
+    scheme: str
+    host: str
+    path: str
+
+
+def address(url: str) -> Address:
+    """Take an address apart.
+
+    Raises:
+        ValueError: it is not the plain URL of a service (RFC 8414 §2). The message shows nothing of it.
+    """
+    parts = URL.fullmatch(url)
+    if parts is None or int(parts["port"] or 0) > _MAX_PORT or not _is_host(parts["host"]):
+        raise ValueError(
+            "must be a URL like https://login.example.com, in ASCII, its scheme in small letters,"
+            " without user, query or fragment"
+        )
+    return Address(origin=parts["origin"], scheme=parts["scheme"], host=parts["host"], path=parts["path"])
+
+
+def _is_host(host: str) -> bool:
+    if not host.startswith("["):
+        return True
+    try:
+        IPv6Address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
