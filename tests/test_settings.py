@@ -12,8 +12,10 @@ from watchword.errors import SettingRefused
 from watchword.guard.issuer import Issuer
 from watchword.passwords import EncodedHash, Parameters
 from watchword.settings import (
+    MAX_AUDIENCE,
     MAX_HASH_MEMORY_KIB,
     MAX_HASH_PASSES,
+    MAX_ISSUER,
     SECRET_FILE,
     Settings,
     cores,
@@ -625,3 +627,14 @@ def test_a_guard_believes_whatever_issuer_the_service_has() -> None:
         assert refusal_of(ISSUER=url).name == "ISSUER"
         with pytest.raises(ValueError, match="the issuer must be a URL"):
             Issuer.at(url)
+
+
+def test_what_every_token_holds_is_short() -> None:
+    """A token has a greatest length: beyond it every login would give one that nobody takes."""
+    issuer = "https://login.example/".ljust(MAX_ISSUER, "i")
+    assert Settings.read(environ(ISSUER=issuer)).issuer == issuer
+    assert "more than 200 characters" in str(refusal_of(ISSUER=f"{issuer}i"))
+    for letter, size in (("a", 1), ("\\", 2), ('"', 2), ("\u00e4", 2), ("\U00020000", 4)):
+        audience = letter * (MAX_AUDIENCE // size)
+        assert Settings.read(environ(AUDIENCE=audience)).audience == audience
+        assert "more than 100 bytes" in str(refusal_of(AUDIENCE=f"{audience}a"))

@@ -26,6 +26,7 @@ from watchword.errors import InvalidToken
 from watchword.identifiers import new_id
 from watchword.keys import ASYMMETRIC_ALGORITHMS, KeyRing, SigningKey, VerificationKey
 from watchword.model import MAX_SCOPE, AccessToken, scope_from
+from watchword.settings import MAX_AUDIENCE, MAX_ISSUER
 from watchword.tokens import CLOCK_SKEW, MAX_LENGTH, MAX_LIFETIME, Profile
 from watchword.usernames import MAX_CODE_POINTS, canonical
 
@@ -446,12 +447,13 @@ class TestForm:
             assert reason_against(text) == "length"
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
-    def test_the_token_of_whoever_may_be_a_user_is_not_too_long(self, algorithm: str) -> None:
-        """Row 61: with the longest name, of letters of four bytes, and the longest scope; and a long issuer too."""
+    @pytest.mark.parametrize(("letter", "size"), [("a", 1), ('"', 2), ("\U00020000", 4)])
+    def test_the_token_of_whoever_may_be_a_user_is_not_too_long(self, algorithm: str, letter: str, size: int) -> None:
+        """Row 61: with the longest name, of letters of four bytes, and the longest scope, issuer and audience."""
         username, scope = "\U00020000" * MAX_CODE_POINTS, scope_from(["s" * (MAX_SCOPE - 2), "t"])
         assert canonical(username) == username
         longest = replace(TOKEN, username=username, scope=scope, sub=new_id(), sid=new_id(), jti=new_id())
-        profile = Profile(issuer=f"https://{'i' * 192}", audience="a" * 100)
+        profile = Profile(issuer="https://".ljust(MAX_ISSUER, "i"), audience=letter * (MAX_AUDIENCE // size))
         text = tokens.mint(longest, key=key_of(algorithm), profile=profile)
         assert tokens.verify(text, find_key=ring().find, profile=profile, now=NOW) == longest
 

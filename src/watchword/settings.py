@@ -4,6 +4,7 @@ Each may come as ``WATCHWORD_<NAME>_FILE`` instead, the name of a file that hold
 platforms hand over secrets. Only the front door (``app``, ``asgi``, ``cli``, ``serve``) reads this file's values.
 """
 
+import json
 import os
 import re
 import stat
@@ -31,6 +32,9 @@ ALGORITHMS: Final = ("ES256", "RS256", "EdDSA", "HS256")
 MAX_HASH_MEMORY_KIB: Final = 1_048_576
 MAX_HASH_PASSES: Final = 64
 MAX_HASH_WORK_KIB: Final = 4 * MAX_HASH_MEMORY_KIB
+MAX_ISSUER: Final = 200
+MAX_AUDIENCE: Final = 100
+"""Bytes in a token. With more, that of the longest name and scope would be longer than ``tokens`` takes."""
 
 _URL_MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
@@ -132,7 +136,7 @@ class Settings:
             secret_key_fallbacks=source.get_each("SECRET_KEY_FALLBACKS", secret),
             algorithm=algorithm,
             issuer=source.get("ISSUER", _issuer, "http://127.0.0.1:8000"),
-            audience=source.get("AUDIENCE", _text, default_audience),
+            audience=source.get("AUDIENCE", _audience, default_audience),
             access_token_lifetime=source.get("ACCESS_TOKEN_LIFETIME", _integer(1, 86_400), 900),
             refresh_idle_lifetime=source.get("REFRESH_IDLE_LIFETIME", _integer(60, 31_536_000), 604_800),
             session_lifetime=source.get("SESSION_LIFETIME", _integer(60, 31_536_000), 2_592_000),
@@ -324,7 +328,15 @@ def _switch(text: str) -> bool:
 
 
 def _issuer(text: str) -> str:
+    if len(text) > MAX_ISSUER:
+        raise ValueError(f"has more than {MAX_ISSUER} characters")
     address(text)
+    return text
+
+
+def _audience(text: str) -> str:
+    if len(json.dumps(_text(text), ensure_ascii=False).encode()) - len('""') > MAX_AUDIENCE:
+        raise ValueError(f"has more than {MAX_AUDIENCE} bytes, of which a token gives two to each quote and backslash")
     return text
 
 
