@@ -220,10 +220,13 @@ def test_tls_is_asked_for_alike(tmp_path: Path, postgresql_server: str, command:
     assert word in line
 
 
+@pytest.mark.parametrize(
+    "place", ["db..internal/d", "/d?host=%00", "127.0.0.1:1/d?sslmode=verify-full&sslrootcert=%00"], ids=range(3)
+)
 @pytest.mark.parametrize("command", ["init", "users list"])
-def test_a_database_on_what_is_no_host_is_refused(tmp_path: Path, command: str) -> None:
-    """An empty label is refused by the resolver before it asks anybody, in another way than an unknown name."""
-    url = f"postgresql://u:{CANARY}@db..internal/d"
+def test_a_database_on_what_is_no_host_is_refused(tmp_path: Path, command: str, place: str) -> None:
+    """An empty label, or a NUL in a host or a file's name, is refused before anybody is asked, each in its own way."""
+    url = f"postgresql://u:{CANARY}@{place}"
     environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="0123456789 abcdefghijklmnopqrstuvwxyz")
     line = refusal(run([*COMMAND, *command.split()], environ=environ))
     assert line.startswith("watchword: WATCHWORD_DATABASE_URL: the database answers: ")

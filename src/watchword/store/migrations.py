@@ -121,7 +121,7 @@ def upgrade(url: str) -> None:
             "WATCHWORD_DATABASE_URL: the database is at a schema that this version does not know;"
             " it needs a newer Watchword"
         ) from fault
-    except (SQLAlchemyError, OSError, UnicodeError) as fault:  # the last is the resolver's, of what is no host name
+    except (SQLAlchemyError, OSError, ValueError) as fault:  # the last is of what can be no host name, or no file's
         reason = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
         raise Unavailable(f"the database answers: {reason}") from fault
     except ModuleNotFoundError as fault:  # the driver of PostgreSQL is an extra

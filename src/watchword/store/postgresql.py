@@ -214,8 +214,8 @@ async def _tell_to_the_end(
     """Take a connection, which the pool opens within PATIENCE or not at all, run a story and give it back."""
     try:
         raw = await pool.acquire()
-    except UnicodeError as fault:  # the resolver's, of what can be no host name
-        raise Unavailable(f"the database answers: {fault}") from fault
+    except ValueError as fault:  # of what can be no host name, or no file's
+        raise _unavailable(fault) from fault
     connection = _PostgresqlConnection(raw, caller)
     try:
         if not caller.is_there:
@@ -262,5 +262,9 @@ def _translated() -> Iterator[None]:
     except TimeoutError as fault:
         raise Unavailable(f"the database has not answered within {PATIENCE:g} s") from fault
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as fault:
-        said, _, _ = str(fault).partition("\n")  # details and a hint follow
-        raise Unavailable(f"the database answers: {said or type(fault).__name__}") from fault
+        raise _unavailable(fault) from fault
+
+
+def _unavailable(fault: Exception) -> Unavailable:
+    said, _, _ = str(fault).partition("\n")  # details and a hint follow
+    return Unavailable(f"the database answers: {said or type(fault).__name__}")
