@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import time
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def test_standard_input_is_a_file_too(environ: dict[str, str]) -> None:
     done = watchword("users", "import", "-", "--json", environ=environ, stdin="\n".join(GOOD[:3]))
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"added": 3, "exists": 0, "refused": 0, "dry_run": False}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(environ: dict[str, str], tmp_path: Path) -> None:
+    """Programs on Windows put it in front of a file; one inside is still what it is, and refused."""
+    path = tmp_path / "users.jsonl"
+    path.write_bytes(BOM_UTF8 + "\n".join([GOOD[0], f"\ufeff{GOOD[1]}", GOOD[2]]).encode())
+    done = watchword("users", "import", str(path), environ=environ)
+    assert done.stdout == "Added 2; 0 were there already; 1 refused.\n"
+    assert done.stderr.startswith("line 2: refused: ")
 
 
 def test_progress_is_for_a_terminal_alone(environ: dict[str, str], file: Path) -> None:

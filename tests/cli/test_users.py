@@ -74,6 +74,16 @@ def test_without_a_terminal_a_password_must_be_piped(environ: dict[str, str], co
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["add carol", "set-password alice"])
+def test_a_byte_order_mark_is_no_part_of_a_password(environ: dict[str, str], command: str) -> None:
+    """An editor puts it in front of a file, where nobody sees it; nobody could type the password that it begins."""
+    done = watchword("users", *command.split(), "--password-stdin", environ=environ, stdin=f"\ufeff{PASSWORD}\n")
+    assert done.returncode == 2
+    assert "the password begins with a byte order mark" in done.stderr
+    assert PASSWORD not in done.stderr
+    assert "carol" not in watchword("users", "list", environ=environ).stdout
+
+
 def test_at_a_terminal_a_password_is_asked_for_twice_and_not_shown(environ: dict[str, str]) -> None:
     """Two answers that differ are asked for again; what is typed never stands on the screen."""
     typed = f"{PASSWORD}\nsomething else\n{PASSWORD}\n{PASSWORD}\n"

@@ -1,5 +1,6 @@
 """The lines of a file of users, JSON each: none may cost more memory than a line of users can be long."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import count
 from typing import IO, Final
@@ -18,6 +19,8 @@ NO_LINE: Final = b"]"
 def lines_of(file: IO[bytes]) -> Iterator[bytes]:
     """Read a file line by line. One that is too long comes as ``NO_LINE``, which is refused while others are taken.
 
+    A byte order mark in front of all is no part of the first line: programs on Windows like to write it.
+
     Raises:
         ClickException: a line has no end.
     """
@@ -28,7 +31,7 @@ def lines_of(file: IO[bytes]) -> Iterator[bytes]:
         if len(line) > MAX_BYTES:
             _pass_over(file, line, number)
             line = NO_LINE
-        yield line
+        yield line.removeprefix(BOM_UTF8) if number == 1 else line
 
 
 def _read(file: IO[bytes]) -> bytes:

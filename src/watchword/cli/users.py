@@ -190,13 +190,16 @@ def _change(settings: Settings, name: str, story: Callable[[Store, Asker], Await
 def _ask_password(*, from_stdin: bool) -> str:
     if from_stdin:
         try:
-            return sys.stdin.readline(MAX_CODE_POINTS + 1).rstrip("\r\n")  # one too many is enough to refuse it
+            password = sys.stdin.readline(MAX_CODE_POINTS + 1).rstrip("\r\n")  # one too many is enough to refuse it
         except UnicodeDecodeError:  # which holds a part of the password
             raise click.UsageError(f"the password is not {sys.stdin.encoding}") from None
+        if password.startswith("\ufeff"):  # an editor's, which nobody could type
+            raise click.UsageError("the password begins with a byte order mark; save its file without one")
+        return password
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return password
+    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return typed
 
 
 @contextmanager
