@@ -133,10 +133,11 @@ def test_an_address_that_cannot_be_had_is_refused(instance: Path, address: str) 
     assert f"cannot listen on {shown} (" in refusal(done)
 
 
-@pytest.mark.parametrize("address", ["", ":8000", "nonsense", "[]:8000", "]:8000"])
+@pytest.mark.parametrize("address", ["", ":8000", "nonsense", "[]:8000", "]:8000", "[::1:{port}", "[[::1]]:{port}"])
 def test_an_address_without_a_host_is_refused(instance: Path, address: str) -> None:
-    """An empty host would mean every interface, which nobody may ask for by mistake."""
-    done = run([*COMMAND, "serve", "--bind", address], environ=fresh_environment(instance), seconds=20)
+    """An empty host would mean every interface, which nobody may ask for by mistake; nor is half a bracket one."""
+    bind = address.format(port=free_port())
+    done = run([*COMMAND, "serve", "--bind", bind], environ=fresh_environment(instance), seconds=20)
     assert done.returncode == 2
     assert "must be HOST:PORT" in done.stderr
 

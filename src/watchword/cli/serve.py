@@ -1,6 +1,8 @@
 """The command that runs the service."""
 
 import os
+import re
+from typing import Final
 
 import click
 
@@ -8,11 +10,14 @@ from watchword import telemetry
 from watchword.serve import run
 from watchword.settings import cores
 
+_HOST: Final = re.compile(r"[^][]+|\[[^][]+\]")
+"""Or the ``fd`` of ``fd://3``."""
+
 
 def _with_a_host(_context: click.Context, _parameter: click.Parameter, bind: str | None) -> str | None:
-    # To Hypercorn, which drops brackets, no host means every interface.
-    if bind is not None and not bind.rpartition(":")[0].strip("[]"):
-        raise click.BadParameter("must be HOST:PORT")
+    # To Hypercorn, which drops brackets wherever they are, no host means every interface.
+    if bind is not None and not bind.startswith("unix:") and not _HOST.fullmatch(bind.rpartition(":")[0]):
+        raise click.BadParameter("must be HOST:PORT, with brackets around an IPv6 address")
     return bind
 
 
