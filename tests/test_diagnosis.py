@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from tests.cli.commands import COMMAND, change, digests, fresh_environment, refusal, run
-from tests.postgresql import fresh_database, take_no_writes
+from tests.faults.proxy import Proxy
+from tests.postgresql import fresh_database, isolate, take_no_writes
 from tests.servers import free_port
 from watchword.app import preflight
 from watchword.clock import system_clock
@@ -309,3 +310,46 @@ def test_a_database_that_cannot_hold_every_name_is_refused(
         assert message.startswith(f"database: {told}")
         with pytest.raises(SchemaRefused, match=told):
             asyncio.run(preflight(Settings.read(environ)))
+
+
+@pytest.mark.parametrize(
+    ("drops", "told"),
+    [
+        (["lock_timeout"], "lock_timeout"),
+        (["default_transaction_isolation", "statement_timeout"], "default_transaction_isolation, statement_timeout"),
+        (["idle_in_transaction_session_timeout"], "idle_in_transaction_session_timeout"),
+    ],
+)
+async def test_a_pooler_that_drops_what_connections_are_opened_with_is_refused(
+    tmp_path: Path, postgresql_url: str, drops: list[str], told: str
+) -> None:
+    """As PgBouncer with ``ignore_startup_parameters``: who waits for a lock would hold a connection for ever."""
+    with Proxy.before(postgresql_url) as proxy:
+        environ = fresh_environment(tmp_path, DATABASE_URL=proxy.url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+        await asyncio.to_thread(isolate, postgresql_url)
+        assert bad(await examine(environ)) == []
+        proxy.drops = frozenset(drops)
+        (message,) = bad(await examine(environ))
+        assert message.startswith(f"database: WATCHWORD_DATABASE_URL: a pooler in between drops {told}, with which")
+        assert message.endswith("hands on startup parameters")
+        with pytest.raises(SchemaRefused, match=f"drops {told}, with"):
+            await preflight(Settings.read(environ))
+
+
+async def test_a_pooler_that_takes_no_settings_is_named(tmp_path: Path) -> None:
+    """As PgBouncer: it runs and lets this user in, so to look whether it does would be no help."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # may it be TLS?
+        writer.write(b"N")
+        await reader.readexactly(8)
+        fields = b"SFATAL\0C08P01\0Munsupported startup parameter: lock_timeout\0\0"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as pooler:
+        url = f"postgresql://u@127.0.0.1:{pooler.sockets[0].getsockname()[1]}/db"
+        environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+        (message,) = bad(await examine(environ))
+    assert "unsupported startup parameter: lock_timeout; connect to PostgreSQL itself" in message
+    assert "lets this user in" not in message

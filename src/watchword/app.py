@@ -146,7 +146,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """The database alone, for as long as a command needs it.
 
     Raises:
-        SettingRefused: it cannot be reached.
+        StartRefused: it cannot be reached, or not as it must be.
     """
     with _naming_the_database():
         store = await store_at(settings.database_url).open()

@@ -34,7 +34,7 @@
     │       └── Unconfirmed             it went away while it committed
     └── StartRefused            the service must not start like this
         ├── SettingRefused          a setting is missing or wrong; names it
-        └── SchemaRefused           the database is behind, ahead or foreign, or its encoding lacks characters
+        └── SchemaRefused           the database is behind, ahead or foreign, lacks characters, or is behind a pooler
 
 How a reason looks to a client is decided in one place, ``watchword.problems``.
 """
@@ -270,4 +270,4 @@ class SettingRefused(StartRefused):
 
 
 class SchemaRefused(StartRefused):
-    """The database's schema is not the one that this version was written for."""
+    """The database is not one that this version was written for, or is not reached as it must be."""

@@ -7,6 +7,7 @@ with Proxy.before(url) as proxy:
     proxy.swallow()      # connections stay and nothing comes through
     proxy.delay = 5.0    # seconds that each message to the database takes
     proxy.cut_rate = .01 # the part of messages, either way, on which the connection is cut instead
+    proxy.drops = frozenset({"lock_timeout"})  # settings that connections are opened without, as by a pooler
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 _CHUNK = 1 << 16
 _SECONDS = 10.0
+_STARTUP = (3 << 16).to_bytes(4)  # the version of the protocol, behind the length of the message
 
 
 class Proxy:
@@ -28,6 +30,7 @@ class Proxy:
         url: the database, through the proxy.
         delay: seconds that each message to the database takes.
         cut_rate: the part of messages on which the connection is cut.
+        drops: names of the settings that it takes out of what a connection is opened with.
         cuts: how many were cut so.
         arrivals: how many connections there were in all.
     """
@@ -46,6 +49,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.delay = 0.0
         self.cut_rate = 0.0
+        self.drops: frozenset[str] = frozenset()
         self.cuts = 0
         self.arrivals = 0
 
@@ -160,8 +164,17 @@ class Proxy:
                 if to_the_database and self.delay:
                     await asyncio.sleep(self.delay)
                 await self._passes.wait()
+                if to_the_database and self.drops and data[4:8] == _STARTUP:
+                    data = self._without_what_it_drops(data)
                 if self.cut_rate and self._random.random() < self.cut_rate:
                     self.cuts += 1
                     return
                 sink.write(data)
                 await sink.drain()
+
+    def _without_what_it_drops(self, startup: bytes) -> bytes:
+        """A StartupMessage: its length, the version, then name after value, each with a zero behind it, and a zero."""
+        texts = startup[8:-2].decode().split("\0")
+        kept = [pair for pair in zip(texts[::2], texts[1::2], strict=True) if pair[0] not in self.drops]
+        body = _STARTUP + "".join(f"{name}\0{value}\0" for name, value in kept).encode() + b"\0"
+        return (len(body) + 4).to_bytes(4) + body

@@ -51,6 +51,7 @@ class Store(ABC):
 
         Raises:
             Unavailable: the database cannot be reached.
+            SchemaRefused: it is reached by what drops our settings for the connection.
         """
 
     async def close(self) -> None:

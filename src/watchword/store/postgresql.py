@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
-from watchword.errors import Unavailable, Unconfirmed
+from watchword.errors import SchemaRefused, Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
 
@@ -22,10 +22,16 @@ T = TypeVar("T")
 _POOL_SIZE: Final = 10
 _WATCHERS: Final = 2
 """One for the news of ended sessions and one for the keys: a lock on either table must not make the other's old."""
-_LOCK_PATIENCE: Final = 1.8
-_STATEMENT_PATIENCE: Final = 1.9
-"""Seconds for which the server waits for a lock and is busy with a statement, that wait included: a little less than
-we wait, as the connection then lives on, and of one that is cut the server would notice nothing until it is done."""
+_ASKED_FOR: Final = {
+    # Who has waited for a turn must see what was done in the turns before, whatever the operator's default.
+    "default_transaction_isolation": "read committed",
+    "lock_timeout": "1800",
+    "statement_timeout": "1900",
+    "idle_in_transaction_session_timeout": f"{PATIENCE * 1000:.0f}",
+}
+"""What a connection is opened with, as ``pg_settings`` shows it. Times are milliseconds; that of a statement includes
+its wait for a lock. Both are a little less than we wait, as the connection then lives on, and of one that is cut the
+server would notice nothing until it is done."""
 _NUMBERED: Final = frozenset({"revocations_pkey", "audit_events_pkey"})
 """Constraints on numbers that the database gives: no story breaks them, but a sequence that is behind the rows does."""
 _URL_OPTIONS: Final = frozenset({"host", "sslmode", "sslrootcert", "sslcert", "sslkey"})
@@ -67,16 +73,31 @@ class PostgresqlStore(Store):
         self._tellings: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> Self:
-        """Make the pools and see that the server answers."""
+        """Make the pools, and see that the server answers and does as it was asked.
+
+        Raises:
+            Unavailable: it does not answer.
+            SchemaRefused: what the connection was opened with has not come to it.
+        """
         with _translated():
             self._pool = await self._make_pool(_POOL_SIZE)
             self._watchers = await self._make_pool(_WATCHERS)
         try:
-            await self.read(lambda connection: connection.fetch(_ANYTHING))
-        except BaseException:
+            self._expect_what_was_asked_for(await self.read(lambda connection: connection.fetch(_SETTINGS)))
+        except BaseException as fault:
             await self._release()
+            # PgBouncer's words: "unsupported startup parameter".
+            if isinstance(fault.__cause__, asyncpg.ProtocolViolationError):
+                raise SchemaRefused(f"WATCHWORD_DATABASE_URL: {fault}; {_POOLERS}") from fault
             raise
         return self
+
+    @staticmethod
+    def _expect_what_was_asked_for(settings: list[Row]) -> None:
+        found: dict[str, str] = dict(settings)
+        if lost := ", ".join(name for name, value in _ASKED_FOR.items() if found.get(name) != value):
+            told = f"a pooler in between drops {lost}, with which connections are opened"
+            raise SchemaRefused(f"WATCHWORD_DATABASE_URL: {told}; {_POOLERS}")
 
     async def _make_pool(self, size: int) -> _Pool:
         connections = await asyncpg.create_pool(
@@ -86,14 +107,7 @@ class PostgresqlStore(Store):
             timeout=PATIENCE,
             command_timeout=PATIENCE,
             reset=_keep_as_it_is,
-            server_settings={
-                "application_name": "watchword",
-                # Who has waited for a turn must see what was done in the turns before, whatever the operator's default.
-                "default_transaction_isolation": "read committed",
-                "lock_timeout": f"{_LOCK_PATIENCE}s",
-                "statement_timeout": f"{_STATEMENT_PATIENCE}s",
-                "idle_in_transaction_session_timeout": f"{PATIENCE}s",
-            },
+            server_settings={"application_name": "watchword", **_ASKED_FOR},
         )
         return _Pool(connections, asyncio.Semaphore(size))
 
@@ -244,7 +258,8 @@ def with_known_options(url: str) -> str:
     return parts._replace(query=urlencode(options)).geturl()
 
 
-_ANYTHING: Final = Statement("SELECT 1")
+_SETTINGS: Final = Statement("SELECT name, setting FROM pg_settings")  # timeouts in one unit, as SHOW has them not
+_POOLERS: Final = "connect to PostgreSQL itself, or by a session pooler that hands on startup parameters"
 
 
 async def _keep_as_it_is(_: object) -> None:
