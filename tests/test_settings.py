@@ -433,6 +433,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
                 "sqlite+aiosqlite:///a.db", "mysql://h/d",
                 "postgresql://", "postgresql://h", "postgresql://h/", "postgresql://h:port/d",
                 "postgresql://h:99999/d", "postgresql://[/d",
+                "POSTGRESQL://h/d", "Postgres://h/d", "postgresql:/d", "postgresql://h/d#", "postgresql://h/d?x=y#z",
                 " postgresql://h/d", "postgresql+asyncpg://h/d", "file:///etc/passwd",
             )
         ],
@@ -451,11 +452,12 @@ def test_a_text_that_cannot_be_meant_is_refused(name: str, value: str) -> None:
         "postgresql://user:canary@[/d",
         "postgresql://user:1/d?canary=&ssl=@h/d",
         "postgresql://user:canary\u2100@h/d",
+        "postgresql://user:0#canary@h/d",
         "mysql://user:canary@h/d",
         "canary",
         "sqlite://canary/x",
     ],
-    ids=range(8),
+    ids=range(9),
 )
 @pytest.mark.parametrize("name", ["DATABASE_URL", "ISSUER"])
 def test_a_refused_url_is_not_repeated(name: str, url: str) -> None:
@@ -484,10 +486,26 @@ def test_tls_that_nobody_would_heed_is_refused(query: str, word: str) -> None:
     assert "canary" not in str(refusal)
 
 
-@pytest.mark.parametrize("option", ["host", "sslmode", "sslrootcert", "sslcert", "sslkey"])
+@pytest.mark.parametrize(
+    "option",
+    ["database", "dbname", "hostaddr", "options", "passfile", "password", "port", "service", "servicefile", "user"],
+)
+def test_a_place_that_nobody_would_heed_is_refused(option: str) -> None:
+    """``psql`` would go there, and we would go elsewhere: such an option is named, and its value is not."""
+    refusal = refusal_of(DATABASE_URL=f"postgresql://u@/d?host=/run/pg&{option}=canary")
+    assert f"WATCHWORD_DATABASE_URL: has the option {option!r}; which database is meant" in str(refusal)
+    assert "canary" not in str(refusal)
+
+
+def test_a_host_stands_in_one_place() -> None:
+    """Of one before the path and another as an option ``psql`` and the driver each take their own."""
+    assert "has the option 'host' beside a host" in str(refusal_of(DATABASE_URL="postgresql://u@h/d?host=i"))
+
+
+@pytest.mark.parametrize("option", ["host", "target_session_attrs", "sslmode", "sslrootcert", "sslcert", "sslkey"])
 def test_an_option_that_is_taken_is_heeded(option: str) -> None:
     """What the settings let through reaches the driver."""
-    url = f"postgresql://u@h/d?{option}=x"
+    url = f"postgresql://u@/d?{option}=x"
     assert with_known_options(database_url({"WATCHWORD_DATABASE_URL": f"{url}&application_name=y"})) == url
 
 
@@ -499,6 +517,7 @@ def test_an_option_that_is_taken_is_heeded(option: str) -> None:
         "sqlite:////srv/größe.db",
         "postgresql:///local",
         "postgres://u:p%40ss@h:5432/d?sslmode=require",
+        "postgresql://u@%2Frun%2Fpostgresql:5433/d",
     ],
 )
 def test_a_good_database_url_is_taken_as_it_is(url: str) -> None:

@@ -40,7 +40,13 @@ _URL_MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
 
 _TLS_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+_OPTIONS: Final = frozenset({"host", "target_session_attrs", *_TLS_OPTIONS})
 """Those of a PostgreSQL URL that ``store.postgresql`` heeds."""
+
+_PLACE_OPTIONS: Final = frozenset(
+    {"database", "dbname", "hostaddr", "options", "passfile", "password", "port", "service", "servicefile", "user"}
+)
+"""Those that say to psql, or to asyncpg, which database is meant and as whom; we would go elsewhere without a word."""
 
 _OWN_CGROUP: Final = Path("/proc/self/cgroup")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -340,19 +346,24 @@ def _audience(text: str) -> str:
     return text
 
 
-def _check_options(query: str) -> None:
-    """See that nobody asks for TLS in words that are passed over, or that are read in two ways."""
-    options = parse_qsl(query, keep_blank_values=True)
+def _check_options(url: SplitResult) -> None:
+    """See that nobody asks for TLS, or for another database, in words that are passed over or read in two ways."""
+    options = parse_qsl(url.query, keep_blank_values=True)
     names = [name for name, _ in options]
     for name, value in options:
-        if name != "host" and not name.lower().startswith("ssl"):
+        if name in _PLACE_OPTIONS:
+            meant = "postgresql://user:password@host:port/database"
+            raise ValueError(f"has the option {name!r}; which database is meant must stand before the '?', as {meant}")
+        if name not in _OPTIONS and not name.lower().startswith("ssl"):
             continue  # passed over, and never told: it may be a part of a password that nobody escaped
         if not value:
             raise ValueError(f"has the option {name!r} without a value")
         if names.count(name) > 1:
             raise ValueError(f"has the option {name!r} twice")
-        if name not in {"host", *_TLS_OPTIONS}:
+        if name not in _OPTIONS:
             raise ValueError(f"has the option {name!r}; of TLS there are {', '.join(sorted(_TLS_OPTIONS))}")
+    if url.hostname and "host" in names:  # psql would go to the latter, asyncpg to the former
+        raise ValueError("has the option 'host' beside a host")
 
 
 def _database_url(text: str) -> str:
@@ -364,10 +375,12 @@ def _database_url(text: str) -> str:
             raise ValueError(
                 "must be sqlite:///PATH, with nothing before or behind the path, without file:, ?, # and %"
             )
-    elif url.scheme in {"postgresql", "postgres"}:
+    elif text.startswith(("postgresql://", "postgres://")):
+        if "#" in text:
+            raise ValueError("has a #, behind which nothing would be read; in a password write %23")
         if not url.path.strip("/"):
             raise ValueError("names no database; write postgresql://user:password@host:5432/database")
-        _check_options(url.query)
+        _check_options(url)
     else:
         raise ValueError("must begin with sqlite:/// or postgresql://")
     return text

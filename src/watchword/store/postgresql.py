@@ -34,7 +34,7 @@ its wait for a lock. Both are a little less than we wait, as the connection then
 server would notice nothing until it is done."""
 _NUMBERED: Final = frozenset({"revocations_pkey", "audit_events_pkey"})
 """Constraints on numbers that the database gives: no story breaks them, but a sequence that is behind the rows does."""
-_URL_OPTIONS: Final = frozenset({"host", "sslmode", "sslrootcert", "sslcert", "sslkey"})
+_URL_OPTIONS: Final = frozenset({"host", "target_session_attrs", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
 class _Pool(NamedTuple):
