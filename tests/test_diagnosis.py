@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from tests.cli.commands import COMMAND, change, digests, fresh_environment, refusal, run
+from tests.cli.commands import COMMAND, ROOT, change, digests, fresh_environment, refusal, run
 from tests.faults.proxy import Proxy
 from tests.postgresql import fresh_database, isolate, take_no_writes
 from tests.servers import free_port
@@ -353,3 +355,45 @@ async def test_a_pooler_that_takes_no_settings_is_named(tmp_path: Path) -> None:
         (message,) = bad(await examine(environ))
     assert "unsupported startup parameter: lock_timeout; connect to PostgreSQL itself" in message
     assert "lets this user in" not in message
+
+
+async def test_rights_that_the_service_lacks_are_named(tmp_path: Path, postgresql_url: str) -> None:
+    """A user who could log in and not out is refused; what the README has granted to it is enough."""
+    readme = (ROOT / "README.md").read_text()
+    grants = re.findall(r"^GRANT .*;$", readme, re.MULTILINE)
+    assert len(grants) == 2
+    url = urlsplit(postgresql_url)
+    environ = fresh_environment(
+        tmp_path,
+        DATABASE_URL=url._replace(netloc=f"watchword@{url.hostname}:{url.port}").geturl(),
+        SECRET_KEY=f"{CANARY}, 0123456789 and more",
+    )
+    owner = await asyncpg.connect(postgresql_url)
+    await owner.execute("CREATE ROLE watchword LOGIN")
+    try:
+        for grant in grants:
+            await owner.execute(grant)
+        assert bad(await examine(environ)) == []
+        await preflight(Settings.read(environ))
+        for rights, thing in [
+            ("USAGE", "revocations_seq_seq"),
+            ("USAGE", "audit_events_id_seq"),
+            ("INSERT", "revocations"),
+            ("DELETE", "sessions"),
+        ]:
+            await owner.execute(f"REVOKE {rights} ON {thing} FROM watchword")
+            (message,) = bad(await examine(environ))
+            assert message == (
+                f"database: WATCHWORD_DATABASE_URL: the database's owner has not granted this user {rights} on {thing}"
+            )
+            with pytest.raises(SettingRefused, match=f"has not granted this user {rights} on {thing}"):
+                await preflight(Settings.read(environ))
+            await owner.execute(f"GRANT {rights} ON {thing} TO watchword")
+        await owner.execute("REVOKE INSERT, DELETE ON ALL TABLES IN SCHEMA public FROM watchword")
+        (message,) = bad(await examine(environ))
+        assert "INSERT on sessions, DELETE on sessions, INSERT on revocations, DELETE on revocations" in message
+        assert refusal(run([*COMMAND, "users", "disable", "admin"], environ=environ)).startswith("watchword: ")
+        assert run([*COMMAND, "users", "list"], environ=environ).returncode == 0
+    finally:
+        await owner.execute("DROP OWNED BY watchword; DROP ROLE watchword")
+        await owner.close()

@@ -20,11 +20,29 @@ HEAD: Final = "0006"
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin that it loads
 
+# What the service does there. To add users and clients, and to remove old audit events, may be somebody else's right.
+_RIGHTS: Final = {
+    "users": "SELECT UPDATE",
+    "sessions": "SELECT INSERT UPDATE DELETE",
+    "revocations": "SELECT INSERT UPDATE DELETE",
+    "audit_events": "SELECT INSERT",
+    "audit_anchors": "SELECT",
+    "tallies": "SELECT INSERT UPDATE DELETE",
+    "signing_keys": "SELECT INSERT UPDATE DELETE",
+    "clients": "SELECT",
+}
+_SEQUENCES: Final = ("revocations_seq_seq", "audit_events_id_seq")
+_PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
+_NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
 _VERSION: Final = Statement(
-    "SELECT version_num"
-    " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only') */"
+    "SELECT version_num /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
+    " array(SELECT need || ' on ' || name"
+    f" FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT has_table_privilege(to_regclass(name), need)"
+    f" UNION ALL SELECT 'USAGE on ' || name FROM (VALUES {_NAMES}) AS s (name)"
+    " WHERE NOT has_sequence_privilege(to_regclass(name), 'USAGE, UPDATE')) */"
     " FROM alembic_version"
 )
+"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, and which rights we lack."""
 # Of no row: an empty transaction SQLite lets begin even where it cannot write.
 _WRITE_NOTHING: Final = Statement("UPDATE users SET id = id WHERE 1 = 0")
 _HAS_VERSION: Final = {
@@ -45,7 +63,7 @@ async def check(store: Store, *, to_write: bool = True) -> None:
 
     Raises:
         SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters.
-        Unavailable: it takes no writes.
+        Unavailable: it takes no writes, or not all of ours from this user.
     """
 
     async def find(connection: Connection) -> Row | None:
@@ -59,8 +77,8 @@ async def check(store: Store, *, to_write: bool = True) -> None:
     if of_postgresql:
         expect_utf8(of_postgresql[0])
     if version == HEAD:
-        if to_write and of_postgresql[1:] == ["on"]:
-            raise Unavailable("the database takes no writes; is it a standby, or set to default_transaction_read_only?")
+        if to_write and of_postgresql:
+            _expect_to_write(*of_postgresql[1:])
         return
     if _is_known(version):
         raise SchemaRefused(
@@ -87,6 +105,13 @@ def expect_utf8(encoding: str) -> None:
             f"WATCHWORD_DATABASE_URL: the database has the encoding {encoding}, which cannot hold every name; make one"
             " with CREATE DATABASE watchword ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
         )
+
+
+def _expect_to_write(is_read_only: str, lacking: list[str]) -> None:
+    if is_read_only == "on":
+        raise Unavailable("the database takes no writes; is it a standby, or set to default_transaction_read_only?")
+    if lacking:
+        raise Unavailable(f"the database's owner has not granted this user {', '.join(lacking)}")
 
 
 async def rehearse(store: Store) -> None:
