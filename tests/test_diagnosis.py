@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import resource
 import shutil
 import sqlite3
 from contextlib import closing
@@ -215,6 +216,25 @@ async def test_a_file_that_takes_no_writes_is_found(instance: Path, monkeypatch:
     assert message == "database: WATCHWORD_DATABASE_URL: the database answers: attempt to write a readonly database"
     with pytest.raises(SettingRefused, match=r"WATCHWORD_DATABASE_URL: .*attempt to write a readonly database"):
         await preflight(Settings.read(fresh_environment(instance)))
+
+
+def test_a_disk_without_space_is_found(instance: Path) -> None:
+    """Beside a running service, whose log of the database cannot grow: every login would be 503."""
+    environ = fresh_environment(instance)
+    settings = Settings.read(environ)
+    with closing(sqlite3.connect(instance / "watchword.db", isolation_level=None)) as service:
+        service.execute("PRAGMA wal_autocheckpoint=0")
+        service.execute("UPDATE users SET id = id")
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((instance / "watchword.db-wal").stat().st_size, hard))
+        try:
+            (message,) = bad(asyncio.run(examine(environ)))
+            with pytest.raises(SettingRefused, match="the database answers: "):
+                asyncio.run(preflight(settings))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert message.startswith("database: WATCHWORD_DATABASE_URL: the database answers: ")
+        assert bad(asyncio.run(examine(environ))) == []
 
 
 async def test_a_file_that_somebody_writes_to_is_no_reason(instance: Path) -> None:

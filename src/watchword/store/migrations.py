@@ -43,8 +43,11 @@ _VERSION: Final = Statement(
     " FROM alembic_version"
 )
 """The schema's version; of PostgreSQL also whether it holds every name and takes writes, and which rights we lack."""
-# Of no row: an empty transaction SQLite lets begin even where it cannot write.
-_WRITE_NOTHING: Final = Statement("UPDATE users SET id = id WHERE 1 = 0")
+_WRITE_NOTHING: Final = {
+    # A page as it was, and for that SQLite needs room: what writes no row, or is rolled back, works on a full disk too.
+    "sqlite": Statement("UPDATE alembic_version SET version_num = version_num"),
+    "postgresql": Statement("UPDATE users SET id = id WHERE 1 = 0"),
+}
 _HAS_VERSION: Final = {
     "sqlite": Statement("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"),
     "postgresql": Statement(
@@ -115,13 +118,13 @@ def _expect_to_write(is_read_only: str, lacking: list[str]) -> None:
 
 
 async def rehearse(store: Store) -> None:
-    """Write nothing, which a database that takes no writes refuses as well.
+    """Write nothing new, which a database that takes no writes refuses as well, and an SQLite file without room.
 
     Raises:
         Unavailable: it does.
     """
     with suppress(Locked):  # whoever writes there ends some time
-        await store.write(lambda connection: connection.fetch(_WRITE_NOTHING))
+        await store.write(lambda connection: connection.fetch(_WRITE_NOTHING[store.dialect]))
 
 
 def upgrade(url: str) -> None:
