@@ -140,6 +140,25 @@ async def test_a_secret_that_others_may_read_is_found(instance: Path) -> None:
     assert "run chmod 600 on it" in message
 
 
+async def test_a_database_that_others_may_read_is_noted(instance: Path) -> None:
+    """It holds the password hashes. With the command that mends it; a group may be meant to make backups."""
+    (instance / "watchword.db").chmod(0o640)
+    *_, database, noted = await examine(fresh_environment(instance))
+    assert (database.subject, database.verdict) == ("database", "good")
+    assert (noted.subject, noted.verdict) == ("database", "note")
+    assert noted.message.startswith(f"{instance / 'watchword.db'} is open to others (mode 0640), and holds")
+    assert "run chmod 600 on it" in noted.message
+
+
+async def test_a_database_of_a_relative_path_is_shown_whole(
+    instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started in another folder we look elsewhere, and `init` would make a second database there."""
+    monkeypatch.chdir(tmp_path)
+    (message,) = bad(await examine(fresh_environment(instance, DATABASE_URL="sqlite:///watchword.db")))
+    assert f"there is no database at {tmp_path / 'watchword.db'}; run `watchword init`" in message
+
+
 async def test_what_looks_like_a_setting_is_noted(instance: Path) -> None:
     """A slip is told together with what was meant; it is no reason to refuse, and its value is not repeated."""
     findings = await examine(fresh_environment(instance, ALGORYTHM=CANARY, COFFEE=CANARY))

@@ -3,9 +3,11 @@
 It changes nothing, but that an SQLite file is in WAL mode from then on, and no finding holds a secret.
 """
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import methodcaller
+from pathlib import Path
 from typing import Final, Literal
 
 from watchword import app, settings
@@ -80,8 +82,11 @@ async def examine(environ: Mapping[str, str], *, clock: Clock = system_clock) ->
     findings.append(_weigh_parameters(current))
     findings.append(_time_backends(current))
     findings.append(database := await _try_database(current))
-    if database.verdict == "good" and not current.database_url.startswith("sqlite"):
-        findings.append(await _compare_clocks(current, clock))
+    if database.verdict == "good":
+        if not current.database_url.startswith("sqlite"):
+            findings.append(await _compare_clocks(current, clock))
+        elif told := _judge_mode(Path(current.database_url.removeprefix("sqlite:///"))):
+            findings.append(told)
     return findings
 
 
@@ -111,6 +116,15 @@ def _time_backends(current: Settings) -> Finding:
         return Finding("hashing", "good", f"one hash: {times}; the first is used")
     advice = "argon2-cffi built for this CPU is faster: `make setup` builds it where a C compiler is, if it has not yet"
     return Finding("hashing", "note", f"one hash: {times}; the first is used; {advice}")
+
+
+def _judge_mode(path: Path) -> Finding | None:
+    """What is to be said of an SQLite file that is not its owner's alone."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & 0o077:
+        return None
+    told = f"{path} is open to others (mode {mode:04o}), and holds the password hashes"
+    return Finding("database", "note", f"{told}; run chmod 600 on it, and on its -wal and -shm where they are")
 
 
 async def _compare_clocks(current: Settings, clock: Clock) -> Finding:

@@ -28,7 +28,7 @@ class SqliteStore(Store):
 
     def __init__(self, url: str, *, observe: Observer) -> None:
         super().__init__(observe)
-        self._path = Path(url.removeprefix("sqlite:///"))
+        self._path = Path(url.removeprefix("sqlite:///")).absolute()  # messages shall say which folder's
         self._readers = Lane(self._path, ReadingConnection, count=_READERS)
         self._watcher = Lane(self._path, ReadingConnection, count=1)
         self._writer = Lane(self._path, WritingConnection, count=1)
