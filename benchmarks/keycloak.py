@@ -7,7 +7,7 @@ from benchmarks.peers import login_as_json, ours, set_up
 from benchmarks.people import write_import_file
 from benchmarks.phases import Bench, Figures, measure_login, warm_up
 from watchword.passwords import Parameters
-from watchword.settings import cores
+from watchword.processors import cores
 
 COST: Final = Parameters(memory_kib=7_168, passes=5)
 

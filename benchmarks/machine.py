@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers import REQUIREMENTS, ROOT, Program
-from watchword.settings import cores
+from watchword.processors import cores
 
 _OURS: Final = (
     "quart hypercorn uvloop pyjwt cryptography asyncpg msgspec argon2-cffi argon2-cffi-bindings pynacl"

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from benchmarks.people import PARAMETERS
 from watchword.passwords import Parameters, backends
-from watchword.settings import cores
+from watchword.processors import cores
 
 _TRIES: Final = 7
 _FRESH_SECONDS: Final = 1.5

@@ -11,7 +11,8 @@ from watchword import calibration
 from watchword.calibration import GUIDES, raise_passes
 from watchword.cli.calibrate import calibrate
 from watchword.passwords import Parameters
-from watchword.settings import MAX_HASH_PASSES, Settings, cores
+from watchword.processors import cores
+from watchword.settings import MAX_HASH_PASSES, Settings
 
 
 @given(passes=st.integers(1, 20), milliseconds=st.floats(0.1, 1000), target=st.floats(0.1, 10_000))

@@ -8,12 +8,10 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from math import ceil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -21,6 +19,7 @@ from watchword.environment import PREFIX, text_in, text_of
 from watchword.errors import SettingRefused
 from watchword.issuers import address
 from watchword.networks import Network, networks
+from watchword.processors import cores
 from watchword.shared_secrets import is_guessable
 
 SECRET_FILE: Final = "secret_key"
@@ -48,31 +47,7 @@ _PLACE_OPTIONS: Final = frozenset(
 )
 """Those that say to psql, or to asyncpg, which database is meant and as whom; we would go elsewhere without a word."""
 
-_OWN_CGROUP: Final = Path("/proc/self/cgroup")
-_CGROUPS: Final = Path("/sys/fs/cgroup")
-
 T = TypeVar("T")
-
-
-def cores() -> int:
-    """How many processors this process may use: those that it may run on, or as many as its CPU quota is worth."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min([count, *(worth for limit in _cpu_limits() if (worth := cores_worth(limit)) is not None)])
-
-
-def cores_worth(limit: str) -> int | None:
-    """How many processors a quota keeps busy, from a ``cpu.max`` of cgroup v2; None where it sets no limit."""
-    parts = re.fullmatch(r"([0-9]+) ([1-9][0-9]*)\n?", limit)
-    return max(1, ceil(int(parts[1]) / int(parts[2]))) if parts else None
-
-
-def _cpu_limits() -> Iterator[str]:
-    """What is set for our control group and for those around it; nothing where that cannot be read."""
-    with suppress(OSError, ValueError):
-        (own,) = re.findall(r"^0::/(.*)$", _OWN_CGROUP.read_text(encoding="utf-8"), re.MULTILINE)
-        for folder in (PurePosixPath(own), *PurePosixPath(own).parents):
-            with suppress(OSError):
-                yield (_CGROUPS / folder / "cpu.max").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from rich.progress import track
 from watchword.calibration import GUIDES, Calibration
 from watchword.calibration import calibrate as measure
 from watchword.cli.numbers import NumberRange
-from watchword.settings import cores, most_passes
+from watchword.processors import cores
+from watchword.settings import most_passes
 
 HEADINGS = f"{'settings to paste':<56} {'one hash':>9} {'logins/s':>9} {'full pool':>10}  allowed by"
 

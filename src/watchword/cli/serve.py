@@ -7,8 +7,8 @@ from typing import Final
 import click
 
 from watchword import telemetry
+from watchword.processors import cores
 from watchword.serve import run
-from watchword.settings import cores
 
 _HOST: Final = re.compile(r"[^][]+|\[[^][]+\]")
 """Or the ``fd`` of ``fd://3``."""
