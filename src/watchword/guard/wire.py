@@ -88,11 +88,8 @@ class Wire:
             raise Trouble(f"no answer: {type(fault).__name__}") from None
 
     async def _get(self, url: str, *, limit: int, token: str | None) -> Answer:
-        # A shared cache on the way must not hide a key that was retired just now.
-        asked = httpx.URL(url)
-        address = httpcore.URL(
-            scheme=asked.raw_scheme, host=asked.raw_host, port=asked.port, target=asked.raw_path
-        )  # of a text httpcore drops what stands behind a semicolon
+        asked = httpx.URL(url)  # httpcore's own reading drops what stands behind a semicolon
+        address = httpcore.URL(scheme=asked.raw_scheme, host=asked.raw_host, port=asked.port, target=asked.raw_path)
         headers: dict[str | bytes, str | bytes] = {
             "Host": asked.netloc,  # httpcore would leave out the brackets of an IPv6 address
             "Accept": "application/json",
