@@ -20,3 +20,22 @@ def test_what_is_made_at_random_is_not_guessable() -> None:
 def test_bytes_are_judged_as_texts_are(secret: bytes) -> None:
     """One of few values, or well-known words among them, is guessable whether or not it is UTF-8."""
     assert is_guessable(secret)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "a-string-secret-at-least-256-bits-long",
+        "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+        "thisisaverylongsecretthatnobodyknows",
+        "0123456789abcdef" * 2,
+        "abcdefghijklmnopqrstuvwxyz123456",
+        "ZYXWVUTSRQPONMLKJIHGFEDCBA9876543210",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+        "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+        "404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
+    ],
+)
+def test_what_everybody_copies_is_guessable(secret: str) -> None:
+    """Row 92: the default of jwt.io, those of tutorials, and what one types who needs 32 characters."""
+    assert is_guessable(secret.encode())

@@ -489,7 +489,7 @@ from quart import Quart
 from watchword import Guard, token_required
 
 app = Quart("wrong")
-app.config["SECRET_KEY"] = "0123456789abcdef" * 2
+app.config["SECRET_KEY"] = "6a1f0c93e8b4d27506fb9c31d8e2a475"
 Guard(app)
 
 @token_required
