@@ -30,6 +30,23 @@ def test_all_workers_share_whatever_port_there_was() -> None:
     assert len(sets) == 3
 
 
+@pytest.mark.parametrize("sets", [1, 2])
+def test_an_address_is_nobody_elses_before_a_worker_serves(sets: int) -> None:
+    """Linux lets another account bind beside a socket that does not listen, and whoever listens first has all
+    that comes. From the start on it is us.
+    """
+    config = addressed_to("127.0.0.1:0")
+    bound = addresses.bind_for_all(config, sets=sets)
+    try:
+        with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="already in use"):
+                thief.bind(bound[0][0].getsockname())
+    finally:
+        for each in (each for sockets in bound for each in sockets):
+            each.close()
+
+
 @pytest.mark.parametrize("kind", ["insecure_bind", "quic_bind"])
 def test_only_one_kind_of_address_is_served(kind: str) -> None:
     """Nobody would listen at the others, and `watchword serve` would say that it serves."""

@@ -25,7 +25,7 @@ _TURN_SECONDS: Final = 1.0
 
 
 def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
-    """Bind the addresses once per worker; they listen as soon as a worker does.
+    """Bind the addresses once per worker; those of the first listen at once, the others as soon as their worker does.
 
     A Unix socket is bound once for all, as its file leads to one alone. One that was handed to us is for all too: who
     closes its descriptor cannot have it again.
@@ -57,13 +57,15 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
             shared = [each for name, each in named if name.startswith(_SHARED)]
             _expect_addresses_of([each for name, each in named if name.startswith(_FD)])
             for each in shared:
-                each.listen(config.backlog)  # or it would look abandoned until a worker does, and be taken from us
+                each.listen(config.backlog)  # while nobody else can look; it would seem abandoned, and be taken from us
         listening = [_with_its_port(name, each) for name, each in named]
         for each in set(first) - set(shared):
             each.close()
         config.workers = 2  # asks Hypercorn for SO_REUSEPORT
         config.bind = [address for address in listening if not address.startswith(_SHARED)]
         bound = [[*shared, *_bound(config)] for _ in range(sets)]
+        for each in bound[0]:  # until somebody listens, another account may bind the same address and be the first
+            each.listen(config.backlog)
         config.bind = listening
         return bound
     # Taken or forbidden, a port beyond 65535, no address at all, bytes that are no text, a socket for datagrams.
