@@ -47,15 +47,6 @@ def test_an_address_is_nobody_elses_before_a_worker_serves(sets: int) -> None:
             each.close()
 
 
-@pytest.mark.parametrize("kind", ["insecure_bind", "quic_bind"])
-def test_only_one_kind_of_address_is_served(kind: str) -> None:
-    """Nobody would listen at the others, and `watchword serve` would say that it serves."""
-    config = addressed_to("127.0.0.1:0")
-    setattr(config, kind, ["127.0.0.1:0"])
-    with pytest.raises(StartRefused, match="insecure_bind and quic_bind are not served"):
-        addresses.bind_for_all(config, sets=1)
-
-
 def test_a_unix_socket_is_one_for_all_workers(tmp_path: Path) -> None:
     """Bound a second time its file would lead to the last worker alone."""
     config = addressed_to("127.0.0.1:0", f"unix:{tmp_path}/w", f"unix:{tmp_path}/v")

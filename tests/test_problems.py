@@ -1,11 +1,9 @@
 """Claims about how refusals look to a client: one status, code and sentence each, and no help for an attacker."""
 
 import pytest
-from hypercorn.config import Config
 
-from watchword import errors
+from watchword import errors, hypercorn_toml
 from watchword.problems import IDLE_SECONDS, INTERNAL_ERROR, Problem, problem_at, problem_of, problem_of_status
-from watchword.serve import hypercorn_toml
 
 BARE = 'Bearer realm="watchword"'
 
@@ -137,4 +135,4 @@ def test_under_oauth_the_words_are_those_of_the_rfc(problem: Problem, status: in
 
 def test_a_connection_is_thought_idle_for_as_long_as_the_server_keeps_it() -> None:
     """What hypercorn.toml says and what refusals go by is the same number."""
-    assert Config.from_toml(hypercorn_toml()).keep_alive_timeout == IDLE_SECONDS
+    assert hypercorn_toml.read().keep_alive_timeout == IDLE_SECONDS

@@ -16,6 +16,7 @@ import pytest
 from hypercorn.config import Config
 
 from tests.builders import SECRET
+from tests.certificates import certified
 from tests.servers import environment
 from watchword import asgi, serve
 
@@ -27,11 +28,6 @@ def _hypercorn_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """The door changes it for its process, in which there are other tests here."""
     for name in ("hypercorn.asyncio.run.TCPServer", "hypercorn.protocol.H11Protocol"):
         monkeypatch.setattr(name, resolve_name(name))
-
-
-def test_a_checkout_is_served_by_its_own_file() -> None:
-    """From an editable installation it is the file at the top, so that who edits it is heeded."""
-    assert serve.hypercorn_toml() == ROOT / "hypercorn.toml"
 
 
 def test_the_file_has_no_word_that_hypercorn_does_not_know() -> None:
@@ -69,7 +65,7 @@ def test_the_door_refuses_in_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("lines", "scheme"),
-    [("", "http"), ("certfile = 'c.pem'\nkeyfile = 'k.pem'\n", "https")],
+    [("", "http"), ("certfile = '{folder}/cert.pem'\nkeyfile = '{folder}/key.pem'\n", "https")],
     ids=["clear", "TLS"],
 )
 def test_the_log_says_how_to_reach_the_service(
@@ -81,8 +77,9 @@ def test_the_log_says_how_to_reach_the_service(
         pass
 
     toml = tmp_path / "hypercorn.toml"
-    toml.write_text(f"bind = ['127.0.0.1:0', 'unix:{tmp_path}/w']\n{lines}")
-    monkeypatch.setattr("watchword.serve.hypercorn_toml", lambda: toml)
+    certified(tmp_path, "localhost")
+    toml.write_text(f"bind = ['127.0.0.1:0', 'unix:{tmp_path}/w']\n{lines.format(folder=tmp_path)}")
+    monkeypatch.setattr("watchword.hypercorn_toml.find", lambda: toml)
     monkeypatch.setattr("watchword.serve._Slot.fill", do_nothing)
     monkeypatch.setattr("watchword.serve._Slot.keep", do_nothing)  # it is over when the first of them is
     caplog.set_level("INFO", logger="watchword.serve")
@@ -143,7 +140,7 @@ async def test_looking_after_a_worker_leaves_nothing_behind() -> None:
     with ours, theirs:
         ours.setblocking(False)
         slot = serve._Slot(0, [], {}, patience=1.0, silence=0.3)
-        slot._serving = worker = serve._Worker(cast("Process", process), ours, born=loop.time())
+        slot._serving = worker = serve._Worker(cast("Process", process), ours)
         began = loop.time()
         await slot._watch(worker)
         assert loop.time() - began >= 0.3  # it has its whole time, the first question being asked at once

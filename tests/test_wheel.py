@@ -80,7 +80,7 @@ def test_it_serves_from_another_folder(installed: Path, tmp_path: Path) -> None:
     watchword = str(installed / "watchword")
     where = (
         "import watchword, watchword.serve as s, watchword.store.migrations as m;"
-        "print(watchword.__file__, s.hypercorn_toml(), m._scripts())"
+        "print(watchword.__file__, s.hypercorn_toml.find(), m._scripts())"
     )
     places = run([str(installed / "python"), "-c", where], environ=environ, cwd=tmp_path).split()
     assert all(place.startswith(f"{installed.parent}{os.sep}") for place in places), places

@@ -38,12 +38,8 @@ def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:
         The sockets of each worker.
 
     Raises:
-        StartRefused: an address is taken, forbidden or none, or not of the kind that is served; a descriptor is no
-            socket that could listen.
+        StartRefused: an address is taken, forbidden or none; a descriptor is no socket that could listen.
     """
-    # Each worker reads them in the same file, and would bind them itself, beside the sockets that it is handed.
-    if config.insecure_bind or config.quic_bind:
-        raise StartRefused("hypercorn.toml: give bind alone; insecure_bind and quic_bind are not served")
     try:
         paths = [Path(address.removeprefix(_UNIX)) for address in config.bind if address.startswith(_UNIX)]
         with ExitStack() as turns:

@@ -23,11 +23,11 @@ from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from hypercorn.config import Config
 
+from watchword import hypercorn_toml
 from watchword.addresses import bind_for_all
 from watchword.errors import StartRefused
 
@@ -40,7 +40,7 @@ APPLICATION: Final = "/dev/null/watchword.worker:create_app()"
 """In a folder that holds nothing: Hypercorn looks for modules there first, and else in the one we were started in."""
 START_SECONDS: Final = 30.0
 YOUNG: Final = 1.0
-"""Seconds of life below which a worker's death makes its successor wait."""
+"""Seconds of service below which a worker's death makes its successor wait."""
 LONGEST_PAUSE: Final = 5.0
 SILENCE_SECONDS: Final = 30.0
 """For which a worker may leave all questions unanswered; a loop that something keeps for seconds is no reason yet."""
@@ -70,7 +70,6 @@ class WorkerFailed(StartRefused):
 class _Worker:
     process: Process
     channel: socket.socket
-    born: float
 
     def ask(self) -> None:
         """Ask whether its event loop turns; nothing is waited for."""
@@ -98,9 +97,10 @@ def run(*, bind: str | None, workers: int, environ: Mapping[str, str], silence: 
         The exit status: 0 if every worker drained and ended well, above 0 also if the first one refused to start.
 
     Raises:
-        StartRefused: the address is taken, or the first worker died, hung or could not be started.
+        StartRefused: hypercorn.toml cannot be served, the address is taken, or the first worker died, hung or could not
+            be started.
     """
-    config = Config.from_toml(hypercorn_toml())
+    config = hypercorn_toml.read()
     if bind is not None:
         config.bind = [bind]
     patience = config.graceful_timeout + config.shutdown_timeout
@@ -171,6 +171,7 @@ class _Slot:
         self._patience = patience
         self._silence = silence
         self._serving: _Worker | None = None
+        self._since = 0.0
         self._living: set[_Worker] = set()
         self._filling = asyncio.Lock()
 
@@ -197,7 +198,7 @@ class _Slot:
         if said != READY:
             status = await self._dismiss(worker)
             raise WorkerFailed(self._number, f"status {status}", status=status)
-        self._serving = worker
+        self._serving, self._since = worker, asyncio.get_running_loop().time()
 
     async def keep(self) -> None:
         """See to it that somebody serves here, for ever."""
@@ -212,7 +213,7 @@ class _Slot:
                     self._serving = None
                 self._living.discard(worker)
                 worker.channel.close()
-                is_young = asyncio.get_running_loop().time() - worker.born < YOUNG
+                is_young = asyncio.get_running_loop().time() - self._since < YOUNG
                 _log.error("worker %d ended with status %d and is replaced", self._number, worker.process.returncode)
                 pause = _longer(pause) if is_young else 0.0
             await asyncio.sleep(pause)
@@ -277,7 +278,7 @@ class _Slot:
         with ExitStack() as failing, theirs:
             failing.enter_context(ours)
             process = await create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "hypercorn", "-c", str(hypercorn_toml()), "-w", "0"),
+                *(sys.executable, "-P", "-m", "hypercorn", "-c", str(hypercorn_toml.find()), "-w", "0"),
                 *(part for each in self._sockets for part in ("-b", f"fd://{each.fileno()}")),
                 APPLICATION,
                 env={**self._environ, CHANNEL: f"{self._number}/{theirs.fileno()}"},
@@ -286,7 +287,7 @@ class _Slot:
                 process_group=0,  # a terminal's Ctrl-C and hang-up are ours to pass on
             )
             failing.pop_all()
-        return _Worker(process, ours, born=asyncio.get_running_loop().time())
+        return _Worker(process, ours)
 
     async def _dismiss(self, worker: _Worker) -> int:
         """Tell a worker to drain, and insist when it has had its time."""
@@ -306,10 +307,3 @@ class _Slot:
 
 def _longer(pause: float) -> float:
     return min(LONGEST_PAUSE, max(0.1, 2 * pause))
-
-
-def hypercorn_toml() -> Path:
-    """The file beside the installed package, or at the top of a checkout."""
-    package = Path(__file__).parent
-    installed = package / "hypercorn.toml"
-    return installed if installed.exists() else package.parents[1] / "hypercorn.toml"

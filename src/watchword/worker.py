@@ -10,12 +10,21 @@ import socket
 
 from quart import Quart
 
-from watchword import asgi
+from watchword import asgi, hypercorn_toml
+from watchword.errors import StartRefused
 from watchword.serve import CHANNEL, LIVING, LOOKS, READY
 
 
 def create_app() -> Quart:
-    """The service, tied to the supervisor that started this process."""
+    """The service, tied to the supervisor that started this process.
+
+    Raises:
+        SystemExit: it cannot start, or would not be served; the one line says why.
+    """
+    try:
+        hypercorn_toml.read()  # here, for Hypercorn looks at the certificate only when we have said that we serve
+    except StartRefused as refusal:
+        raise SystemExit(f"watchword: {refusal}") from None
     number, descriptor = map(int, os.environ.pop(CHANNEL).split("/"))
     channel = socket.socket(fileno=descriptor)
     channel.setblocking(False)  # nobody may keep the event loop, not even a supervisor that does not read
