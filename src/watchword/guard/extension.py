@@ -12,7 +12,7 @@ from functools import partial
 from math import isfinite
 from typing import Final, TypeVar
 
-from quart import Blueprint, Quart, current_app, request, websocket
+from quart import Blueprint, Quart, current_app
 
 from watchword.clock import system_clock
 from watchword.denials import MAX_STALENESS, Denials, since_boot
@@ -136,9 +136,9 @@ class Guard:
         app.extensions[EXTENSION] = Checkpoint(
             VerifiedTokens(ring, profile), clock=self._clock, actor=self._actor, denials=denials, remote=remote
         )
-        app.before_websocket_funcs[None][:0] = begin_websocket, _before_websocket  # before an earlier ``require`` too
-        app.before_request_funcs[None].insert(0, _before_request)
-        app.before_serving(_before_serving)
+        app.before_websocket_funcs[None].insert(0, begin_websocket)  # also before those of an earlier ``require``
+        app.view_functions = _Views(app.view_functions)
+        app.before_serving(_refuse_decorators_in_the_wrong_order)
         if remote is not None:
             app.before_serving(partial(self._start, remote))
             app.after_serving(remote.stop)
@@ -254,26 +254,23 @@ def _secret_ring(app: Quart) -> KeyRing:
     return KeyRing.from_secret(secret, *former)
 
 
-async def _before_serving() -> None:
-    _refuse_decorators_in_the_wrong_order(current_app.view_functions)
+async def _refuse_decorators_in_the_wrong_order() -> None:
+    _expect_guarded(current_app.view_functions)
 
 
-async def _before_request() -> None:
-    _look_at(request.endpoint)
-
-
-async def _before_websocket() -> None:
-    _look_at(websocket.endpoint)
-
-
-def _look_at(endpoint: str | None) -> None:
-    """Serve no view that the start would refuse: many a parent and test client starts nothing, and views come later."""
-    views = current_app.view_functions
-    if endpoint in views:
-        _refuse_decorators_in_the_wrong_order({endpoint: views[endpoint]})
-
-
-def _refuse_decorators_in_the_wrong_order(views: Mapping[str, View]) -> None:
+def _expect_guarded(views: Mapping[str, View]) -> None:
     names = unguarded_views(views)
     if names:
         raise RuntimeError(f"@token_required stands above the route and guards nothing: {', '.join(names)}")
+
+
+class _Views(dict[str, View]):
+    """An application's views by their endpoints, of which none comes out to be served that the start would refuse.
+
+    Many a parent and test client starts nothing, and some views come later.
+    """
+
+    def __getitem__(self, endpoint: str) -> View:
+        view = super().__getitem__(endpoint)
+        _expect_guarded({endpoint: view})
+        return view
