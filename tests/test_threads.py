@@ -85,9 +85,15 @@ async def test_whether_a_job_ran_or_was_dropped_is_told_once(thread: Threads) ->
 async def test_times_are_told(thread: Threads) -> None:
     """A job behind another has waited for about as long as that one took."""
     told: list[Times | None] = []
-    hold = threading.Event()
-    first = thread.run(lambda: hold.wait(PATIENCE), ended=told.append)
+    begun, hold = threading.Event(), threading.Event()
+
+    def take_long() -> None:
+        begun.set()
+        hold.wait(PATIENCE)
+
+    first = thread.run(take_long, ended=told.append)
     second = thread.run(lambda: None, ended=told.append)
+    await asyncio.to_thread(begun.wait, PATIENCE)
     await asyncio.sleep(0.05)
     hold.set()
     await asyncio.gather(first, second)
