@@ -20,10 +20,11 @@ ALGORITHMS = ("ES256", "RS256", "EdDSA")  # no HS256: what is public must never 
 LIFETIME = 600
 WAIT = 0.5  # seconds for which one thread waits for another's fetch
 PAUSE = 2  # shorter than the three seconds, nearly, for which even a hurried key is published before it signs
-login_service = httpx.Client(  # it decides who gets in: it is asked itself, and no proxy that the environment names
-    transport=httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=4)),  # gives up a connection before it does
-    timeout=2,
-)
+transport = httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=4))  # gives up a connection before it does
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=transport.close)  # workers that had one in common would read each other's answers
+# It decides who gets in: it is asked itself, and no proxy that the environment names.
+login_service = httpx.Client(transport=transport, timeout=2)
 
 
 class InvalidToken(Exception):

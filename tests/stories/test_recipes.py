@@ -288,6 +288,25 @@ def test_made_up_keys_hold_no_thread_while_the_login_service_is_silent(monkeypat
     assert max(others) < 1.5
 
 
+def test_a_worker_has_a_connection_of_its_own(system: System) -> None:
+    """Forked from a process that had asked, workers read each other's answers: of two users, one was the other."""
+    program = """
+import os, sys
+from login_service import ISSUER, login_service
+
+def connection():
+    return login_service.get(f"{ISSUER}/healthz").extensions["network_stream"].get_extra_info("client_addr")
+
+before = connection()
+assert connection() == before
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os._exit(connection() == before)
+"""
+    environ = {**system.environ, "PYTHONPATH": str(RECIPES)}
+    assert subprocess.run([sys.executable, "-c", program], env=environ, timeout=60, check=False).returncode == 0
+
+
 def test_a_new_key_costs_nobody_a_refusal(system: System) -> None:
     """After ``keys rotate --now`` tokens of the new key pass, and those of the former key still do (row 93)."""
     before = system.log_in()["token"]
