@@ -1,6 +1,8 @@
 """Claims about threads that work for an event loop: jobs go out, results come back, nothing is run or dropped twice."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -62,6 +64,26 @@ async def test_threads_that_cannot_start_do_so_later(monkeypatch: pytest.MonkeyP
         both = threading.Barrier(2, timeout=PATIENCE)
         assert sorted(await asyncio.gather(*(threads.run(both.wait) for _ in range(2)))) == [0, 1]
     threads.close()
+
+
+def test_a_process_that_was_forked_has_threads_of_its_own() -> None:
+    """A job there waited for ever for a thread of the parent's; what the parent still has to do is left to it."""
+    program = """
+import os, signal, sys, threading
+from watchword.threads import Threads
+
+threads, go = Threads(1, name="worker"), threading.Event()
+pid_of = threads.begin(os.getpid)()
+slow, waits = threads.begin(lambda: go.wait(30)), threads.begin(os.getpid)
+if child := os.fork():
+    _, status = os.waitpid(child, 0)
+    go.set()
+    sys.exit(status != 0 or not slow() or waits() != pid_of)
+signal.alarm(10)
+os._exit(threads.begin(os.getpid)() != os.getpid())
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], timeout=PATIENCE, check=False)
+    assert done.returncode == 0
 
 
 async def test_whether_a_job_ran_or_was_dropped_is_told_once(thread: Threads) -> None:

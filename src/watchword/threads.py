@@ -11,6 +11,7 @@ just when there is something to do. Laws of this file:
 """
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
@@ -64,6 +65,7 @@ class Threads:
         self._name = name
         self._begin = begin
         self._threads: list[threading.Thread] = []
+        self._process = os.getpid()
 
     def run(self, job: Callable[[], T], *, ended: Ended = nobody_asks) -> "asyncio.Future[T]":
         """Queue a job of the running loop; cancelling the future drops it if it has not begun."""
@@ -96,6 +98,8 @@ class Threads:
         Raises:
             RuntimeError: there is none now, for one of them at least.
         """
+        if self._process != os.getpid():  # forked: none of the parent's threads is here, and what waits is the parent's
+            self._process, self._threads, self._jobs, self._untold = os.getpid(), [], SimpleQueue(), deque()
         while len(self._threads) < self._count:
             thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             thread.start()
