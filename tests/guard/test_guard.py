@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
 from quart import Blueprint, Quart, websocket
@@ -309,6 +310,34 @@ def loud(view: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
     return wrapped
 
 
+class Proxy:
+    """A decorator that passes for what it decorates, as wrapt's do: whoever marks it marks that."""
+
+    def __init__(self, view: Any) -> None:
+        object.__setattr__(self, "__wrapped__", view)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["__wrapped__"], name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(vars(self)["__wrapped__"], name, value)
+
+    async def __call__(self) -> str:
+        return str(await vars(self)["__wrapped__"]())
+
+
+class Slotted:
+    """A decorator that takes no marks."""
+
+    __slots__ = ("__wrapped__",)
+
+    def __init__(self, view: Callable[[], Awaitable[str]]) -> None:
+        self.__wrapped__ = view
+
+    async def __call__(self) -> str:
+        return await self.__wrapped__()
+
+
 class TestDecoratorsInTheWrongOrder:
     """@token_required above the route would guard nothing: the application does not start, and is told which view."""
 
@@ -322,6 +351,21 @@ class TestDecoratorsInTheWrongOrder:
         """A route of the application."""
 
         @token_required
+        @app.get("/")
+        async def reports() -> str:
+            return ""
+
+        await self.refused(app, "reports")
+
+    @pytest.mark.parametrize("decorator", [Proxy, Slotted])
+    async def test_behind_a_decorator_that_keeps_no_mark(
+        self, app: Quart, decorator: Callable[[Callable[[], Awaitable[str]]], Callable[[], Awaitable[str]]]
+    ) -> None:
+        """One that hands it on, or takes none, hides nothing of what is further inside."""
+
+        @token_required
+        @decorator
+        @loud
         @app.get("/")
         async def reports() -> str:
             return ""

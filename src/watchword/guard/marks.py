@@ -74,10 +74,12 @@ def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
     setattr(guarded, _REQUIREMENT, requirement)
     guarded.__dict__.pop(_GUARDED_ELSEWHERE, None)  # ``wraps`` has copied it from a view that others guard too
     inside: Any = view
-    with suppress(AttributeError):  # a bound method, which takes no marks: no decorator stands above a route for it
-        while inside is not None and not getattr(inside, _GUARDED_ELSEWHERE, False):
+    seen: dict[int, Any] = {}  # and not those that are marked: a transparent proxy shows what is inside as its own
+    while inside is not None and id(inside) not in seen:
+        seen[id(inside)] = inside
+        with suppress(AttributeError):  # it takes no marks, as a bound method or an object with slots
             setattr(inside, _GUARDED_ELSEWHERE, True)
-            inside = getattr(inside, "__wrapped__", None)
+        inside = getattr(inside, "__wrapped__", None)
 
 
 def requirement_of(view: View) -> Requirement | None:
