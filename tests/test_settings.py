@@ -584,14 +584,25 @@ def test_a_guard_believes_whatever_issuer_the_service_has() -> None:
     for url in (
         "https://login.example.com",
         "https://Login.Example.com/",
-        "https://login_x.example:8443/eu//a/../b%zz;c=d",
+        "https://login_x.example:8443/eu//a/.../b%zz;c=d",
         "https://xn--exmple-cua.com",
         "https://[2001:db8::1]:443/a",
         "http://127.0.0.1:0",
         "http://[::1]",
     ):
         assert Settings.read(environ(ISSUER=url)).issuer == Issuer.at(url).url == url
-    for url in ("https://[:]", "https://[1.2.3.4]", "https://login.example:65536", "https://l\u00f6gin.example"):
+    for url in (
+        "https://[:]",
+        "https://[1.2.3.4]",
+        "https://127.0.0.300",
+        "https://1.2.3.04/eu",
+        "https://login.example:65536",
+        "https://l\u00f6gin.example",
+        "https://login.example/eu/../x",
+        "https://login.example/./x",
+        "https://login.example/eu/..",
+        "https://login.example/.",
+    ):
         assert refusal_of(ISSUER=url).name == "ISSUER"
         with pytest.raises(ValueError, match="the issuer must be a URL"):
             Issuer.at(url)

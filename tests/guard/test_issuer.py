@@ -93,6 +93,7 @@ def test_what_is_no_address_of_a_login_service(url: str) -> None:
         "https://l.example/\\..\\x",
         "https://l.example/a b",
         "https://l.example/\r\nX: y",
+        "https://l.example/a/../jwks",
         "/jwks",
         7,
         None,
