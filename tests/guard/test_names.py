@@ -1,6 +1,7 @@
 """A guard whose login service has a name: how it is looked up, which address answers, and whose threads that takes."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ from tests.certificates import certified
 from tests.guard.elsewhere import SERVICE_TOKEN, LoginService, login_service
 from tests.servers import free_port
 from watchword import Guard, current_token, token_required
+from watchword.guard.issuer import Trouble
 from watchword.guard.names import Names
 from watchword.guard.wire import Wire
 from watchword.identifiers import new_id
@@ -125,6 +127,27 @@ async def test_a_name_without_an_address_is_told(
         with pytest.raises(httpcore.ConnectError, match=r"not known|too long"):
             await names.connect_tcp("login.example", 443)
         assert asked == each
+
+
+async def test_a_handshake_that_is_given_up_leaves_nothing_open() -> None:
+    """Its connection is closed then, and not when Python next looks for garbage: a silent service took descriptors."""
+    hung_up = asyncio.Event()
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        hung_up.set()
+        writer.close()
+
+    async with await asyncio.start_server(be_silent, "127.0.0.1", 0) as server:
+        wire = Wire(is_encrypted=True)
+        gc.disable()
+        try:
+            with pytest.raises(Trouble, match="no answer within"):
+                await wire.get(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", limit=1000, seconds=0.1)
+            await asyncio.wait_for(hung_up.wait(), SECONDS)
+        finally:
+            gc.enable()
+            await wire.close()
 
 
 class TestSeveralAddresses:

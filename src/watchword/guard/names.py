@@ -11,10 +11,11 @@ asyncio looks names up in the threads in which the application's own views run. 
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import httpcore
 
@@ -68,7 +69,7 @@ class Names(httpcore.AsyncNetworkBackend):
                 for attempt in done:
                     attempts.remove(attempt)
                     if attempt.exception() is None or not (attempts or waiting):
-                        return attempt.result()
+                        return _Stream(attempt.result())
         finally:
             for attempt in attempts:
                 attempt.cancel()
@@ -92,6 +93,37 @@ class Names(httpcore.AsyncNetworkBackend):
         del self._asked[host]
         if not asked.cancelled():
             asked.exception()  # or asyncio would complain where all who asked have given up
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection that is closed when its TLS handshake is given up too: httpcore closes it after errors alone."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # httpcore's
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  # httpcore's
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 def _addresses_of(host: str) -> tuple[str, ...]:
