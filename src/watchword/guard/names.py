@@ -3,7 +3,8 @@
 asyncio looks names up in the threads in which the application's own views run. Laws of this file:
 
 1. A look-up that has begun runs to its end, which a silent resolver makes half a minute or more. So there is one at a
-   time, whoever needs the name waits for that one, and those who give up begin no other.
+   time, whoever needs the name waits for that one, and those who give up begin no other. An address with a zone, such
+   as ``fe80::1%eth0``, asyncio looks up once more, in the threads that it has.
 2. An address that is silent keeps nobody from the next: that is tried beside it soon (RFC 8305 §5).
 3. Nobody waits for the thread in the end.
 """
