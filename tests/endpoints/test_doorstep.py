@@ -188,6 +188,26 @@ async def test_a_websocket_is_refused_in_the_same_shape(
     assert (line["request_id"], line["method"], line["status"]) == (members["request_id"], "GET", status)
 
 
+@pytest.mark.parametrize("extensions", [{}, None])
+async def test_a_websocket_of_a_server_that_can_answer_none_is_closed(
+    app: Quart, extensions: dict[str, Any] | None, request_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Only who announces ASGI's ``websocket.http.response`` is sent such an event; others would fail on it."""
+    scope: Any = {"type": "websocket", "http_version": "1.1", "path": "me", "raw_path": b"me", "extensions": extensions}
+    sent: list[Any] = []
+
+    async def send(event: object) -> None:
+        sent.append(event)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    await app(scope, receive, send)
+    assert [event["type"] for event in sent] == ["websocket.close"]
+    (line,) = request_lines()
+    assert (line["method"], line["status"]) == ("GET", 404)
+
+
 async def test_a_fault_beyond_the_error_handlers(app: Quart, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """Where no request can be made at all the answer is a bare 500, and the log has the fault under its id."""
 

@@ -31,6 +31,7 @@ HEADERS: Final[dict[bytes, bytes]] = {
 
 _ALL: Final = tuple(HEADERS.items())
 JSON: Final = (b"content-type", b"application/json")
+_NORMAL: Final = 1000
 _STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 _BODIES: Final = frozenset({"http.response.body", "websocket.http.response.body"})
 
@@ -81,6 +82,11 @@ class Exchange:
         self._status = status
         sent = self._completed(headers)
         if self._scope["type"] == "websocket":
+            if "websocket.http.response" not in (self._scope.get("extensions") or {}):
+                # The server makes a 403 of it.
+                await self._send({"type": "websocket.close", "code": _NORMAL, "reason": None})
+                self._report()
+                return
             await self._send({"type": "websocket.http.response.start", "status": status, "headers": sent})
             await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
         else:
