@@ -123,6 +123,9 @@ class TestBelowAPath:
         response = await client.get("/auth/page", root_path="/auth")
         assert await response.get_data(as_text=True) == "/auth/page"
         assert (await client.get("/page", root_path="/auth")).status_code == 404
+        for spelled in ("/%61uth/page", "/auth%2Fpage"):  # a rule of the proxy's for that path has not seen it there
+            base = {"path": "/auth/page", "raw_path": spelled.encode()}
+            assert (await client.get("/", root_path="/auth", scope_base=base)).status_code == 404
 
     @pytest.mark.parametrize("path", ["/me", "/authnews", "/auth/me", "/auth/sess%69ons"])
     async def test_a_websocket_beside_it_is_refused(self, client: Client, path: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from quart import Quart
 
 from tests.certificates import certified
-from tests.guard.elsewhere import SERVICE_TOKEN, LoginService, login_service
+from tests.guard.elsewhere import JWKS, SERVICE_TOKEN, LoginService, login_service
 from tests.servers import free_port
 from watchword import Guard, current_token, token_required
 from watchword.guard.issuer import Trouble
@@ -129,6 +129,28 @@ async def test_a_name_without_an_address_is_told(
         assert asked == each
 
 
+async def test_who_gives_up_takes_the_name_from_nobody_else(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two who wait for one look-up, one may leave before it has an outcome."""
+    speaks, asked = threading.Event(), 0
+
+    def slow(*_: object, **__: object) -> list[object]:
+        nonlocal asked
+        asked += 1
+        speaks.wait(SECONDS)
+        raise OSError("it is not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    leaves, stays = (asyncio.create_task(names.connect_tcp("login.example", 443)) for _ in range(2))
+    while asked == 0:
+        await asyncio.sleep(0.001)
+    leaves.cancel()
+    await asyncio.wait([leaves])
+    speaks.set()
+    with pytest.raises(httpcore.ConnectError, match="it is not known"):
+        await stays
+    assert asked == 1
+
+
 async def test_a_handshake_that_is_given_up_leaves_nothing_open() -> None:
     """Its connection is closed then, and not when Python next looks for garbage: a silent service took descriptors."""
     hung_up = asyncio.Event()
@@ -148,6 +170,20 @@ async def test_a_handshake_that_is_given_up_leaves_nothing_open() -> None:
         finally:
             gc.enable()
             await wire.close()
+
+
+@pytest.mark.parametrize(("idle_for", "connections"), [(0.0, 2), (SECONDS, 1)])
+async def test_a_connection_that_was_idle_is_used_no_more(
+    service: LoginService, monkeypatch: pytest.MonkeyPatch, idle_for: float, connections: int
+) -> None:
+    """The login service may hang up just then, and the request would have no answer."""
+    monkeypatch.setattr("watchword.guard.wire._IDLE_SECONDS", idle_for)
+    wire = Wire(is_encrypted=False)
+    for _ in range(2):
+        await wire.get(f"{service.issuer.url}{JWKS}", limit=10_000, seconds=SECONDS)
+        await asyncio.sleep(0.001)
+    await wire.close()
+    assert len({arrived.connection for arrived in service.arrived}) == connections
 
 
 class TestSeveralAddresses:
@@ -179,10 +215,42 @@ class TestSeveralAddresses:
                 caller.connect_ex(("127.0.0.2", port))
             opened.enter_context(socket.create_server(("127.0.0.1", port)))
             began = time.monotonic()
+            tasks = asyncio.all_tasks()
             stream = await names.connect_tcp("login.example", port)
             assert time.monotonic() - began < 2
             assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
             await stream.aclose()
+            async with asyncio.timeout(SECONDS):
+                while asyncio.all_tasks() - tasks:  # the silent one is given up; else it would go on for minutes
+                    await asyncio.sleep(0.01)
+
+    async def test_of_two_that_answer_at_once_one_is_hung_up(
+        self, names: Names, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or each such moment would leave a connection open that nobody has."""
+        closed: list[httpcore.AsyncMockStream] = []
+        go, connecting = asyncio.Event(), asyncio.Semaphore(0)
+
+        class Stream(httpcore.AsyncMockStream):
+            async def aclose(self) -> None:
+                closed.append(self)
+
+        async def connect(*_: object, **__: object) -> Stream:
+            connecting.release()
+            await go.wait()
+            return Stream([])
+
+        monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
+        monkeypatch.setattr("watchword.guard.names.HEAD_START", 0.001)
+        async with asyncio.timeout(SECONDS):
+            asked = asyncio.create_task(names.connect_tcp("login.example", 443))
+            for _ in range(3):  # one per address
+                await connecting.acquire()
+            go.set()
+            kept = await asked
+        assert len(closed) == 2
+        await kept.aclose()
+        assert len(set(closed)) == 3
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])

@@ -352,7 +352,9 @@ BAD: dict[str, Callable[[LoginService], dict[str, Reply]]] = {
     "keys byte by byte": lambda service: {
         JWKS: Reply(json.dumps(KeyRing(service.keys).jwks()).ljust(256).encode(), part=1)
     },
-    "a compressed answer": lambda service: {JWKS: Reply(b"\x1f\x8b", headers={"Content-Encoding": "gzip"})},
+    "a compressed answer": lambda service: {
+        JWKS: Reply(json.dumps(KeyRing(service.keys).jwks()).encode(), headers={"Content-Encoding": "br"})
+    },
     "no HTTP": lambda service: {JWKS: Reply(headers={"no": "header\r\n\x00:"})},
 }
 

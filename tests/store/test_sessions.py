@@ -150,6 +150,34 @@ async def test_an_end_is_remembered_for_as_long_as_any_token_can_live(
     assert (announced.session_id, announced.expires_at) == (session.id, now + remembered_for)
 
 
+async def test_an_end_is_remembered_for_as_long_as_the_token_that_is_shown_can_live(store: Store) -> None:
+    """Others may have been given as late and for as long; the row is older, and the lifetime has been lowered since."""
+    user = a_user()
+    session = a_session(user, token_expires_at=NOW + 10)
+    await begin(store, user, session)
+    (announced,) = await store.write(
+        partial(
+            sessions.end,
+            session_id=session.id,
+            user_id=user.id,
+            now=NOW + 5,
+            token_lifetime=10,
+            presented=a_token(session, exp=NOW + 900),
+        )
+    )
+    assert announced.expires_at == NOW + 5 + 900
+
+
+async def test_an_end_is_remembered_though_the_clock_was_set_back(store: Store) -> None:
+    """A token that was given before that lives longer than any that is given now."""
+    user = a_user()
+    session = a_session(user, refreshed_at=NOW + 100, token_expires_at=NOW + 1000)
+    await begin(store, user, session)
+    story = partial(sessions.end, session_id=session.id, user_id=user.id, now=NOW, token_lifetime=900)
+    (announced,) = await store.write(story)
+    assert announced.expires_at == NOW + 1000
+
+
 async def test_the_end_of_a_session_that_is_not_there_is_announced_once(store: Store) -> None:
     """Whoever asks again and again, with a token whose end is remembered already, adds no rows."""
     session = a_session(a_user())
