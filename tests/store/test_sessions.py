@@ -32,6 +32,27 @@ async def news(store: Store, *, after: int = 0) -> list[Revocation]:
     return await store.read(partial(revocations.after, seq=after, limit=1000))
 
 
+@dataclass
+class Explained:
+    """A connection on which statements are explained and not run.
+
+    Attributes:
+        plan: of the latest statement.
+    """
+
+    connection: Connection
+    dialect: str
+    plan: str = ""
+
+    async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
+        """Learn how the database would go about it."""
+        explain = "EXPLAIN QUERY PLAN" if self.dialect == "sqlite" else "EXPLAIN"
+        self.plan = str(
+            list(map(tuple, await self.connection.fetch(Statement(f"{explain} {statement.named}"), **values)))
+        )
+        return []
+
+
 def a_token(session: Session, *, exp: int | None = None) -> AccessToken:
     """The claims of an access token that a session was given when it began."""
     return AccessToken(
@@ -193,22 +214,10 @@ async def test_the_end_of_a_session_that_is_not_there_is_announced_once(store: S
 async def test_an_end_is_looked_for_by_its_session(store: Store) -> None:
     """Among all that are remembered: a look through each of them would keep everybody else from writing meanwhile."""
 
-    @dataclass
-    class Explained:
-        connection: Connection
-        plan: str = ""
-
-        async def fetch(self, statement: Statement, /, **values: object) -> list[Row]:
-            explain = "EXPLAIN QUERY PLAN" if store.dialect == "sqlite" else "EXPLAIN"
-            self.plan = str(
-                list(map(tuple, await self.connection.fetch(Statement(f"{explain} {statement.named}"), **values)))
-            )
-            return []
-
     async def plan(connection: Connection) -> str:
         ended = [(f"session {number}", NOW + number) for number in range(5000)]
         await revocations.insert(connection, ended, now=NOW)
-        explained = Explained(connection)
+        explained = Explained(connection, store.dialect)
         await revocations.is_announced(explained, session_id="session 7", until=NOW)
         return explained.plan
 
@@ -338,6 +347,40 @@ async def test_only_what_may_have_a_token_is_loaded(store: Store) -> None:
         partial(sessions.end, session_id=over.id, user_id=user.id, now=NOW - 901, token_lifetime=900)
     )
     assert await store.read(partial(revocations.living, since=NOW, limit=9)) == (newest.seq, [announced])
+
+
+async def test_what_is_living_is_found_past_all_that_is_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By when they expire: each look for the living ends would walk past all that are over, which are kept a day."""
+
+    async def seq_of_none(_: Connection) -> int:
+        return 0
+
+    monkeypatch.setattr(revocations, "latest", seq_of_none)  # a plan has no number
+
+    async def plan(connection: Connection) -> str:
+        ended = [(f"session {number}", NOW - 1 if number < 5000 else NOW + 900) for number in range(5200)]
+        await revocations.insert(connection, ended, now=NOW)
+        if store.dialect == "postgresql":  # as it does by itself
+            await connection.fetch(Statement("ANALYZE revocations"))
+        explained = Explained(connection, store.dialect)
+        await revocations.living(explained, since=NOW, limit=9)
+        return explained.plan
+
+    assert "revocations_by_expiry" in await store.write(plan)
+
+
+async def test_living_ends_come_in_the_order_of_their_numbers(store: Store) -> None:
+    """Whenever they expire, and a page is of those with the smallest."""
+
+    async def story(connection: Connection) -> list[Revocation]:
+        ended = [(f"session {number}", NOW + expiry) for number, expiry in enumerate([900, 0, 30, 600, -1, 60, 10])]
+        return await revocations.insert(connection, ended, now=NOW)
+
+    announced = [each for each in await store.write(story) if each.expires_at > NOW]
+    everything = await store.read(partial(revocations.living, since=NOW, limit=9))
+    page = await store.read(partial(revocations.living, since=NOW, limit=3))
+    assert everything[1] == announced
+    assert page == (announced[2].seq, announced[:3])
 
 
 async def test_what_is_over_is_removed_a_few_at_a_time(store: Store) -> None:

@@ -20,7 +20,12 @@ _WITHOUT_TIMES: Final = (0, MAX_LIFETIME)
 _TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136117) */")
 _LATEST = Statement("SELECT coalesce(max(seq), 0) FROM revocations")
 _AFTER = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE seq > :after ORDER BY seq LIMIT :limit")
-_LIVING = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE expires_at > :since ORDER BY seq LIMIT :limit")
+# By `seq + 0`, which no index has: a walk in the order of the numbers passes all that are over, and these are kept a
+# day longer. Numbers alone are sorted, so that it costs little where very many are living.
+_LIVING = Statement(
+    f"SELECT {_COLUMNS} FROM revocations WHERE seq IN"
+    " (SELECT seq FROM revocations WHERE expires_at > :since ORDER BY seq + 0 LIMIT :limit) ORDER BY seq"
+)
 _OF_SESSION = Statement("SELECT 1 FROM revocations WHERE expires_at >= :until AND session_id = :session_id LIMIT 1")
 _PURGE = Statement(
     "DELETE FROM revocations WHERE seq IN"
