@@ -351,6 +351,29 @@ class TestFiles:
         with pytest.raises(SettingRefused, match=f"WATCHWORD_{name}_FILE: begins with a byte order mark"):
             Settings.read(settings)
 
+    @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS", "ISSUER", "DATABASE_URL"])
+    @pytest.mark.parametrize("mode", [0o666, 0o646, 0o602])
+    def test_a_file_that_anybody_may_write_is_refused(self, tmp_path: Path, name: str, mode: int) -> None:
+        """Row 92: whoever has an account on the machine would choose the secret, and sign as anybody."""
+        path = tmp_path / "value"
+        path.write_text(GOOD_SECRET)
+        path.chmod(mode)
+        (tmp_path / "link").symlink_to(path)
+        for named in (path, tmp_path / "link"):
+            with pytest.raises(SettingRefused) as refusal:
+                Settings.read({f"WATCHWORD_{name}_FILE": str(named)} | ({} if name == "SECRET_KEY" else environ()))
+            assert refusal.value.name == f"{name}_FILE"
+            told = f"is open for others to write (mode {mode:04o}); run chmod o-w on it"
+            assert str(refusal.value) == f"WATCHWORD_{name}_FILE: {told}"
+
+    @pytest.mark.parametrize("mode", [0o400, 0o444, 0o644, 0o664])
+    def test_a_file_that_others_may_read_is_read(self, tmp_path: Path, mode: int) -> None:
+        """As containers' secrets can be; and its group may write it, as of what was made under umask 002."""
+        path = tmp_path / "secret"
+        path.write_text(GOOD_SECRET)
+        path.chmod(mode)
+        assert Settings.read({"WATCHWORD_SECRET_KEY_FILE": str(path)}).secret_key == GOOD_SECRET.encode()
+
     def test_a_weak_secret_in_a_file_is_refused_without_being_shown(self, tmp_path: Path) -> None:
         """Row 92: the rules for secrets do not depend on where they come from."""
         path = tmp_path / "value"

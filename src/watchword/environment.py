@@ -13,24 +13,31 @@ PREFIX: Final = "WATCHWORD_"
 def text_of(name: str, environ: Mapping[str, str]) -> str | None:
     """A setting's text, from its variable or from the file that ``…_FILE`` names; None where neither is there.
 
+    Others may read that file, as containers' secrets have it, and its group may write it, as under umask 002.
+
     Args:
         name: after the prefix.
         environ: the process's variables.
 
     Raises:
-        SettingRefused: it is set twice, or its file holds no text.
+        SettingRefused: it is set twice, or its file holds no text or may be written by anybody.
     """
     direct, path = (environ.get(f"{PREFIX}{name}{suffix}") for suffix in ("", "_FILE"))
     if direct is not None and path is not None:
         raise SettingRefused(name, f"is set twice, directly and by {PREFIX}{name}_FILE")
     if path is None:
         return direct
+    file = Path(path)
     try:
-        return text_in(Path(path)).rstrip("\r\n")
+        text = text_in(file).rstrip("\r\n")
+        mode = stat.S_IMODE(file.stat().st_mode)
     except OSError as fault:
         raise SettingRefused(f"{name}_FILE", f"cannot be read ({type(fault).__name__})") from None
     except ValueError as fault:
         raise SettingRefused(f"{name}_FILE", str(fault)) from None
+    if mode & stat.S_IWOTH:  # whoever has an account on the machine would choose our secret, or whom we believe
+        raise SettingRefused(f"{name}_FILE", f"is open for others to write (mode {mode:04o}); run chmod o-w on it")
+    return text
 
 
 def text_in(path: Path) -> str:

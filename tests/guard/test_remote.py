@@ -508,6 +508,15 @@ class TestEndedSessions:
         with pytest.raises(RuntimeError, match="WATCHWORD_SERVICE_TOKEN_FILE: cannot be read"):
             guarded(Guard(issuer="https://login.example"))
 
+    def test_a_file_that_anybody_may_write(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Is an error: whoever has an account on the machine would choose whose tokens the application believes."""
+        path = tmp_path / "issuer"
+        path.write_text("https://login.example")
+        path.chmod(0o666)
+        monkeypatch.setenv("WATCHWORD_ISSUER_FILE", str(path))
+        with pytest.raises(RuntimeError, match="WATCHWORD_ISSUER_FILE: is open for others to write"):
+            guarded(Guard())
+
     @pytest.mark.parametrize("place", ["config", "environment", "file", "no file"])
     @pytest.mark.parametrize("name", ["SERVICE_TOKEN", "ISSUER", "AUDIENCE"])
     def test_a_setting_that_is_there_but_empty(
