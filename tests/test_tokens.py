@@ -23,11 +23,12 @@ from joserfc import jwt as joserfc_jwt
 from watchword import tokens
 from watchword.base64url import b64decode, b64encode
 from watchword.errors import InvalidToken
+from watchword.guard.issuer import read_news
 from watchword.identifiers import new_id
 from watchword.keys import ASYMMETRIC_ALGORITHMS, KeyRing, SigningKey, VerificationKey
 from watchword.model import MAX_SCOPE, AccessToken, scope_from
 from watchword.settings import MAX_AUDIENCE, MAX_ISSUER
-from watchword.tokens import CLOCK_SKEW, MAX_LENGTH, MAX_LIFETIME, Profile
+from watchword.tokens import CLOCK_SKEW, MAX_LENGTH, MAX_LIFETIME, MAX_SESSION_ID, Profile
 from watchword.usernames import MAX_CODE_POINTS, canonical
 
 NOW = 1_800_000_000
@@ -478,6 +479,16 @@ class TestClaims:
         assert reason_against(forged(without(CLAIMS, name))) == name
         for value in ("", None, 0, 1, 1.5, True, [], [CLAIMS[name]], {}, {CLAIMS[name]: 1}):
             assert reason_against(forged({**CLAIMS, name: value})) == name
+
+    def test_the_id_of_a_session_ends_at_its_bound(self) -> None:
+        """Row 55: PostgreSQL could not remember the end of a longer one, nor would guards elsewhere hear of it."""
+        longest = "\U00020000" * MAX_SESSION_ID
+        assert verified(forged({**CLAIMS, "sid": longest})).sid == longest
+        assert reason_against(forged({**CLAIMS, "sid": f"{longest}s"})) == "sid"
+        told = {"seq": 1, "now": NOW, "more": False, "keys": "fingerprint"}
+        ended = {"seq": 1, "sid": longest, "revoked_at": NOW, "expires_at": NOW + 900}
+        news = read_news(json.dumps({**told, "revocations": [ended]}).encode())
+        assert [each.session_id for each in news.revocations] == [longest]
 
     def test_a_scope_is_a_text_and_may_be_empty(self) -> None:
         """A token that covers nothing has the empty scope; a list is no scope."""

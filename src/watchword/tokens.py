@@ -21,6 +21,10 @@ from watchword.model import AccessToken
 TYPE: Final = "at+jwt"
 MAX_LENGTH: Final = 4096
 """Characters of a token; ours have some 600. Checked first, as everything after costs time in proportion."""
+MAX_SESSION_ID: Final = 200
+"""Characters of a ``sid``. Ours have 22, but who shares our secret under HS256 may sign any. Its end must be remembered
+and told: PostgreSQL's index takes some 2,700 bytes, and no guard elsewhere believes news with an id of 257 characters.
+"""
 MAX_LIFETIME: Final = 86_400
 """Seconds from ``iat`` to ``exp`` beyond which even a well-signed token is refused."""
 CLOCK_SKEW: Final = 30
@@ -126,6 +130,8 @@ def _read_claims(claims: dict[str, Any], *, profile: Profile, now: int) -> Acces
     for name, value in texts.items():
         if type(value) is not str or not value:
             raise InvalidToken(name)
+    if len(claims["sid"]) > MAX_SESSION_ID:
+        raise InvalidToken("sid")
     scope = claims.get("scope")
     if type(scope) is not str:
         raise InvalidToken("scope")
