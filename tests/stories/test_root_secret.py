@@ -122,3 +122,17 @@ async def test_after_a_leak_nothing_is_left_that_the_secret_has_sealed(
     assert made.kid not in leaked
     async with node(settings, clock, NEW):  # the fallback is given up
         pass
+
+
+async def test_after_a_leak_under_hs256_stored_keys_are_retired_before(
+    settings: Settings, clock: FakeClock, tools: Tools
+) -> None:
+    """Row 92: as ``docs/keys.md`` says, keys of a former ALGORITHM open under the new secret alone no more."""
+    shared = replace(settings, algorithm="HS256", audience=None)
+    async with node(shared, clock, OLD):  # gives the keys of before an end
+        pass
+    with pytest.raises(SettingRefused, match="sealed under another secret"):
+        await preflight(replace(shared, secret_key=NEW))
+    for key, _ in await list_keys(tools.store, algorithm="HS256", now=clock.now):
+        await retire(tools.store, kid=key.kid, algorithm="HS256", now=clock.now, asker=an_asker(tools))
+    await preflight(replace(shared, secret_key=NEW))
