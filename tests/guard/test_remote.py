@@ -192,10 +192,10 @@ class TestALoginServiceThatIsAway:
         service.before[METADATA] = silent.wait
         app = guarded(Guard(issuer=service.issuer.url, service_token=SERVICE_TOKEN))
         async with app.test_app():
-            assert service.count(METADATA) == 1
             async with asyncio.timeout(10):
                 while not lines("no answer within 0.1 s"):
                     await asyncio.sleep(0.01)
+            assert service.count(METADATA) >= 1
         silent.set()
 
     async def test_known_keys_stay(self, service: LoginService, stopwatch: Stopwatch, lines: Lines) -> None:
@@ -236,8 +236,11 @@ class TestUnknownKeys:
             assert await status(app, service.issuer) == 200
             assert service.count(JWKS) == 2
 
-    async def test_a_thousand_cause_one_fetch(self, service: LoginService, stopwatch: Stopwatch) -> None:
+    async def test_a_thousand_cause_one_fetch(
+        self, service: LoginService, stopwatch: Stopwatch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """In one interval; the next interval has one of its own (row 43)."""
+        monkeypatch.setattr("watchword.guard.published.PATIENCE", 10)  # who waits in vain is answered 503
         app = guarded(Guard(issuer=service.issuer.url, monotonic=stopwatch))
         stranger = Issuer(url=service.issuer.url)
         _, rest = stranger.token().split(".", 1)
