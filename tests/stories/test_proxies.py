@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import socketserver
 import sys
 import time
@@ -182,6 +183,22 @@ def test_many_fields_are_no_fault_of_the_login_service(front: Server) -> None:
         bearer = logged_in(service)
         answer = client.get("/reports", headers={**bearer, **{f"X-Field-{number}": "x" for number in range(120)}})
         assert answer.status_code in {200, 431}
+
+
+def test_a_long_query_is_the_applications(front: Server) -> None:
+    """The login service has a bound for what it reads, and what an application is asked is not its business."""
+    with at(front, LOGIN) as service, at(front, APPLICATION) as client:
+        assert client.get(f"/reports?{'q' * 7_900}", headers=logged_in(service)).status_code == 200
+        assert client.get(f"/reports?{'q' * 7_900}").status_code == 401
+
+
+@pytest.mark.parametrize("byte", [b"\x01", b"\x0b", b"\x0c", b"\x7f", b"\xff"])
+def test_a_token_that_is_none_is_refused_for_good(front: Server, byte: bytes) -> None:
+    """Never with an error of the server's, which would have the client try again and somebody woken."""
+    with socket.create_connection(front.address, 20) as client:
+        head = b"GET /reports HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n"
+        client.sendall(b"%bAuthorization: Bearer a%bb\r\n\r\n" % (head, byte))
+        assert client.recv(12) in {b"HTTP/1.1 400", b"HTTP/1.1 401"}
 
 
 @pytest.mark.parametrize("connection", ["keep-alive", ", ".join(NAMES), "X_Auth_User, X.Auth.User"])
