@@ -18,7 +18,7 @@ from watchword.flows.trail import write_down
 from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import store_at
-from watchword.store.audit import purge
+from watchword.store.audit import find_old, purge
 from watchword.store.connection import Connection, Statement
 
 RENAME = "ALTER TABLE {} RENAME TO {}"
@@ -184,6 +184,12 @@ async def test_what_is_done_to_the_table_is_found(tools: Tools, kind: str, monke
     assert all(f"of writer {each.writer} " in each.reason for each in broken)
 
 
+async def purge_oldest(connection: Connection, *, seals: Seals, before: int) -> int:
+    """Remove what was before a time in milliseconds, of the writer that is found first; 0 where nothing was."""
+    writer = await find_old(connection, before=before)
+    return 0 if writer is None else await purge(connection, seals=seals, writer=writer, before=before, limit=100)
+
+
 @pytest.mark.parametrize(
     ("seconds", "beside", "expected"),
     [
@@ -223,7 +229,7 @@ async def test_what_is_removed_meanwhile_because_it_is_old_is_no_gap(
         result = await read(story)
         pages += 1
         if pages == 2:  # the first one that was read has found the writer
-            await tools.store.write(partial(purge, seals=seals, before=(begun + seconds) * 1000, limit=100))
+            await tools.store.write(partial(purge_oldest, seals=seals, before=(begun + seconds) * 1000))
             for statement in beside:
                 await happen(tools, Statement(statement))
         return result
@@ -381,7 +387,7 @@ async def test_a_secret_is_known_where_all_that_was_before_is_removed(tools: Too
     await write_down(tools.recorder, tools.store)
     ours, another = tools.recorder.seals, Seals(b"another secret of thirty-two bytes")
     before = (clock.now - 100) * 1000
-    assert await tools.store.write(partial(purge, seals=ours, before=before, limit=10)) == 1
+    assert await tools.store.write(partial(purge_oldest, seals=ours, before=before)) == 1
     await recognise(tools.store, seals=ours)
     with pytest.raises(KeyRefused, match="sealed under another secret"):
         await recognise(tools.store, seals=another)

@@ -55,8 +55,12 @@ async def check(store: Store, writer: str) -> int:
 
 
 async def purge(store: Store, *, days: int, limit: int = 500) -> int:
-    """Remove what happened before a day."""
-    return await store.write(partial(audit.purge, seals=SEALS, before=days * DAY, limit=limit))
+    """Remove what happened before a day, of the writer that is found first."""
+    before = days * DAY
+    writer = await store.read(partial(audit.find_old, before=before))
+    if writer is None:
+        return 0
+    return await store.write(partial(audit.purge, seals=SEALS, writer=writer, before=before, limit=limit))
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 37, 200])

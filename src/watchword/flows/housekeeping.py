@@ -45,9 +45,10 @@ async def tidy_up(store: Store, *, now: int, seals: Seals, audit_kept: int) -> N
             removed = await store.write_one(partial(purge, before=now - KEPT, limit=BATCH))
             await asyncio.sleep(_PAUSE)
     before = (now - audit_kept) * 1000
-    removed = BATCH
-    while removed:
-        removed = await store.write(partial(audit.purge, seals=seals, before=before, limit=BATCH))
+    while (writer := await store.read(partial(audit.find_old, before=before))) is not None:
+        purge_audit = partial(audit.purge, seals=seals, writer=writer, before=before, limit=BATCH)
+        if not await store.write(purge_audit):  # somebody else is at it
+            break
         await asyncio.sleep(_PAUSE)
     await store.write_one(partial(audit.forget_anchors, before=before - ANCHORS_KEPT))
 

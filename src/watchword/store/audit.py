@@ -158,7 +158,19 @@ async def count(connection: Connection) -> int:
     return int(number)
 
 
-async def purge(connection: Connection, *, seals: Seals, before: int, limit: int) -> int:
+async def find_old(connection: Connection, *, before: int) -> str | None:
+    """A writer whose events begin with one that is older than a time in milliseconds; None if there is none.
+
+    To be asked before the transaction that removes: it passes all old events of writers that began ahead of time.
+    """
+    found = first(await connection.fetch(_OLD, before=before))
+    if found is None:
+        return None
+    writer: str = found[0]  # or what a foreign hand has left there in SQLite, which must go as well
+    return writer
+
+
+async def purge(connection: Connection, *, seals: Seals, writer: str, before: int, limit: int) -> int:
     """Remove the beginning of one writer's events, as far as they are old.
 
     Where the rest hangs is noted for those only that are as they were written: who can write the table could date back
@@ -167,20 +179,19 @@ async def purge(connection: Connection, *, seals: Seals, before: int, limit: int
     Args:
         connection: the database.
         seals: check what is removed.
+        writer: whose.
         before: milliseconds since the epoch.
         limit: how many at most.
 
     Returns:
-        How many went; 0 when no writer begins with an old event.
+        How many went; 0 where the events begin with none that is old, as when another process was quicker.
     """
     await connection.fetch(_TAKE_TURNS)
-    found = first(await connection.fetch(_OLD, before=before))
-    if found is None:
-        return 0
-    (writer,) = found
     entries, anchor = await chain(connection, writer=writer, limit=limit)
     # What has no time goes with the old: nobody of us wrote it, and it must not hold up what is behind it.
     old = list(takewhile(lambda each: not isinstance(each[1].at, int) or each[1].at < before, entries))
+    if not old:
+        return 0
     _, last = old[-1]
     await connection.fetch(_REMOVE, writer=writer, seq=last.seq)
     followed = seals.follow(writer, anchor=anchor)
