@@ -445,3 +445,16 @@ async def test_a_login_that_races_with_the_end_of_its_user_leaves_no_session(sto
         assert await find(store, session) is None
         announced = {each.session_id for each in await news(store)}
         assert (session.id in announced) == (opened is not None)
+
+
+async def test_a_login_reads_no_other_session_of_the_user(sqlite_url: str) -> None:
+    """They are counted in the index alone: with ten thousand of them each login would keep SQLite from all others."""
+
+    async def explain(connection: Connection) -> str:
+        explained = Explained(connection, "sqlite")
+        await sessions.open_for(explained, user := a_user(), session=a_session(user))
+        return explained.plan
+
+    store = await store_at(sqlite_url).open()
+    assert "SEARCH others USING COVERING INDEX sessions_of_user" in await store.read(explain)
+    await store.close()

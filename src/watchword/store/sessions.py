@@ -22,13 +22,15 @@ _QUALIFIED = ", ".join(f"sessions.{name}" for name in _COLUMNS.split(", "))
 _QUALIFIED_USER = ", ".join(f"users.{name}" for name in USER_COLUMNS.split(", "))
 
 # The user's row is locked, so that whoever disables the user meanwhile waits, and then finds the session to end it.
+# The count is one of the index alone, where no id stands: with ten thousand rows to read one user's login would keep
+# SQLite from all others. SQLite counts the new row, which PostgreSQL does not see yet.
 _OPEN = Statement(
     f"INSERT INTO sessions ({_COLUMNS})"
     " SELECT :id, id, :auth_time, :expires_at, :salt, :counter, :refreshed_at, :ends_at, :token_expires_at,"
     " password_version, :network, :user_agent FROM users"
     " WHERE id = :user_id AND password_version = :password_version AND disabled_at IS NULL"
     " /* PostgreSQL: FOR SHARE */"
-    " RETURNING (SELECT count(*) FROM sessions AS others WHERE others.user_id = :user_id AND others.id <> :id)"
+    " RETURNING (SELECT count(*) FROM sessions AS others WHERE others.user_id = :user_id) - 1 /* PostgreSQL: + 1 */"
 )
 _FIND = Statement(
     f"SELECT {_QUALIFIED}, {_QUALIFIED_USER} FROM sessions JOIN users ON users.id = sessions.user_id"
