@@ -41,6 +41,23 @@ def test_half_a_certificate_is_refused(toml: Path, half: str) -> None:
         hypercorn_toml.read()
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "bind = [",
+        "keep_alive_timeout = '5'",
+        "backlog = 'many'",
+        "graceful_timeout = true",
+        "certfile = 5\nkeyfile = 5",
+    ],
+)
+def test_what_makes_no_sense_is_one_line(toml: Path, lines: str) -> None:
+    """A time that is a text would end each connection, of workers that say that they serve."""
+    toml.write_text(f"{lines}\n")
+    with pytest.raises(StartRefused, match=r"hypercorn\.toml: "):
+        hypercorn_toml.read()
+
+
 def test_a_worker_whose_certificate_does_not_fit_does_not_say_that_it_serves(toml: Path, tmp_path: Path) -> None:
     """SIGHUP between the two files that a renewal writes would end every good worker for one that cannot serve."""
     certified(tmp_path, "localhost")

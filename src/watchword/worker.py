@@ -7,12 +7,17 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import suppress
+from typing import Final
 
 from quart import Quart
 
 from watchword import asgi, hypercorn_toml
 from watchword.errors import StartRefused
 from watchword.serve import CHANNEL, LIVING, LOOKS, READY
+
+_A_MOMENT: Final = 0.05
+"""Seconds after the start of the application in which Hypercorn reads the certificate and listens."""
 
 
 def create_app() -> Quart:
@@ -30,8 +35,11 @@ def create_app() -> Quart:
     channel.setblocking(False)  # nobody may keep the event loop, not even a supervisor that does not read
     app = asgi.create_app(worker=number)
 
+    telling: asyncio.Task[None]
+
     @app.before_serving
     async def tell() -> None:
+        nonlocal telling
         loop = asyncio.get_running_loop()
 
         def heed() -> None:
@@ -47,7 +55,13 @@ def create_app() -> Quart:
             loop.remove_reader(channel)
             os.kill(os.getpid(), signal.SIGTERM)
 
+        async def say_that_we_serve() -> None:
+            # Hypercorn listens next. Where it cannot, the loop ends, and this with it: our predecessor stays.
+            await asyncio.sleep(_A_MOMENT)
+            with suppress(OSError):  # the supervisor has ended
+                channel.send(READY)
+
         loop.add_reader(channel, heed)
-        channel.send(READY)
+        telling = asyncio.create_task(say_that_we_serve())
 
     return app
