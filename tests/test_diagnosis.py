@@ -428,6 +428,15 @@ async def test_rights_that_the_service_lacks_are_named(tmp_path: Path, postgresq
             with pytest.raises(SettingRefused, match=f"has not granted this user {rights} on {thing}"):
                 await preflight(Settings.read(environ))
             await owner.execute(f"GRANT {rights} ON {thing} TO watchword")
+        await owner.execute("ALTER TABLE revocations ENABLE ROW LEVEL SECURITY")  # as some hosts have it for all
+        (message,) = bad(await examine(environ))
+        assert message.endswith("has not granted this user a way around row security on revocations")
+        await owner.execute("ALTER TABLE revocations DISABLE ROW LEVEL SECURITY")
+        named = "SELECT column_name FROM information_schema.columns WHERE table_name = 'users'"
+        columns = ", ".join(name for (name,) in await owner.fetch(named))
+        await owner.execute(f"REVOKE UPDATE ON users FROM watchword; GRANT UPDATE ({columns}) ON users TO watchword")
+        assert bad(await examine(environ)) == [], "rights on columns are the owner's to choose"
+        await owner.execute("GRANT UPDATE ON users TO watchword")
         await owner.execute("REVOKE INSERT, DELETE ON ALL TABLES IN SCHEMA public FROM watchword")
         (message,) = bad(await examine(environ))
         assert "INSERT on sessions, DELETE on sessions, INSERT on revocations, DELETE on revocations" in message

@@ -511,7 +511,19 @@ def test_tls_that_nobody_would_heed_is_refused(query: str, word: str) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["database", "dbname", "hostaddr", "options", "passfile", "password", "port", "service", "servicefile", "user"],
+    [
+        "database",
+        "dbname",
+        "hostaddr",
+        "options",
+        "passfile",
+        "password",
+        "PORT",
+        "port",
+        "service",
+        "servicefile",
+        "user",
+    ],
 )
 def test_a_place_that_nobody_would_heed_is_refused(option: str) -> None:
     """``psql`` would go there, and we would go elsewhere: such an option is named, and its value is not."""
@@ -525,10 +537,19 @@ def test_a_host_stands_in_one_place() -> None:
     assert "has the option 'host' beside a host" in str(refusal_of(DATABASE_URL="postgresql://u@h/d?host=i"))
 
 
-@pytest.mark.parametrize("option", ["host", "target_session_attrs", "sslmode", "sslrootcert", "sslcert", "sslkey"])
+def test_the_server_that_is_sought_takes_writes() -> None:
+    """What the driver does not know is told here, and a server that is for reading alone is no use."""
+    for value in ("read-only", "nope"):
+        refusal = refusal_of(DATABASE_URL=f"postgresql://u@/d?host=a,b&target_session_attrs={value}")
+        assert "'target_session_attrs', which must be any, primary or read-write" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "option", ["host=x", "target_session_attrs=primary", "sslmode=x", "sslrootcert=x", "sslcert=x", "sslkey=x"]
+)
 def test_an_option_that_is_taken_is_heeded(option: str) -> None:
     """What the settings let through reaches the driver."""
-    url = f"postgresql://u@/d?{option}=x"
+    url = f"postgresql://u@/d?{option}"
     assert with_known_options(database_url({"WATCHWORD_DATABASE_URL": f"{url}&application_name=y"})) == url
 
 

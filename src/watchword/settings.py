@@ -326,7 +326,7 @@ def _check_options(url: SplitResult) -> None:
     options = parse_qsl(url.query, keep_blank_values=True)
     names = [name for name, _ in options]
     for name, value in options:
-        if name in _PLACE_OPTIONS:
+        if name.lower() in _PLACE_OPTIONS:
             meant = "postgresql://user:password@host:port/database"
             raise ValueError(f"has the option {name!r}; which database is meant must stand before the '?', as {meant}")
         if name not in _OPTIONS and not name.lower().startswith("ssl"):
@@ -335,6 +335,8 @@ def _check_options(url: SplitResult) -> None:
             raise ValueError(f"has the option {name!r} without a value")
         if names.count(name) > 1:
             raise ValueError(f"has the option {name!r} twice")
+        if name == "target_session_attrs" and value not in {"any", "primary", "read-write"}:
+            raise ValueError(f"has the option {name!r}, which must be any, primary or read-write")
         if name not in _OPTIONS:
             raise ValueError(f"has the option {name!r}; of TLS there are {', '.join(sorted(_TLS_OPTIONS))}")
     if url.hostname and "host" in names:  # psql would go to the latter, asyncpg to the former

@@ -33,11 +33,15 @@ _RIGHTS: Final = {
 }
 _SEQUENCES: Final = ("revocations_seq_seq", "audit_events_id_seq")
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
+_TABLES: Final = ", ".join(f"('{table}')" for table in _RIGHTS)
 _NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
 _VERSION: Final = Statement(
     "SELECT version_num /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
     " array(SELECT need || ' on ' || name"
-    f" FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT has_table_privilege(to_regclass(name), need)"
+    f" FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need WHEN 'DELETE'"
+    " THEN has_table_privilege(to_regclass(name), need) ELSE has_any_column_privilege(to_regclass(name), need) END"
+    f" UNION ALL SELECT 'a way around row security on ' || name FROM (VALUES {_TABLES}) AS r (name)"
+    " WHERE row_security_active(to_regclass(name))"
     f" UNION ALL SELECT 'USAGE on ' || name FROM (VALUES {_NAMES}) AS s (name)"
     " WHERE NOT has_sequence_privilege(to_regclass(name), 'USAGE, UPDATE')) */"
     " FROM alembic_version"
