@@ -34,6 +34,15 @@ def test_bytes_are_judged_as_texts_are(secret: bytes) -> None:
         "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
         "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
         "404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970",
+        "3cfa76ef14937c1c0ea519f8fc057a80fcd04a7420f8e8bcd0a7567c272e007b",
+        "413F4428472B4B6250655368566D5970337336763979244226452948404D6351",
+        "JWTAuthenticationHIGHsecuredPasswordVVVp1OH7Xzyr",
+        "======================BezKoder=Spring===========================",
+        "qwertyuiopasdfghjklzxcvbnm123456",
+        "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+        "correct horse battery staple" * 2,
+        "the quick brown fox jumps over the lazy dog",
+        "x7Kp2mQ9vR4t" * 3,
     ],
 )
 def test_what_everybody_copies_is_guessable(secret: str) -> None:
