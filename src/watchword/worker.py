@@ -27,14 +27,13 @@ def create_app() -> Quart:
         SystemExit: it cannot start, or would not be served; the one line says why.
     """
     try:
-        hypercorn_toml.read()  # here, for Hypercorn looks at the certificate only when we have said that we serve
+        hypercorn_toml.read()  # of what Hypercorn itself cannot read it makes a traceback, and of some a deaf service
     except StartRefused as refusal:
         raise SystemExit(f"watchword: {refusal}") from None
     number, descriptor = map(int, os.environ.pop(CHANNEL).split("/"))
     channel = socket.socket(fileno=descriptor)
     channel.setblocking(False)  # nobody may keep the event loop, not even a supervisor that does not read
     app = asgi.create_app(worker=number)
-
     telling: asyncio.Task[None]
 
     @app.before_serving
