@@ -16,7 +16,7 @@ from watchword import asgi, hypercorn_toml
 from watchword.errors import StartRefused
 from watchword.serve import CHANNEL, LIVING, LOOKS, READY
 
-_A_MOMENT: Final = 0.05
+_A_MOMENT: Final = 0.005
 """Seconds after the start of the application in which Hypercorn reads the certificate and listens."""
 
 

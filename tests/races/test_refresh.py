@@ -98,6 +98,7 @@ def test_workers_that_are_killed_lose_nothing(tmp_path: Path, service: Server, d
     """After kill -9 in the midst of a refresh either the old token or its successor works, and the row is whole."""
     with watchword_server(tmp_path / "instance", DATABASE_URL=database_url, REFRESH_GRACE="300") as server:
         current = tokens(server)["refresh_token"]
+        time.sleep(0.2)  # until the supervisor has heard that there is a worker
         for number in range(KILLS):
             (worker,) = workers_of(server)
             with connection(server) as connected:

@@ -34,6 +34,7 @@ def two_workers(tmp_path: Path, *start: str) -> Iterator[Server]:
     command = [sys.executable, *start, f"127.0.0.1:{port}"]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         until(lambda: server.log.read_text().count("Running on") == 2)
+        time.sleep(0.2)  # until the supervisor has heard it too
         yield server
 
 
