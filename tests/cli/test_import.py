@@ -176,7 +176,7 @@ def test_a_file_that_is_not_there_is_a_usage_error(environ: dict[str, str], tmp_
 
 def test_a_database_that_is_not_ours_takes_nobody(tmp_path: Path) -> None:
     """Without our schema the import is refused in one line."""
-    environ = fresh_environment(tmp_path, SECRET_KEY="0123456789 a root secret for tests")
+    environ = fresh_environment(tmp_path, SECRET_KEY="a root of trust for one case 0123456789")
     database(environ).touch()
     line = refusal(watchword("users", "import", "-", environ=environ, stdin=GOOD[0]))
     assert line.startswith("watchword: WATCHWORD_DATABASE_URL: the database has no tables of ours yet")

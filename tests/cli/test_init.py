@@ -182,7 +182,7 @@ def role_with_a_password(postgresql_server: str) -> str:
 def test_postgresql_says_no(tmp_path: Path, postgresql_server: str, role_with_a_password: str, *, given: bool) -> None:
     """A wrong password and an unknown database are told as such, and neither a folder nor a secret was made."""
     address = urlsplit(postgresql_server).netloc.rpartition("@")[2]
-    secret = {"SECRET_KEY": "0123456789 a root secret for tests"} if given else {}
+    secret = {"SECRET_KEY": "a root of trust for one case 0123456789"} if given else {}
     for url, word in (
         (f"postgresql://{role_with_a_password}:{CANARY}@{address}/postgres", "password authentication failed"),
         (f"postgresql://ww:{CANARY}@{address}/nowhere", '"nowhere" does not exist'),
@@ -214,7 +214,7 @@ def test_options_of_the_url_are_no_stumbling_block(tmp_path: Path, postgresql_se
 def test_tls_is_asked_for_alike(tmp_path: Path, postgresql_server: str, command: str, options: str, word: str) -> None:
     """Migrations and the service read the options in one way: neither goes on without the TLS that they ask for."""
     url = f"{postgresql_server}?{options}"
-    environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="0123456789 a root secret for tests")
+    environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="a root of trust for one case 0123456789")
     line = refusal(run([*COMMAND, *command.split()], environ=environ))
     assert line.startswith("watchword: WATCHWORD_DATABASE_URL: ")
     assert word in line
@@ -227,7 +227,7 @@ def test_tls_is_asked_for_alike(tmp_path: Path, postgresql_server: str, command:
 def test_a_database_on_what_is_no_host_is_refused(tmp_path: Path, command: str, place: str) -> None:
     """An empty label, or a NUL in a host or a file's name, is refused before anybody is asked, each in its own way."""
     url = f"postgresql://u:{CANARY}@{place}"
-    environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="0123456789 a root secret for tests")
+    environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY="a root of trust for one case 0123456789")
     line = refusal(run([*COMMAND, *command.split()], environ=environ))
     assert line.startswith("watchword: WATCHWORD_DATABASE_URL: the database answers: ")
     assert CANARY not in line
@@ -239,7 +239,7 @@ def test_a_missing_driver_is_told(tmp_path: Path, command: str) -> None:
     without = "import sys; sys.modules['asyncpg'] = None; from watchword.cli import main; main()"
     environ = fresh_environment(
         tmp_path / "instance",
-        SECRET_KEY="0123456789 a root secret for tests",
+        SECRET_KEY="a root of trust for one case 0123456789",
         DATABASE_URL="postgresql://127.0.0.1/db",
     )
     line = refusal(run([sys.executable, "-c", without, *command.split()], environ=environ))
@@ -251,7 +251,7 @@ def test_a_missing_driver_is_told(tmp_path: Path, command: str) -> None:
 def test_a_service_that_has_a_secret_gets_no_second_one(tmp_path: Path, algorithm: str) -> None:
     """In a shell that lacks it, init says what to give and leaves nothing behind that commands would seal with."""
     instance = tmp_path / "instance"
-    theirs = fresh_environment(instance, ALGORITHM=algorithm, SECRET_KEY="0123456789 a root secret for tests")
+    theirs = fresh_environment(instance, ALGORITHM=algorithm, SECRET_KEY="a root of trust for one case 0123456789")
     run(INIT, environ=theirs).check_returncode()
     ours = fresh_environment(instance, ALGORITHM=algorithm)
     line = refusal(run(INIT, environ=ours))

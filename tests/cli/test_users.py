@@ -108,9 +108,9 @@ def test_a_database_that_fails_names_its_setting(tmp_path: Path) -> None:
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
 def test_a_secret_that_is_not_the_services_changes_nothing(tmp_path: Path, algorithm: str) -> None:
     """What a command would tell the audit trail under it would be called broken: it is refused before it acts."""
-    theirs = fresh_environment(tmp_path, ALGORITHM=algorithm, SECRET_KEY="0123456789 a root secret for tests")
+    theirs = fresh_environment(tmp_path, ALGORITHM=algorithm, SECRET_KEY="a root of trust for one case 0123456789")
     run([*COMMAND, "init"], environ=theirs).check_returncode()
-    another = {**theirs, "WATCHWORD_SECRET_KEY": "zyxwvutsrqponmlkjihgfedcba-9876543210"}
+    another = {**theirs, "WATCHWORD_SECRET_KEY": "another root of trust 9753108642 and so"}
     line = refusal(run([*COMMAND, "users", "disable", "admin"], environ=another))
     assert line.startswith("watchword: WATCHWORD_SECRET_KEY: ")
     assert "sealed under another secret" in line
