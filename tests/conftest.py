@@ -1,9 +1,12 @@
 """What every test may ask for: a fresh database of either kind, its instruments, the application, a real server."""
 
+import asyncio
 import io
 import json
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -140,3 +143,15 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """``watchword serve`` as a process of its own, on a loopback port and a fresh SQLite instance."""
     with watchword_server(tmp_path / "instance") as server:
         yield server
+
+
+@pytest.fixture
+async def busy() -> AsyncIterator[threading.Event]:
+    """The event loop's own threads, all taken by views that are slow, until the event is set."""
+    is_over, loop = threading.Event(), asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as views:
+        loop.set_default_executor(views)
+        views.submit(is_over.wait, 30)
+        yield is_over
+        is_over.set()
+    loop.set_default_executor(ThreadPoolExecutor())  # for the tests that follow, on the same loop

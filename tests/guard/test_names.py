@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,16 +30,6 @@ async def service() -> AsyncIterator[LoginService]:
     """The login service, under a name that has to be looked up."""
     async with login_service(host="localhost") as service:
         yield service
-
-
-@pytest.fixture
-async def busy() -> AsyncIterator[threading.Event]:
-    """The event loop's own threads, all taken by views that are slow, until the event is set."""
-    is_over, views = threading.Event(), ThreadPoolExecutor(1)
-    asyncio.get_running_loop().set_default_executor(views)
-    views.submit(is_over.wait, 3 * SECONDS)
-    yield is_over
-    is_over.set()
 
 
 @pytest.fixture
