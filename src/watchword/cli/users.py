@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -85,12 +86,8 @@ def list_(as_json: bool) -> None:
 def disable(name: str) -> None:
     """Lock a user out; all sessions end."""
     settings = Settings.read()
-
-    async def story(store: Store, asker: Asker) -> None:
-        lifetime = settings.access_token_lifetime
-        await admin.disable_user(store, username=name, now=system_clock(), token_lifetime=lifetime, asker=asker)
-
-    _change(settings, name, story)
+    end = partial(admin.disable_user, username=name, token_lifetime=settings.access_token_lifetime)
+    _change(settings, name, lambda store, asker: end(store, now=system_clock(), asker=asker))
     click.echo(f"Disabled {name}.")
 
 
@@ -107,12 +104,8 @@ def enable(name: str) -> None:
 def delete(name: str) -> None:
     """Remove an account for good; all sessions end."""
     settings = Settings.read()
-
-    async def story(store: Store, asker: Asker) -> None:
-        lifetime = settings.access_token_lifetime
-        await admin.delete_user(store, username=name, now=system_clock(), token_lifetime=lifetime, asker=asker)
-
-    _change(settings, name, story)
+    end = partial(admin.delete_user, username=name, token_lifetime=settings.access_token_lifetime)
+    _change(settings, name, lambda store, asker: end(store, now=system_clock(), asker=asker))
     click.echo(f"Deleted {name}.")
 
 
