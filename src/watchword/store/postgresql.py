@@ -258,7 +258,9 @@ def with_known_options(url: str) -> str:
     return parts._replace(query=urlencode(options)).geturl()
 
 
-_SETTINGS: Final = Statement("SELECT name, setting FROM pg_settings")  # timeouts in one unit, as SHOW has them not
+_SETTINGS: Final = Statement(  # with times in one unit, as SHOW has them not
+    f"SELECT name, setting FROM pg_settings WHERE name IN {tuple(_ASKED_FOR)}"
+)
 _POOLERS: Final = "connect to PostgreSQL itself, or by a session pooler that hands on startup parameters"
 
 
