@@ -357,11 +357,11 @@ class TestDecoratorsInTheWrongOrder:
 
         await self.refused(app, "reports")
 
-    @pytest.mark.parametrize("decorator", [Proxy, Slotted])
-    async def test_behind_a_decorator_that_keeps_no_mark(
+    @pytest.mark.parametrize("decorator", [loud, Proxy, Slotted])
+    async def test_above_other_decorators(
         self, app: Quart, decorator: Callable[[Callable[[], Awaitable[str]]], Callable[[], Awaitable[str]]]
     ) -> None:
-        """One that hands it on, or takes none, hides nothing of what is further inside."""
+        """What stands between the guard and the route hides nothing, also if it hands a mark on or takes none."""
 
         @token_required
         @decorator
@@ -410,18 +410,6 @@ class TestDecoratorsInTheWrongOrder:
         @token_required
         @app.get("/")
         @loud
-        async def reports() -> str:
-            return ""
-
-        await self.refused(app, "reports")
-
-    async def test_above_another_decorator(self, app: Quart) -> None:
-        """What stands between the guard and the route hides nothing."""
-
-        @token_required
-        @loud
-        @loud
-        @app.get("/")
         async def reports() -> str:
             return ""
 
