@@ -21,9 +21,9 @@ from tests.builders import FakeClock, cheap_settings
 from tests.postgresql import fresh_database, postgresql
 from tests.servers import Server, watchword_server
 from watchword import telemetry
-from watchword.app import build_tools as build
 from watchword.app import create_app, start_tools
 from watchword.flows import Tools
+from watchword.instruments import build_tools as build
 from watchword.settings import Settings
 from watchword.store import migrations
 

@@ -18,10 +18,10 @@ from tests.cli.commands import COMMAND, ROOT, change, digests, fresh_environment
 from tests.faults.proxy import Proxy
 from tests.postgresql import fresh_database, isolate, take_no_writes
 from tests.servers import free_port
-from watchword.app import preflight
 from watchword.clock import system_clock
 from watchword.diagnosis import Finding, examine
 from watchword.errors import SchemaRefused, SettingRefused, Unavailable
+from watchword.instruments import preflight
 from watchword.settings import Settings
 from watchword.store import lanes, migrations, sessions, store_at
 from watchword.store.lanes import TunedConnection

@@ -88,6 +88,13 @@ def test_the_service_loads_what_the_guard_does_not() -> None:
     assert {"msgspec", "watchword.store", "watchword.passwords", "watchword.endpoints"} <= loaded_by(SERVICE)
 
 
+@pytest.mark.parametrize("module", ["audit", "clients", "keys", "service", "sessions", "users"])
+def test_a_command_loads_no_web_framework(module: str) -> None:
+    """It would be more than half of a command's start."""
+    loaded = {name.partition(".")[0] for name in loaded_by(f"import watchword.cli.{module}")}
+    assert loaded & {"quart", "flask", "hypercorn", "httpx"} == set()
+
+
 def test_the_service_does_not_describe_itself_before_it_is_asked() -> None:
     """A start has no time for what most processes are never asked for."""
     described = {"watchword.endpoints.openapi", "watchword.markup"}

@@ -5,7 +5,7 @@ import gc
 
 from quart import Quart
 
-from watchword import app, telemetry
+from watchword import app, instruments, telemetry
 from watchword.errors import StartRefused
 from watchword.server import serve_in_our_way
 from watchword.settings import Settings
@@ -25,7 +25,7 @@ def create_app(*, worker: int = 0) -> Quart:
     try:
         settings = Settings.read()
         if not _loop_runs():
-            asyncio.run(app.preflight(settings))
+            asyncio.run(instruments.preflight(settings))
         service = app.create_app(settings, worker=worker)
     except StartRefused as refusal:
         raise SystemExit(f"watchword: {refusal}") from None

@@ -10,7 +10,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Final, Literal
 
-from watchword import app, settings
+from watchword import instruments, settings
 from watchword.audit import Seals
 from watchword.clock import system_clock
 from watchword.errors import SchemaRefused, StartRefused, Unavailable
@@ -130,7 +130,7 @@ def _judge_mode(path: Path) -> Finding | None:
 async def _compare_clocks(current: Settings, clock: Clock) -> Finding:
     """Hold this machine's clock against the one that all nodes have in common."""
     try:
-        async with app.open_store(current) as store:
+        async with instruments.open_store(current) as store:
             ((theirs,),) = await store.read(methodcaller("fetch", _DATABASE_CLOCK))
     except (StartRefused, Unavailable) as fault:
         return Finding("clock", "bad", str(fault))
@@ -167,12 +167,12 @@ async def _judge_sequences(store: Store) -> Finding | None:
 async def _try_database(current: Settings) -> Finding:
     kind = current.database_url.partition(":")[0]
     try:
-        async with app.open_store(current) as store:
+        async with instruments.open_store(current) as store:
             await migrations.check(store)
             await migrations.rehearse(store)
             if store.dialect == "postgresql" and (behind := await _judge_sequences(store)):
                 return behind
-            keys = app.build_keys(current)
+            keys = instruments.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=system_clock)
             if not keys.count and (strange := await _judge_by_the_trail(current, store)):
                 return strange

@@ -23,9 +23,10 @@ from quart.typing import TestClientProtocol as Client  # under its own name pyte
 from tests.builders import PASSWORD, FakeClock, add_user, cheap_settings, log_in
 from tests.endpoints.contract import INVALID, refused
 from watchword import create_app
-from watchword.app import build_tools, start_tools
+from watchword.app import start_tools
 from watchword.base64url import b64decode, b64encode
 from watchword.flows import Tools
+from watchword.instruments import build_tools
 from watchword.keys import SigningKey
 from watchword.tokens import CLOCK_SKEW, MAX_LENGTH, MAX_LIFETIME
 

@@ -13,9 +13,10 @@ from werkzeug.datastructures import Headers
 from tests.builders import PASSWORD, add_user, cheap_settings
 from tests.endpoints.contract import ask, refused
 from watchword import create_app
-from watchword.app import build_tools, start_tools
+from watchword.app import start_tools
 from watchword.clock import system_clock
 from watchword.endpoints import MAX_BODY_BYTES
+from watchword.instruments import build_tools
 
 GOOD = json.dumps({"username": "alice", "password": PASSWORD}).encode()
 JSON = "application/json"

@@ -18,8 +18,9 @@ from quart.testing.connections import WebsocketResponseError
 from tests.builders import PASSWORD, SECRET, FakeClock, add_user, cheap_settings
 from tests.guard.issuer import Issuer, status
 from watchword import Guard, create_app, current_token, token_required
-from watchword.app import build_tools, start_tools
+from watchword.app import start_tools
 from watchword.clock import system_clock
+from watchword.instruments import build_tools
 from watchword.keys import KeyRefused, KeyRing, SigningKey, VerificationKey
 
 

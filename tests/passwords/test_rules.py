@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from tests.builders import cheap_settings
-from watchword.app import build_password_rules
 from watchword.errors import InvalidRequest, WeakPassword
+from watchword.instruments import build_password_rules
 from watchword.passwords import PasswordRules
 from watchword.passwords.guessable import without
 

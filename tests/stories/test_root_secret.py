@@ -10,10 +10,11 @@ import pytest
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 
 from tests.builders import PASSWORD, FakeClock, add_user, an_asker
-from watchword.app import create_app, preflight
+from watchword.app import create_app
 from watchword.errors import SettingRefused
 from watchword.flows import Tools
 from watchword.flows.rotation import list_keys, retire, rotate
+from watchword.instruments import preflight
 from watchword.key_states import HEAD_START, KeyState
 from watchword.keyholder import KeyHolder
 from watchword.settings import Settings

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from watchword import app
+from watchword import instruments
 from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.clock import system_clock
 from watchword.flows.audit import keeping
@@ -36,8 +36,8 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
     """
 
     async def run(store: Store) -> T:
-        await app.check_secret(settings, store)
-        asker = Asker(app.build_recorder(settings, clock=system_clock), actor="cli")
+        await instruments.check_secret(settings, store)
+        asker = Asker(instruments.build_recorder(settings, clock=system_clock), actor="cli")
         async with telling_what_is_lost(asker.recorder), keeping(asker, store):
             return await story(store, asker)
 
@@ -56,6 +56,6 @@ async def telling_what_is_lost(recorder: Recorder) -> AsyncIterator[None]:
 
 
 async def _on_our_schema(settings: Settings, story: Callable[[Store], Awaitable[T]], *, to_write: bool) -> T:
-    async with app.open_store(settings) as store:
+    async with instruments.open_store(settings) as store:
         await migrations.check(store, to_write=to_write)
         return await story(store)

@@ -4,7 +4,7 @@ import time
 
 import click
 
-from watchword import app
+from watchword import instruments
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.endings import interruptible
 from watchword.cli.identifiers import TAKES_AN_ID
@@ -41,7 +41,7 @@ def list_(as_json: bool) -> None:
                 click.echo("\t".join((*map(text, (key.kid, key.algorithm)), state.value, *shown)))
 
     with_store(settings, story)
-    if not as_json and not app.build_keys(settings).rotates:
+    if not as_json and not instruments.build_keys(settings).rotates:
         click.echo(f"Under {settings.algorithm} the root secret signs, and none of these.", err=True)
 
 
@@ -56,7 +56,7 @@ def rotate(at_once: bool) -> None:
     settings = Settings.read()
 
     async def story(store: Store, asker: Asker) -> SealedKey:
-        keys = app.build_keys(settings)
+        keys = instruments.build_keys(settings)
         return await rotation.rotate(keys, store=store, now=system_clock(), asker=asker, at_once=at_once)
 
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from watchword import app, diagnosis
+from watchword import diagnosis, instruments
 from watchword.cli import streams
 from watchword.cli.database import with_asker
 from watchword.cli.endings import interruptible, run_to_the_end
@@ -129,14 +129,14 @@ def _migrate(settings: Settings) -> None:
 
 
 async def _is_in_use(settings: Settings) -> bool:
-    async with app.open_store(settings) as store:
+    async with instruments.open_store(settings) as store:
         return await has_keys(store) or await has_users(store)
 
 
 async def _first_key(settings: Settings) -> None:
     """Make the first key, where nobody serves: a service may sign in another way than our settings say."""
     if not await _is_in_use(settings):
-        await app.preflight(settings)
+        await instruments.preflight(settings)
 
 
 def _first_user(settings: Settings) -> str | None:
@@ -151,11 +151,11 @@ def _first_user(settings: Settings) -> str | None:
         try:
             await add_user(
                 store,
-                app.build_hasher(settings),
+                instruments.build_hasher(settings),
                 username=FIRST_USER,
                 password=password,
                 scopes=["admin"],
-                rules=app.build_password_rules(settings),
+                rules=instruments.build_password_rules(settings),
                 now=system_clock(),
                 asker=asker,
             )

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from watchword import app
+from watchword import instruments
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.lines import lines_of
 from watchword.cli.shown import for_programs
@@ -49,11 +49,11 @@ def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
     async def story(store: Store, asker: Asker) -> None:
         await admin.add_user(
             store,
-            app.build_hasher(settings),
+            instruments.build_hasher(settings),
             username=name,
             password=password,
             scopes=scopes,
-            rules=app.build_password_rules(settings),
+            rules=instruments.build_password_rules(settings),
             now=system_clock(),
             asker=asker,
         )
@@ -121,10 +121,10 @@ def set_password(name: str, password_stdin: bool) -> None:
         name,
         lambda store, asker: admin.set_password(
             store,
-            app.build_hasher(settings),
+            instruments.build_hasher(settings),
             username=name,
             password=password,
-            rules=app.build_password_rules(settings),
+            rules=instruments.build_password_rules(settings),
             now=system_clock(),
             token_lifetime=settings.access_token_lifetime,
             asker=asker,
@@ -151,9 +151,9 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
         with _progress(file) as lines:
             async for outcome in import_users(
                 store,
-                app.build_hasher(settings),
+                instruments.build_hasher(settings),
                 lines,
-                rules=app.build_password_rules(settings),
+                rules=instruments.build_password_rules(settings),
                 now=system_clock(),
                 dry_run=dry_run,
                 asker=asker,
