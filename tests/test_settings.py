@@ -500,9 +500,11 @@ def test_a_refused_url_is_not_repeated(name: str, url: str) -> None:
         ("sslmode=require&sslmode=disable", "'sslmode' twice"),
         ("host=a&sslmode=require&host=b", "'host' twice"),
         ("sslmode=", "'sslmode' without a value"),
+        ("HOST=db", "'HOST'; write it in small letters"),
+        ("Target_Session_Attrs=primary", "'Target_Session_Attrs'; write it in small letters"),
     ],
 )
-def test_tls_that_nobody_would_heed_is_refused(query: str, word: str) -> None:
+def test_an_option_that_nobody_would_heed_is_refused(query: str, word: str) -> None:
     """An option that is passed over, or read in two ways, would connect without what it asks for."""
     refusal = refusal_of(DATABASE_URL=f"postgresql://u:canary@h/d?{query}")
     assert f"WATCHWORD_DATABASE_URL: has the option {word}" in str(refusal)

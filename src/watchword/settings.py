@@ -329,6 +329,8 @@ def _check_options(url: SplitResult) -> None:
         if name.lower() in _PLACE_OPTIONS:
             meant = "postgresql://user:password@host:port/database"
             raise ValueError(f"has the option {name!r}; which database is meant must stand before the '?', as {meant}")
+        if name not in _OPTIONS and name.lower() in _OPTIONS:
+            raise ValueError(f"has the option {name!r}; write it in small letters")
         if name not in _OPTIONS and not name.lower().startswith("ssl"):
             continue  # passed over, and never told: it may be a part of a password that nobody escaped
         if not value:
