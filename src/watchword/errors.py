@@ -34,7 +34,7 @@
     │       └── Unconfirmed             it went away while it committed
     └── StartRefused            the service must not start like this
         ├── SettingRefused          a setting is missing or wrong; names it
-        └── SchemaRefused           the database is behind, ahead or foreign, lacks characters, or is behind a pooler
+        └── SchemaRefused           the database is behind, ahead or foreign, lacks what we need, or forgets
 
 How a reason looks to a client is decided in one place, ``watchword.problems``.
 """

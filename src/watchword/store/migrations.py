@@ -33,20 +33,25 @@ _RIGHTS: Final = {
 }
 _SEQUENCES: Final = ("revocations_seq_seq", "audit_events_id_seq")
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
-_TABLES: Final = ", ".join(f"('{table}')" for table in _RIGHTS)
+_TABLES: Final = ", ".join(f"('{table}')" for table in ("alembic_version", *_RIGHTS))
 _NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
 _VERSION: Final = Statement(
-    "SELECT version_num /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
-    " array(SELECT need || ' on ' || name"
-    f" FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need WHEN 'DELETE'"
-    " THEN has_table_privilege(to_regclass(name), need) ELSE has_any_column_privilege(to_regclass(name), need) END"
+    "SELECT (SELECT version_num FROM alembic_version)"
+    " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
+    f" array(SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE to_regclass(name) IS NULL),"
+    # All that we read and insert is rows as a whole; what we update is some columns.
+    f" array(SELECT need || ' on ' || name FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need"
+    " WHEN 'DELETE' THEN has_table_privilege(to_regclass(name), need)"
+    " WHEN 'UPDATE' THEN has_any_column_privilege(to_regclass(name), need)"
+    " ELSE (SELECT bool_and(has_column_privilege(attrelid, attnum, need)) FROM pg_attribute"
+    " WHERE attrelid = to_regclass(name) AND attnum > 0 AND NOT attisdropped) END"
     f" UNION ALL SELECT 'a way around row security on ' || name FROM (VALUES {_TABLES}) AS r (name)"
     " WHERE row_security_active(to_regclass(name))"
     f" UNION ALL SELECT 'USAGE on ' || name FROM (VALUES {_NAMES}) AS s (name)"
     " WHERE NOT has_sequence_privilege(to_regclass(name), 'USAGE, UPDATE')) */"
-    " FROM alembic_version"
 )
-"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, and which rights we lack."""
+"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, which tables it has not and
+which rights we lack."""
 _WRITE_NOTHING: Final = {
     # A page as it was, and for that SQLite needs room: what writes no row, or is rolled back, works on a full disk too.
     "sqlite": Statement("UPDATE alembic_version SET version_num = version_num"),
@@ -77,15 +82,19 @@ async def check(store: Store, *, to_write: bool = True) -> None:
         has_version = first(await connection.fetch(_HAS_VERSION[store.dialect]))
         return None if has_version is None else first(await connection.fetch(_VERSION))
 
-    found = await store.watch(find)
-    if found is None:
-        raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
-    version, *of_postgresql = found
+    version, *of_postgresql = await store.watch(find) or (None,)
     if of_postgresql:
-        expect_utf8(of_postgresql[0])
+        encoding, is_read_only, missing, lacking = of_postgresql
+        expect_utf8(encoding)
+        if version == HEAD and missing:
+            raise SchemaRefused(
+                f"WATCHWORD_DATABASE_URL: the database is at schema {HEAD} without its {', '.join(missing)}; restore it"
+            )
+        if to_write and version in {HEAD, None}:  # None: where row security hides it, that must be named
+            _expect_to_write(is_read_only, lacking)
+    if version is None:
+        raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
     if version == HEAD:
-        if to_write and of_postgresql:
-            _expect_to_write(*of_postgresql[1:])
         return
     if _is_known(version):
         raise SchemaRefused(
