@@ -396,6 +396,44 @@ async def test_a_pooler_that_takes_no_settings_is_named(tmp_path: Path) -> None:
     assert "lets this user in" not in message
 
 
+async def test_a_server_that_answers_before_it_has_written_is_refused(tmp_path: Path, postgresql_url: str) -> None:
+    """With ``synchronous_commit = off`` a crash of PostgreSQL undoes logouts that were answered."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    owner = await asyncpg.connect(postgresql_url)
+    await owner.execute(f"ALTER DATABASE {urlsplit(postgresql_url).path[1:]} SET synchronous_commit = off")
+    await owner.close()
+    (message,) = bad(await examine(environ))
+    assert message.startswith("database: WATCHWORD_DATABASE_URL: synchronous_commit is off, and a crash")
+    with pytest.raises(SchemaRefused, match="synchronous_commit is off"):
+        await preflight(Settings.read(environ))
+
+
+async def test_a_table_that_is_gone_is_named(tmp_path: Path, postgresql_url: str) -> None:
+    """As after half of a restore: the version is right, and each login would be 503."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    owner = await asyncpg.connect(postgresql_url)
+    await owner.execute("DROP TABLE tallies")
+    await owner.close()
+    told = f"WATCHWORD_DATABASE_URL: the database is at schema {migrations.HEAD} without its tallies; restore it"
+    assert bad(await examine(environ)) == [f"database: {told}"]
+    with pytest.raises(SchemaRefused, match=told):
+        await preflight(Settings.read(environ))
+
+
+async def test_standbys_alone_are_told_of(tmp_path: Path, postgresql_url: str) -> None:
+    """In our words, where the URL asks for a server that takes writes."""
+    environ = fresh_environment(
+        tmp_path,
+        DATABASE_URL=f"{postgresql_url}?target_session_attrs=read-write",
+        SECRET_KEY=f"{CANARY}, 0123456789 and more",
+    )
+    owner = await asyncpg.connect(postgresql_url)
+    await owner.execute(f"ALTER DATABASE {urlsplit(postgresql_url).path[1:]} SET default_transaction_read_only = on")
+    await owner.close()
+    (message,) = bad(await examine(environ))
+    assert "none of the hosts is what target_session_attrs asks for; are all of them standbys?" in message
+
+
 async def test_rights_that_the_service_lacks_are_named(tmp_path: Path, postgresql_url: str) -> None:
     """A user who could log in and not out is refused; what the README has granted to it is enough."""
     readme = (ROOT / "README.md").read_text()
@@ -428,10 +466,18 @@ async def test_rights_that_the_service_lacks_are_named(tmp_path: Path, postgresq
             with pytest.raises(SettingRefused, match=f"has not granted this user {rights} on {thing}"):
                 await preflight(Settings.read(environ))
             await owner.execute(f"GRANT {rights} ON {thing} TO watchword")
-        await owner.execute("ALTER TABLE revocations ENABLE ROW LEVEL SECURITY")  # as some hosts have it for all
-        (message,) = bad(await examine(environ))
-        assert message.endswith("has not granted this user a way around row security on revocations")
-        await owner.execute("ALTER TABLE revocations DISABLE ROW LEVEL SECURITY")
+        for table in ("revocations", "alembic_version"):
+            await owner.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")  # as some hosts have it for all
+            (message,) = bad(await examine(environ))
+            assert message.endswith(f"has not granted this user a way around row security on {table}")
+            await owner.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+        for right, table in [("SELECT", "users"), ("INSERT", "sessions")]:
+            await owner.execute(f"REVOKE {right} ON {table} FROM watchword; GRANT {right} (id) ON {table} TO watchword")
+            (message,) = bad(await examine(environ))
+            assert message.endswith(f"has not granted this user {right} on {table}"), (
+                "a right on one column is not enough"
+            )
+            await owner.execute(f"GRANT {right} ON {table} TO watchword")
         named = "SELECT column_name FROM information_schema.columns WHERE table_name = 'users'"
         columns = ", ".join(name for (name,) in await owner.fetch(named))
         await owner.execute(f"REVOKE UPDATE ON users FROM watchword; GRANT UPDATE ({columns}) ON users TO watchword")

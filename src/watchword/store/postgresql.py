@@ -77,7 +77,8 @@ class PostgresqlStore(Store):
 
         Raises:
             Unavailable: it does not answer.
-            SchemaRefused: what the connection was opened with has not come to it.
+            SchemaRefused: what the connection was opened with has not come to it, or the server answers before it has
+                written down what was done.
         """
         with _translated():
             self._pool = await self._make_pool(_POOL_SIZE)
@@ -98,6 +99,11 @@ class PostgresqlStore(Store):
         if lost := ", ".join(name for name, value in _ASKED_FOR.items() if found.get(name) != value):
             told = f"a pooler in between drops {lost}, with which connections are opened"
             raise SchemaRefused(f"WATCHWORD_DATABASE_URL: {told}; {_POOLERS}")
+        if found.get("synchronous_commit") == "off":
+            raise SchemaRefused(
+                "WATCHWORD_DATABASE_URL: synchronous_commit is off, and a crash of the server would undo logouts that"
+                " were answered; ALTER ROLE … SET synchronous_commit = on"
+            )
 
     async def _make_pool(self, size: int) -> _Pool:
         connections = await asyncpg.create_pool(
@@ -259,7 +265,7 @@ def with_known_options(url: str) -> str:
 
 
 _SETTINGS: Final = Statement(  # with times in one unit, as SHOW has them not
-    f"SELECT name, setting FROM pg_settings WHERE name IN {tuple(_ASKED_FOR)}"
+    f"SELECT name, setting FROM pg_settings WHERE name IN {('synchronous_commit', *_ASKED_FOR)}"
 )
 _POOLERS: Final = "connect to PostgreSQL itself, or by a session pooler that hands on startup parameters"
 
@@ -278,6 +284,10 @@ def _translated() -> Iterator[None]:
         raise
     except TimeoutError as fault:
         raise Unavailable(f"the database has not answered within {PATIENCE:g} s") from fault
+    except asyncpg.TargetServerAttributeNotMatched as fault:
+        raise Unavailable(
+            "none of the hosts is what target_session_attrs asks for; are all of them standbys?"
+        ) from fault
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as fault:
         raise _unavailable(fault) from fault
 
