@@ -44,6 +44,15 @@ def application(guard: Guard, over: asyncio.Event, **config: str) -> Quart:
         finally:
             over.set()
 
+    @token_required
+    async def caller() -> str:
+        return current_token.sid
+
+    @app.websocket("/helped")
+    async def helped() -> None:
+        await asyncio.gather(caller(), asyncio.sleep(0))  # each in a task of its own
+        await echo()
+
     @room.websocket("/ws")
     async def bare() -> None:
         await echo()
@@ -107,11 +116,13 @@ async def goes_on(client: WebSocket) -> bool:
     return await client.receive() == "still there?"
 
 
-@pytest.mark.parametrize("path", ["/ws", "/room/ws", "/room/twice", "/optional"])
+@pytest.mark.parametrize("path", ["/ws", "/room/ws", "/room/twice", "/optional", "/helped"])
 async def test_it_is_closed_when_its_session_ends(
     port: int, issuer: Issuer, denials: Denials, over: asyncio.Event, path: str
 ) -> None:
-    """With 1008, however it is guarded; its view is cancelled and cleans up. Another session goes on (row 63)."""
+    """With 1008, however it is guarded, a helper in a task that ends first included; its view is cancelled and cleans
+    up. Another session goes on (row 63).
+    """
     async with (
         websocket(port, path, issuer.bearer(scope="talk")) as ended,
         websocket(port, path, issuer.bearer(scope="talk")) as other,

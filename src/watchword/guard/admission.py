@@ -1,5 +1,6 @@
 """One request at the door: whose it is, whether that is enough, and what is tried before it is refused."""
 
+import asyncio
 from typing import Any, Final, cast
 
 from quart import Request, Websocket, current_app, has_request_context, has_websocket_context, request, websocket
@@ -25,6 +26,9 @@ inside ``app.app_context()``, and one would be answered as another's bearer."""
 _BEHIND: Final = "watchword.behind"
 """A member of a WebSocket's ASGI scope: the scope of the request that it was begun behind, or None. A task inherits
 Quart's contexts, and a WebSocket of a server that a view has started would be judged as that view's request."""
+_ANSWERING: Final = "watchword.answering"
+"""A member of a WebSocket's ASGI scope: the task that its view runs in. What is guarded may be a helper of that view in
+a task of its own, which ends long before."""
 
 
 def admit(requirement: Requirement) -> None:
@@ -42,13 +46,16 @@ def admit(requirement: Requirement) -> None:
     if token is not None:
         _judge(token, checkpoint, requirement)
         if is_websocket and token is not checkpoint.actor.get():  # of an actor's the login service knows nothing
-            watch(checkpoint, token, authorization=asked.headers.getlist("Authorization"))
+            view = cast("dict[str, Any]", asked.scope)[_ANSWERING]
+            watch(checkpoint, token, authorization=asked.headers.getlist("Authorization"), view=view)
     cast("dict[str, Any]", asked.scope)[_TOKEN] = token
 
 
 async def begin_websocket() -> None:
-    """Note, before anybody asks for its token, behind which request a WebSocket was begun."""
-    cast("dict[str, Any]", websocket.scope)[_BEHIND] = request.scope if has_request_context() else None
+    """Note, before anybody asks for its token, behind which request a WebSocket was begun, and what answers it."""
+    scope = cast("dict[str, Any]", websocket.scope)
+    scope[_BEHIND] = request.scope if has_request_context() else None
+    scope[_ANSWERING] = asyncio.current_task()
 
 
 async def second_look(requirement: Requirement, reason: TokenRefused | Unavailable) -> None:

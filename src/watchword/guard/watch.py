@@ -27,18 +27,20 @@ _WATCHED: Final = "watchword.watch"
 """A member of the ASGI scope; a WebSocket may be judged for its blueprint and for its view."""
 
 
-def watch(checkpoint: Checkpoint, token: AccessToken, *, authorization: Sequence[str]) -> None:
+def watch(
+    checkpoint: Checkpoint, token: AccessToken, *, authorization: Sequence[str], view: "asyncio.Task[Any]"
+) -> None:
     """Close the WebSocket that is being answered, and cancel its view, as soon as its token would be refused.
 
     Args:
         checkpoint: whose rule it is, and has just let it in.
         token: who is behind it.
         authorization: all ``Authorization`` header fields that the token came with.
+        view: the task that its view runs in.
     """
     scope = cast("dict[str, Any]", websocket.scope)
     if _WATCHED in scope:
         return
-    view = cast("asyncio.Task[Any]", asyncio.current_task())
     refusal = partial(_refusal, checkpoint, token, authorization=authorization, keys=checkpoint.tokens.keys)
     watcher = scope[_WATCHED] = asyncio.create_task(_watch(view, refusal))
     view.add_done_callback(lambda _: watcher.cancel())
