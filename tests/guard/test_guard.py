@@ -342,9 +342,9 @@ class Slotted:
 class TestDecoratorsInTheWrongOrder:
     """@token_required above the route would guard nothing: the application does not start, and is told which view."""
 
-    async def refused(self, app: Quart, name: str) -> None:
+    async def refused(self, app: Quart, name: str, *, below: str = "the route") -> None:
         """The start fails and names the view."""
-        with pytest.raises(LifespanError, match=rf"above the route and guards nothing: {name}'?\)?$"):
+        with pytest.raises(LifespanError, match=rf"above {below} and guards nothing: {name}'?\)?$"):
             async with app.test_app():
                 pass
 
@@ -404,6 +404,20 @@ class TestDecoratorsInTheWrongOrder:
             return None
 
         await self.refused(app, "reports")
+
+    @pytest.mark.parametrize("below", ["before_request", "before_websocket"])
+    async def test_before_requests(self, app: Quart, below: str) -> None:
+        """What an application or a blueprint runs before its views: all of them were open, and nobody was told."""
+        blueprint = Blueprint("rooms", __name__)
+        everywhere = below.replace("before", "before_app")
+        for register in (getattr(app, below), getattr(blueprint, below), getattr(blueprint, everywhere)):
+
+            async def protect() -> None:
+                return None
+
+            token_required(register(protect))
+        app.register_blueprint(blueprint)
+        await self.refused(app, "protect, protect, protect", below=below)
 
     async def test_under_another_decorator(self, app: Quart) -> None:
         """A view that is wrapped before it is registered."""
@@ -501,15 +515,28 @@ class TestDecoratorsInTheWrongOrder:
             assert (await app.test_client().get("/")).status_code == 500
 
     async def test_the_right_order_starts(self, app: Quart) -> None:
-        """Below the route it guards, and the application starts."""
+        """Below the route, or what runs before the views, it guards, and the application starts."""
 
         @app.get("/")
         @token_required
         async def reports() -> str:
             return ""
 
+        blueprint = Blueprint("rooms", __name__, url_prefix="/rooms")
+
+        @blueprint.before_request
+        @token_required
+        async def protect() -> None:
+            return None
+
+        @blueprint.get("/")
+        async def room() -> str:
+            return ""
+
+        app.register_blueprint(blueprint)
         async with app.test_app():
-            assert (await app.test_client().get("/")).status_code == 401
+            for path in ("/", "/rooms/"):
+                assert (await app.test_client().get(path)).status_code == 401
 
 
 def test_hypercorn_does_not_serve_decorators_in_the_wrong_order() -> None:

@@ -5,7 +5,7 @@ So one ``Guard`` object may serve several applications, each with its own issuer
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from functools import partial
@@ -23,7 +23,7 @@ from watchword.guard.checkpoint import EXTENSION, Checkpoint
 from watchword.guard.configuration import service_token, setting
 from watchword.guard.feed import PROMISE
 from watchword.guard.issuer import Issuer
-from watchword.guard.marks import Requirement, View, exempt, unguarded_views
+from watchword.guard.marks import Requirement, View, exempt, is_guarded_elsewhere
 from watchword.guard.memory import VerifiedTokens
 from watchword.guard.remote import Remote
 from watchword.identifiers import new_id
@@ -255,13 +255,19 @@ def _secret_ring(app: Quart) -> KeyRing:
 
 
 async def _refuse_decorators_in_the_wrong_order() -> None:
-    _expect_guarded(current_app.view_functions)
+    _expect_guarded(current_app.view_functions.items(), below="the route")
+    for below, hooks in (
+        ("before_request", current_app.before_request_funcs),
+        ("before_websocket", current_app.before_websocket_funcs),
+    ):
+        each = (hook for of_one in hooks.values() for hook in of_one)
+        _expect_guarded(((getattr(hook, "__name__", repr(hook)), hook) for hook in each), below=below)
 
 
-def _expect_guarded(views: Mapping[str, View]) -> None:
-    names = unguarded_views(views)
+def _expect_guarded(named: Iterable[tuple[str, View]], *, below: str) -> None:
+    names = [name for name, view in named if is_guarded_elsewhere(view)]
     if names:
-        raise RuntimeError(f"@token_required stands above the route and guards nothing: {', '.join(names)}")
+        raise RuntimeError(f"@token_required stands above {below} and guards nothing: {', '.join(names)}")
 
 
 class _Views(dict[str, View]):
@@ -272,5 +278,5 @@ class _Views(dict[str, View]):
 
     def __getitem__(self, endpoint: str) -> View:
         view = super().__getitem__(endpoint)
-        _expect_guarded({endpoint: view})
+        _expect_guarded([(endpoint, view)], below="the route")
         return view

@@ -9,7 +9,7 @@ A mark also betrays decorators in the wrong order. In
 the application has registered the inner function, and the guarded one is never called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -124,6 +124,6 @@ def _handlers(view_class: type[Any], method: str) -> list[Any]:
     return handlers
 
 
-def unguarded_views(views: Mapping[str, View]) -> list[str]:
-    """The names of views with a guard above the route, where it guards nothing, whatever stands below."""
-    return [name for name, view in views.items() if getattr(view, _GUARDED_ELSEWHERE, False)]
+def is_guarded_elsewhere(view: View) -> bool:
+    """Whether a guard stands above what registers a view, where it guards nothing, whatever stands below."""
+    return getattr(view, _GUARDED_ELSEWHERE, False)
