@@ -6,7 +6,7 @@ import logging
 import pickle
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.client.service import (
     Wire,
     busy,
     refresh_token,
+    token_answer,
     token_refused,
 )
 from watchword.client import (
@@ -309,6 +310,61 @@ async def test_no_error_has_the_password_along(make_auth: AuthMaker, caller: htt
     assert [each.request.content for each in answer.history] == [b""]
 
 
+class CutOff(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """The body of a token answer that lacks its end; whoever reads it has the rest among its variables."""
+
+    def __init__(self, fault: BaseException) -> None:
+        self._fault = fault
+
+    def __iter__(self) -> Iterator[bytes]:
+        part = token_answer("access-cut-off", refresh_token("cut-off", 1)).content[:-1]
+        yield part
+        raise self._fault from OSError(part)  # as a transport's own error comes from another
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def cut_off(fault: BaseException) -> httpx.MockTransport:
+    """Leads to a login service whose answers end so."""
+    return httpx.MockTransport(lambda _: httpx.Response(200, stream=CutOff(fault)))
+
+
+def shown(error: BaseException) -> str:
+    """What a reporter of crashes may show of an error, with all variables."""
+    error.__suppress_context__ = False  # it may follow what ``from None`` only does not print
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+CUT_OFF = pytest.mark.parametrize(
+    "kind", [httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, asyncio.CancelledError]
+)
+
+
+@CUT_OFF
+@pytest.mark.parametrize("is_kept", [False, True], ids=["login", "refresh"])
+async def test_an_answer_that_is_cut_off_tells_no_secret(
+    service: LoginService, make_auth: AuthMaker, kind: type[BaseException], is_kept: bool
+) -> None:
+    """The error is as ever, but no variable of those who read the answer is along: they have its tokens."""
+    auth = make_auth(refresh_token=service.open() if is_kept else None, **ALICE)
+    async with httpx.AsyncClient(transport=cut_off(kind("gone"))) as caller:
+        with pytest.raises(kind, match="gone") as caught:
+            await caller.get(REPORTS, auth=auth)
+    told = shown(caught.value)
+    assert not [secret for secret in (PASSWORD, "access-", "wwr_") if secret in told]
+
+
+@CUT_OFF
+def test_a_thread_tells_no_secret_of_it(auth: WatchwordAuth, kind: type[BaseException]) -> None:
+    """It holds for threads, too."""
+    with httpx.Client(transport=cut_off(kind("gone"))) as caller, pytest.raises(kind, match="gone") as caught:
+        caller.get(REPORTS, auth=auth)
+    told = shown(caught.value)
+    assert not [secret for secret in (PASSWORD, "access-", "wwr_") if secret in told]
+
+
 async def test_no_secret_is_told(
     service: LoginService,
     stopwatch: Stopwatch,
@@ -323,9 +379,7 @@ async def test_no_secret_is_told(
     async def try_with(auth: WatchwordAuth, expected: type[NotAuthenticated]) -> None:
         with pytest.raises(expected) as caught:
             await caller.get(REPORTS, auth=auth)
-        caught.value.__suppress_context__ = False  # a reporter may follow what ``from None`` only does not print
-        shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        said.extend((repr(auth), repr(caught.value), "".join(shown.format())))
+        said.extend((repr(auth), repr(caught.value), shown(caught.value)))
 
     auth = make_auth(**ALICE)
     await caller.get(REPORTS, auth=auth)

@@ -117,7 +117,10 @@ class WatchwordAuth(httpx.Auth):
                         outcome = yield step
                         if step is not request:
                             outcome.stream = wire.Curtailed(outcome, self._patience, self._clock)
-                            await outcome.aread()
+                            try:
+                                await outcome.aread()
+                            except BaseException as fault:  # cancelled, too
+                                raise _without_frames(fault) from None
                     case TakeTurn(seconds):
                         outcome = await self._turn_of_tasks.take(seconds)
                     case Wait(seconds):
@@ -151,7 +154,10 @@ class WatchwordAuth(httpx.Auth):
                         outcome = yield step
                         if step is not request:
                             outcome.stream = wire.Curtailed(outcome, self._patience, self._clock)
-                            outcome.read()
+                            try:
+                                outcome.read()
+                            except BaseException as fault:
+                                raise _without_frames(fault) from None
                     case TakeTurn(seconds):
                         outcome = self._turn_of_threads.acquire(timeout=seconds)
                     case Wait(seconds):
@@ -204,6 +210,12 @@ def _next_step(story: Story[None], outcome: httpx.Response | bool | None) -> Ste
         return story.send(outcome)
     except StopIteration:
         return None
+
+
+def _without_frames(fault: BaseException) -> BaseException:
+    """What ended the reading of a token answer, without where it was: the variables of the readers hold tokens."""
+    fault.__cause__ = fault.__context__ = None
+    return fault.with_traceback(None)
 
 
 def _refuse_async(outcome: Awaitable[None] | None) -> None:
