@@ -69,4 +69,8 @@ def token_required(
 
 
 current_token: AccessToken = cast("AccessToken", LocalProxy(token_of_this_request))
-"""The token of the request that is being answered; false where it is optional and none was sent."""
+"""The token of the request that is being answered; false where it is optional and none was sent.
+
+It is a proxy, so ``current_token is None`` is never true: ask ``if current_token``. ``scope`` is a text, and "admin" in
+one of "reports:admin": ask ``"admin" in current_token.scopes``.
+"""
