@@ -171,8 +171,8 @@ class Guard:
         @guard.exempt
         async def health(): …
 
-        It may also stand above a class-based view, which leaves out that class and none that inherits from it, or above
-        one of its methods.
+        It may also stand above a class-based view or one of its methods, which leaves out that class and none that
+        inherits from it.
 
         Raises:
             TypeError: a bound method, which takes no mark.

@@ -111,17 +111,18 @@ def is_exempt(view: View, *, method: str) -> bool:
     view_class = getattr(view, "view_class", None)
     if view_class is None:
         return False
-    # A class has the mark by itself: one that inherits from it may show what is nobody else's business.
+    # A class has the mark by itself, and so has its method: one that inherits from it may show what is nobody else's
+    # business.
     return _EXEMPT in vars(view_class) or any(getattr(each, _EXEMPT, False) for each in _handlers(view_class, method))
 
 
 def _handlers(view_class: type[Any], method: str) -> list[Any]:
-    """What a request of a class-based view runs, as Quart chooses it."""
-    handlers = [view_class.dispatch_request]
+    """What a request of a class-based view runs, as Quart chooses it, of what the class has not inherited."""
+    names = ["dispatch_request"]
     if issubclass(view_class, MethodView):
-        handler = getattr(view_class, method.lower(), None)
-        handlers.append(getattr(view_class, "get", None) if handler is None and method == "HEAD" else handler)
-    return handlers
+        is_by_get = method == "HEAD" and getattr(view_class, "head", None) is None
+        names.append("get" if is_by_get else method.lower())
+    return [getattr(view_class, name) for name in names if name in vars(view_class)]
 
 
 def is_guarded_elsewhere(view: View) -> bool:
