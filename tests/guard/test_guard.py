@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +339,17 @@ class Slotted:
         return await self.__wrapped__()
 
 
+class Endless:
+    """A view that shows another one inside, and so does that one."""
+
+    @property
+    def __wrapped__(self) -> "Endless":
+        return Endless()
+
+    def __call__(self) -> str:
+        return ""
+
+
 class TestDecoratorsInTheWrongOrder:
     """@token_required above the route would guard nothing: the application does not start, and is told which view."""
 
@@ -358,7 +369,7 @@ class TestDecoratorsInTheWrongOrder:
 
         await self.refused(app, "reports")
 
-    @pytest.mark.parametrize("decorator", [loud, Proxy, Slotted])
+    @pytest.mark.parametrize("decorator", [loud, Proxy, Slotted, partial])
     async def test_above_other_decorators(
         self, app: Quart, decorator: Callable[[Callable[[], Awaitable[str]]], Callable[[], Awaitable[str]]]
     ) -> None:
@@ -394,6 +405,16 @@ class TestDecoratorsInTheWrongOrder:
             return ""
 
         await self.refused(app, "reports")
+
+    async def test_on_a_method(self, app: Quart) -> None:
+        """Of an object, which takes no mark: its function does."""
+
+        class House:
+            async def door(self) -> str:
+                return ""
+
+        token_required(app.get("/")(House().door))
+        await self.refused(app, "door")
 
     async def test_on_a_websocket(self, app: Quart) -> None:
         """A WebSocket."""
@@ -448,6 +469,14 @@ class TestDecoratorsInTheWrongOrder:
                 assert (await app.test_client().get(path)).status_code == 401
                 assert (await app.test_client().get(path, headers=issuer.bearer())).status_code == 200
             assert (await app.test_client().get("/open")).status_code == 200
+
+    @pytest.mark.parametrize("view", [Endless(), partial(dict, a="b")], ids=["without an end", "of a built-in type"])
+    async def test_views_that_take_no_marks_to_the_end(self, app: Quart, issuer: Issuer, view: Any) -> None:
+        """The search for what is inside ends, and guards what it is to guard."""
+        app.add_url_rule("/", "view", token_required(view))
+        async with app.test_app():
+            assert (await app.test_client().get("/")).status_code == 401
+            assert await status(app, issuer) == 200
 
     async def test_above_a_guarded_view(self, app: Quart) -> None:
         """One guard below the route does not make up for the other, whose scope nobody is asked for."""

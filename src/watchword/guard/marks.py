@@ -12,6 +12,8 @@ the application has registered the inner function, and the guarded one is never 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from types import MethodType
 from typing import Any, Final, Self
 
 from quart.views import MethodView
@@ -22,6 +24,8 @@ from watchword.model import Scopes, scope_from, scopes_of
 _REQUIREMENT: Final = "__watchword_requirement__"
 _GUARDED_ELSEWHERE: Final = "__watchword_guarded_elsewhere__"
 _EXEMPT: Final = "__watchword_exempt__"
+_DEEPEST: Final = 1000
+"""More views in one another than can be called; of ``unittest.mock.call`` each shows a new one inside for ever."""
 
 View = Callable[..., Any]
 
@@ -69,17 +73,24 @@ class Requirement:
 def mark(guarded: View, *, view: View, requirement: Requirement) -> None:
     """Mark a guarded view and those inside it, which may be guarded as well: of these none is to be registered.
 
-    Which they are ``wraps`` tells, so that a decorator between the guard and the route hides nothing.
+    Which they are is told by ``wraps``, by ``partial`` and by methods, so that a decorator between the guard and the
+    route hides nothing.
     """
     setattr(guarded, _REQUIREMENT, requirement)
     guarded.__dict__.pop(_GUARDED_ELSEWHERE, None)  # ``wraps`` has copied it from a view that others guard too
     inside: Any = view
     seen: dict[int, Any] = {}  # and not those that are marked: a transparent proxy shows what is inside as its own
-    while inside is not None and id(inside) not in seen:
+    while inside is not None and id(inside) not in seen and len(seen) < _DEEPEST:
         seen[id(inside)] = inside
-        with suppress(AttributeError):  # it takes no marks, as a bound method or an object with slots
+        with suppress(AttributeError, TypeError):  # it takes no marks, as a method, an object with slots or a built-in
             setattr(inside, _GUARDED_ELSEWHERE, True)
-        inside = getattr(inside, "__wrapped__", None)
+        inside = _next_inside(inside)
+
+
+def _next_inside(view: Any) -> Any:
+    if isinstance(view, MethodType):  # which shows the ``__wrapped__`` of its function as its own
+        return view.__func__
+    return view.func if isinstance(view, partial) else getattr(view, "__wrapped__", None)
 
 
 def requirement_of(view: View) -> Requirement | None:
