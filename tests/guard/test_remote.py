@@ -597,6 +597,18 @@ async def test_an_application_that_is_not_started_says_so(service: LoginService,
         assert await status(app, service.issuer) == 200
 
 
+def test_an_event_loop_that_ended_without_a_stop_hinders_no_later_one() -> None:
+    """What ran in it is gone; the stop of an application that was started again in another one failed with it."""
+    app = guarded(Guard(issuer=f"http://127.0.0.1:{free_port()}", service_token=SERVICE_TOKEN))
+
+    async def start_and_stop() -> None:
+        async with app.test_app():
+            assert await status(app, Issuer()) == 503
+
+    asyncio.run(app.startup())
+    asyncio.run(start_and_stop())
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 async def test_certificates_that_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None

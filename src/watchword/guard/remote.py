@@ -64,6 +64,7 @@ class Remote:
         self._keys: PublishedKeys | None = None
         self._was_missed = False
         self._running = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Begin to follow; come back when it has answered, or could have.
@@ -73,6 +74,9 @@ class Remote:
         """
         from watchword.guard.wire import Wire  # httpx is loaded by those alone who need it
 
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # one that ended without a stop has taken along what ran in it
+            self._loop, self._running = loop, AsyncExitStack()
         wire = Wire(is_encrypted=self._issuer.origin.startswith("https:"))
         self._running.push_async_callback(wire.close)
         self._keys = keys = self._keep_keys(wire)
