@@ -21,7 +21,7 @@ def token_required(scope: str) -> Callable[..., Any]:
             if scheme.lower() != "bearer":
                 abort(refusal(401))
             try:
-                g.claims = verify(token.strip())
+                g.claims = verify(token.strip(" "))
             except InvalidToken:
                 abort(refusal(401, ', error="invalid_token"'))
             except Unavailable:

@@ -166,6 +166,15 @@ def test_several_authorization_headers_are_refused(system: System) -> None:
             assert (answer.status_code, pair) == (401, pair)
 
 
+def test_what_python_takes_for_a_space_is_none(system: System) -> None:
+    """A byte after the token that the guard refuses, Flask's recipe refuses too; FastAPI strips it by itself."""
+    service = system.services["flask_app", "pyjwt"]
+    token = system.log_in()["token"].encode()
+    for after, status in ((b"", 200), (b"\xa0", 401), (b"\x85", 401)):
+        answer = system.http.get(f"{service.url}/reports", headers={b"Authorization": b"Bearer " + token + after})
+        assert (answer.status_code, after) == (status, after)
+
+
 def genuine(system: System, *, audience: str | None = "watchword", issuer: str | None = None, **claims: Any) -> str:
     """A token that the login service's own key has signed."""
     now = system_clock()
