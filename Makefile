@@ -34,7 +34,7 @@ run: setup ## create what is missing, then serve (BIND=127.0.0.1:9000)
 	@exec $(BIN)/watchword serve $(if $(BIND),--bind "$(BIND)")
 
 test: setup $(STAMPS)/develop $(postgresql) ## run every test (PYTEST_ARGS="-k login")
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup $(STAMPS)/develop ## check style, types and layers
 	$(BIN)/ruff check .
