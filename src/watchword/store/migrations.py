@@ -38,7 +38,9 @@ _NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
 _VERSION: Final = Statement(
     "SELECT (SELECT version_num FROM alembic_version)"
     " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
-    f" array(SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE to_regclass(name) IS NULL),"
+    # Another application's of the same name may come first in ``search_path``.
+    f" array(SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE NOT EXISTS (SELECT FROM pg_class JOIN pg_class"
+    " AS ours USING (relnamespace) WHERE pg_class.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))),"
     # All that we read and insert is rows as a whole; what we update is some columns.
     f" array(SELECT need || ' on ' || name FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need"
     " WHEN 'DELETE' THEN has_table_privilege(to_regclass(name), need)"
@@ -88,7 +90,8 @@ async def check(store: Store, *, to_write: bool = True) -> None:
         expect_utf8(encoding)
         if version == HEAD and missing:
             raise SchemaRefused(
-                f"WATCHWORD_DATABASE_URL: the database is at schema {HEAD} without its {', '.join(missing)}; restore it"
+                f"WATCHWORD_DATABASE_URL: the database is at schema {HEAD} without its own {', '.join(missing)};"
+                " restore it, or see what comes first in search_path"
             )
         if to_write and version in {HEAD, None}:  # None: where row security hides it, that must be named
             _expect_to_write(is_read_only, lacking)
