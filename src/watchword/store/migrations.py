@@ -35,22 +35,27 @@ _SEQUENCES: Final = ("revocations_seq_seq", "audit_events_id_seq")
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
 _TABLES: Final = ", ".join(f"('{table}')" for table in ("alembic_version", *_RIGHTS))
 _NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
-_VERSION: Final = Statement(
-    "SELECT (SELECT version_num FROM alembic_version)"
-    " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
-    # Another application's of the same name may come first in ``search_path``.
-    f" array(SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE NOT EXISTS (SELECT FROM pg_class JOIN pg_class"
-    " AS ours USING (relnamespace) WHERE pg_class.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))),"
-    # All that we read and insert is rows as a whole; what we update is some columns.
-    f" array(SELECT need || ' on ' || name FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need"
+_MISSING: Final = (
+    f"SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE NOT EXISTS ("
+    # Of the same name another application's may come first in ``search_path``.
+    "SELECT FROM pg_class AS found JOIN pg_class AS ours USING (relnamespace)"
+    " WHERE found.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))"
+)
+_LACKING: Final = (
+    f"SELECT need || ' on ' || name FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need"
     " WHEN 'DELETE' THEN has_table_privilege(to_regclass(name), need)"
-    " WHEN 'UPDATE' THEN has_any_column_privilege(to_regclass(name), need)"
+    " WHEN 'UPDATE' THEN has_any_column_privilege(to_regclass(name), need)"  # of some columns; the others of each
     " ELSE (SELECT bool_and(has_column_privilege(attrelid, attnum, need)) FROM pg_attribute"
     " WHERE attrelid = to_regclass(name) AND attnum > 0 AND NOT attisdropped) END"
     f" UNION ALL SELECT 'a way around row security on ' || name FROM (VALUES {_TABLES}) AS r (name)"
     " WHERE row_security_active(to_regclass(name))"
     f" UNION ALL SELECT 'USAGE on ' || name FROM (VALUES {_NAMES}) AS s (name)"
-    " WHERE NOT has_sequence_privilege(to_regclass(name), 'USAGE, UPDATE')) */"
+    " WHERE NOT has_sequence_privilege(to_regclass(name), 'USAGE, UPDATE')"
+)
+_VERSION: Final = Statement(
+    "SELECT (SELECT version_num FROM alembic_version)"
+    " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
+    f" array({_MISSING}), array({_LACKING}) */"
 )
 """The schema's version; of PostgreSQL also whether it holds every name and takes writes, which tables it has not and
 which rights we lack."""
