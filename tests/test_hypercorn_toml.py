@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypercorn.config import Config
 
 from tests.certificates import certified
 from watchword import hypercorn_toml, worker
@@ -25,12 +26,80 @@ def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["insecure_bind", "quic_bind"])
-def test_only_one_kind_of_address_is_served(toml: Path, kind: str) -> None:
-    """Nobody would listen at the others, and `watchword serve` would say that it serves."""
-    toml.write_text(f"{kind} = '127.0.0.1:0'\n")
-    with pytest.raises(StartRefused, match="insecure_bind and quic_bind are not served"):
+def test_each_option_of_the_shipped_file_is_one_of_ours() -> None:
+    """Whoever edits it begins with what is taken."""
+    config = hypercorn_toml.read()
+    assert (config.workers, config.worker_class, config.accesslog) == (0, "uvloop", "")
+
+
+def test_an_option_without_a_use_is_refused_by_name(toml: Path) -> None:
+    """Hypercorn takes a slip for a new attribute, and of its own options some would be no more than believed."""
+    ours = {"insecure_bind", "quic_bind", "pid_path", "use_reloader", "access_log_format", "alt_svc_headers"}
+    known = {name for name in dir(Config) if not name.startswith("_")}
+    assert ours <= known
+    for name in (known | {"keep_alive_timeot"}) - hypercorn_toml.OPTIONS.keys():
+        toml.write_text(f"{name} = 5\n")
+        with pytest.raises(StartRefused, match=f"^hypercorn.toml: '{name}' is no option"):
+            hypercorn_toml.read()
+
+
+SECONDS = (["1", "0.5", "86400"], ["0", "-1", "nan", "inf", "86401", "'5'", "true", f"1{'0' * 400}"])
+COUNT = (["1", "2147483647"], ["0", "-1", "1.5", "nan", "'100'", "true", "2147483648"])
+FROM_NOTHING = (["0", "7"], ["-1", "1.5", "'x'", "true"])
+TEXT = (["'x'"], ["5", "['x']", "true", r'"a\nb"'])
+TEXTS = (["[]", "['x', 'y']"], ["5", "'x'", "[5]", r'["a\r\nb: c"]'])
+SWITCH = (["true", "false"], ["'x'", "0"])
+VALUES = {
+    "bind": (
+        ["'127.0.0.1:0'", "['[::1]:8000', 'unix:/run/w', 'fd://3']"],
+        ["5", "[5]", "[]"],
+    ),
+    "backlog": COUNT,
+    "umask": (["0", "0o777"], ["-1", "0o1000", "'x'"]),
+    "user": FROM_NOTHING,
+    "group": FROM_NOTHING,
+    "keyfile_password": TEXT,
+    "ca_certs": TEXT,
+    "ciphers": TEXT,
+    "verify_mode": (["0", "2"], ["3", "true", "'x'"]),
+    "verify_flags": FROM_NOTHING,
+    "alpn_protocols": TEXTS,
+    "ssl_handshake_timeout": SECONDS,
+    "startup_timeout": SECONDS,
+    "read_timeout": SECONDS,
+    "keep_alive_timeout": SECONDS,
+    "graceful_timeout": (["0", "1", "86400"], ["-1", "nan", "inf", "'x'", "true"]),
+    "shutdown_timeout": SECONDS,
+    "keep_alive_max_requests": COUNT,
+    "max_requests": COUNT,
+    "max_requests_jitter": FROM_NOTHING,
+    "h11_max_incomplete_size": (["16384"], ["0", "100", "'16384'", "nan"]),
+    "websocket_max_message_size": COUNT,
+    "server_names": TEXTS,
+    "root_path": TEXT,
+    "include_date_header": SWITCH,
+    "include_server_header": SWITCH,
+    "workers": (["0"], ["3", "'x'"]),
+    "worker_class": (["'uvloop'", "'asyncio'"], ["'trio'", "5", "['uvloop']"]),
+    "debug": SWITCH,
+    "loglevel": (["'INFO'", "'warning'"], ["'x'", "5"]),
+    "accesslog": (["''"], ["'-'", "'/nowhere/x'", "5"]),
+    "errorlog": (["'-'"], ["''", "'/nowhere/x'", "5"]),
+    "logconfig_dict": (["{ version = 1, loggers = {} }"], ["5", "{ version = 1, read_timeout = 5 }"]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(hypercorn_toml.OPTIONS.keys() - {"certfile", "keyfile"}))
+def test_an_option_is_of_its_kind_or_refused_by_name(toml: Path, name: str) -> None:
+    """Hypercorn believes anything: with a text for a number workers would say that they serve, and be deaf."""
+    good, bad = VALUES[name]
+    for value in good:
+        toml.write_text(f"{name} = {value}\n")
         hypercorn_toml.read()
+    for value in bad:
+        toml.write_text(f"{name} = {value}\n")
+        with pytest.raises(StartRefused, match=f"^hypercorn.toml: {name} must be [^\n]+$"):
+            hypercorn_toml.read()
 
 
 @pytest.mark.parametrize("half", ["certfile", "keyfile"])
@@ -41,20 +110,11 @@ def test_half_a_certificate_is_refused(toml: Path, half: str) -> None:
         hypercorn_toml.read()
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        "bind = [",
-        "keep_alive_timeout = '5'",
-        "backlog = 'many'",
-        "graceful_timeout = true",
-        "certfile = 5\nkeyfile = 5",
-    ],
-)
-def test_what_makes_no_sense_is_one_line(toml: Path, lines: str) -> None:
-    """A time that is a text would end each connection, of workers that say that they serve."""
+@pytest.mark.parametrize("lines", ["bind = [", "certfile = 5\nkeyfile = 5", "certfile = 'x'\nkeyfile = 'x'"])
+def test_what_cannot_be_read_is_one_line(toml: Path, lines: str) -> None:
+    """What else is wrong is said as clearly: no TOML, or files that are none."""
     toml.write_text(f"{lines}\n")
-    with pytest.raises(StartRefused, match=r"hypercorn\.toml: "):
+    with pytest.raises(StartRefused, match=r"^hypercorn\.toml: [^\n]+$"):
         hypercorn_toml.read()
 
 

@@ -13,7 +13,6 @@ from pkgutil import resolve_name
 from typing import cast
 
 import pytest
-from hypercorn.config import Config
 
 from tests.builders import SECRET
 from tests.certificates import certified
@@ -28,13 +27,6 @@ def _hypercorn_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """The door changes it for its process, in which there are other tests here."""
     for name in ("hypercorn.asyncio.run.TCPServer", "hypercorn.protocol.H11Protocol"):
         monkeypatch.setattr(name, resolve_name(name))
-
-
-def test_the_file_has_no_word_that_hypercorn_does_not_know() -> None:
-    """Hypercorn takes a slip for a new attribute and goes on with its default."""
-    config = Config.from_toml(ROOT / "hypercorn.toml")
-    assert vars(config).keys() - vars(Config()).keys() - set(dir(Config)) == set()
-    assert (config.workers, config.worker_class, config.accesslog) == (0, "uvloop", "")
 
 
 async def test_under_a_server_whose_loop_runs_the_door_opens_too(

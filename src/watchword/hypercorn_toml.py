@@ -1,13 +1,112 @@
 """hypercorn.toml, with the server's addresses, certificate and time limits: where it is, and what it may say."""
 
+import logging
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hypercorn.config import Config
 
 from watchword.errors import StartRefused
 
-_NUMBERS: Final = ("backlog", "graceful_timeout", "keep_alive_timeout", "shutdown_timeout", "ssl_handshake_timeout")
+_Kind = Callable[[Any], None]
+"""What an option may be: raises ValueError, whose message ends the sentence, for anything else."""
+
+_LONGEST: Final = 24 * 60 * 60
+"""Seconds; and no infinity, which some clocks refuse only when a connection is there."""
+_LARGEST: Final = 2**31 - 1
+"""The largest number that the system takes for a backlog."""
+_LOGGING_KEYS: Final = {"version", "disable_existing_loggers", "root", "loggers", "handlers", "formatters", "filters"}
+
+
+def _kind(description: str, takes: Callable[[Any], bool]) -> _Kind:
+    def expect(value: Any) -> None:
+        if not takes(value):
+            raise ValueError(f"must be {description}")
+
+    return expect
+
+
+def _whole(least: int, most: int = _LARGEST) -> _Kind:
+    return _kind(f"a whole number from {least} to {most}", lambda value: type(value) is int and least <= value <= most)
+
+
+def _one_of(*choices: Any) -> _Kind:
+    return _kind(" or ".join(map(repr, choices)), lambda value: value in choices)
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in {int, float} and 0 <= value <= _LONGEST
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _addresses(value: Any) -> None:
+    addresses = [value] if isinstance(value, str) else value
+    if not isinstance(addresses, list) or not addresses or not all(map(_is_text, addresses)):
+        raise ValueError("must be an address or a list of some")
+
+
+_SECONDS: Final = _kind(f"a number of seconds above 0, up to {_LONGEST}", lambda value: _is_time(value) and value > 0)
+_SECONDS_OR_0: Final = _kind(f"a number of seconds from 0 to {_LONGEST}", _is_time)
+_SWITCH: Final = _kind("true or false", lambda value: isinstance(value, bool))
+_TEXT: Final = _kind("a text", _is_text)
+_TEXTS: Final = _kind("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value)))
+_LEVEL: Final = _kind(
+    "the name of a log level", lambda value: _is_text(value) and value.upper() in logging.getLevelNamesMapping()
+)
+_LOGGING: Final = _kind(
+    "a table for logging.config, with no other option behind its line",
+    lambda value: isinstance(value, dict) and value.keys() <= _LOGGING_KEYS,
+)
+
+OPTIONS: Final[Mapping[str, _Kind]] = {
+    "bind": _addresses,
+    "backlog": _whole(1),
+    "umask": _whole(0, 0o777),
+    "user": _whole(0),
+    "group": _whole(0),
+    "certfile": _TEXT,
+    "keyfile": _TEXT,
+    "keyfile_password": _TEXT,
+    "ca_certs": _TEXT,
+    "ciphers": _TEXT,
+    "verify_mode": _whole(0, 2),
+    "verify_flags": _whole(0),
+    "alpn_protocols": _TEXTS,
+    "ssl_handshake_timeout": _SECONDS,
+    "startup_timeout": _SECONDS,
+    "read_timeout": _SECONDS,
+    "keep_alive_timeout": _SECONDS,
+    "graceful_timeout": _SECONDS_OR_0,
+    "shutdown_timeout": _SECONDS,
+    "keep_alive_max_requests": _whole(1),
+    "max_requests": _whole(1),
+    "max_requests_jitter": _whole(0),
+    "h11_max_incomplete_size": _whole(1024),  # less would refuse the head of every request
+    "websocket_max_message_size": _whole(1),
+    "server_names": _TEXTS,
+    "root_path": _TEXT,
+    "include_date_header": _SWITCH,
+    "include_server_header": _SWITCH,
+    "workers": _one_of(0),
+    "worker_class": _one_of("uvloop", "asyncio"),
+    "debug": _SWITCH,
+    "loglevel": _LEVEL,
+    "accesslog": _one_of(""),
+    "errorlog": _one_of("-"),
+    "logconfig_dict": _LOGGING,
+}
+"""Those of Hypercorn's options that do here what they say there.
+
+Not among them are those that the supervisor decides (``insecure_bind``, ``quic_bind``, which no worker is handed,
+``pid_path``, ``use_reloader``, ``daemon``, ``application_path``), those of what ``http1`` does not have (HTTP/2, HTTP/3
+and its ``alt_svc_headers``, pings, raw headers, a queue of another length, WSGI) and those of lines and counts that
+``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``).
+"""
 
 
 def find() -> Path:
@@ -24,19 +123,21 @@ def read() -> Config:
     predecessor must not go before it is known to fit.
 
     Raises:
-        StartRefused: no TOML, another kind of address than ``bind``, a number that is none, or a certificate that is
-            no use.
+        StartRefused: no TOML, an option that has no use here or is of another kind, which Hypercorn would believe and
+            then fail on each connection, or a certificate that is no use.
     """
     try:
-        config = Config.from_toml(find())
-    except (OSError, ValueError, TypeError) as fault:
+        options = tomllib.loads(find().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
         raise StartRefused(f"hypercorn.toml: cannot be read ({fault})") from None
-    # Each worker would bind them itself, beside the sockets that it is handed.
-    if config.insecure_bind or config.quic_bind:
-        raise StartRefused("hypercorn.toml: give bind alone; insecure_bind and quic_bind are not served")
-    for name in _NUMBERS:  # of another kind, some would end each connection, and some the service when it drains
-        if type(getattr(config, name)) not in {int, float}:
-            raise StartRefused(f"hypercorn.toml: {name} must be a number")
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise StartRefused(f"hypercorn.toml: {name!r} is no option that `watchword serve` has a use for")
+        try:
+            OPTIONS[name](value)
+        except ValueError as fault:
+            raise StartRefused(f"hypercorn.toml: {name} {fault}") from None
+    config = Config.from_mapping(options)
     if (config.certfile is None) != (config.keyfile is None):  # Hypercorn would serve in the clear
         raise StartRefused("hypercorn.toml: certfile and keyfile go together")
     try:
