@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,20 @@ _FD: Final = "fd://"
 """How that of a descriptor begins, which whoever started us had opened."""
 _SHARED: Final = (_UNIX, _FD)
 """Of these there is one for all workers."""
+_HOST: Final = re.compile(r"[^][]+|\[[^][]+\]")
+"""Or the ``fd`` of ``fd://3``."""
 _TURN_SECONDS: Final = 1.0
 """To wait for another start in the same folder; it takes a moment."""
+
+
+def expect_a_host(address: str) -> None:
+    """See that an address says where to listen: to Hypercorn, which drops brackets wherever they are, no host is all.
+
+    Raises:
+        ValueError: it has no host, or half a bracket. The message says what it must be.
+    """
+    if not address.startswith(_UNIX) and not _HOST.fullmatch(address.rpartition(":")[0]):
+        raise ValueError("must be HOST:PORT, with brackets around an IPv6 address")
 
 
 def bind_for_all(config: Config, *, sets: int) -> list[list[socket.socket]]:

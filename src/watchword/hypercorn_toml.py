@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hypercorn.config import Config
 
+from watchword.addresses import expect_a_host
 from watchword.errors import StartRefused
 
 _Kind = Callable[[Any], None]
@@ -48,6 +49,8 @@ def _addresses(value: Any) -> None:
     addresses = [value] if isinstance(value, str) else value
     if not isinstance(addresses, list) or not addresses or not all(map(_is_text, addresses)):
         raise ValueError("must be an address or a list of some")
+    for each in addresses:
+        expect_a_host(each)
 
 
 _SECONDS: Final = _kind(f"a number of seconds above 0, up to {_LONGEST}", lambda value: _is_time(value) and value > 0)

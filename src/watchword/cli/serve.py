@@ -1,23 +1,21 @@
 """The command that runs the service."""
 
 import os
-import re
-from typing import Final
 
 import click
 
 from watchword import telemetry
+from watchword.addresses import expect_a_host
 from watchword.processors import cores
 from watchword.serve import run
 
-_HOST: Final = re.compile(r"[^][]+|\[[^][]+\]")
-"""Or the ``fd`` of ``fd://3``."""
-
 
 def _with_a_host(_context: click.Context, _parameter: click.Parameter, bind: str | None) -> str | None:
-    # To Hypercorn, which drops brackets wherever they are, no host means every interface.
-    if bind is not None and not bind.startswith("unix:") and not _HOST.fullmatch(bind.rpartition(":")[0]):
-        raise click.BadParameter("must be HOST:PORT, with brackets around an IPv6 address")
+    if bind is not None:
+        try:
+            expect_a_host(bind)
+        except ValueError as fault:
+            raise click.BadParameter(str(fault)) from None
     return bind
 
 
