@@ -324,6 +324,15 @@ class TestFiles:
         assert refusal_of(ISSUER_FILE=str(tmp_path)).name == "ISSUER_FILE"
         assert refusal_of(ISSUER_FILE="a\x00b").name == "ISSUER_FILE"
 
+    def test_a_file_that_is_too_long_for_a_setting_is_not_read_to_its_end(self, tmp_path: Path) -> None:
+        """Another file named by mistake, a database or a log, would be more than there is memory."""
+        path = tmp_path / "log"
+        path.write_text("x" * 65_536)
+        assert "longer" not in str(refusal_of(ISSUER_FILE=str(path)))
+        path.write_text("x" * 65_537)
+        refusal = refusal_of(ISSUER_FILE=str(path))
+        assert str(refusal) == "WATCHWORD_ISSUER_FILE: is longer than 65536 characters"
+
     def test_a_pipe_is_no_file(self, tmp_path: Path) -> None:
         """Every command would wait for somebody to write, for ever and without a word."""
         os.mkfifo(tmp_path / "pipe")

@@ -8,6 +8,8 @@ from typing import Final
 from watchword.errors import SettingRefused
 
 PREFIX: Final = "WATCHWORD_"
+_MOST_CHARACTERS: Final = 1 << 16
+"""Of a file; all of a larger one, which was named by mistake, need not fit into memory."""
 
 
 def text_of(name: str, environ: Mapping[str, str]) -> str | None:
@@ -49,11 +51,15 @@ def text_in(path: Path) -> str:
     """
     try:
         is_regular = stat.S_ISREG(path.stat().st_mode)
-        text = path.read_text(encoding="utf-8") if is_regular else ""  # a pipe would be waited for, for ever
+        if is_regular:
+            with path.open(encoding="utf-8") as file:
+                text = file.read(_MOST_CHARACTERS + 1)
     except ValueError as fault:  # no UTF-8 in the file, or a NUL in its name
         raise ValueError(f"cannot be read ({type(fault).__name__})") from None
-    if not is_regular:
+    if not is_regular:  # a pipe would be waited for, for ever
         raise ValueError("cannot be read (it is no regular file)")
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"is longer than {_MOST_CHARACTERS} characters")
     if text.startswith("\ufeff"):  # an editor's, which would be a part of the value that nobody sees
         raise ValueError("begins with a byte order mark; save it without one")
     return text
