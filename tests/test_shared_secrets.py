@@ -43,6 +43,15 @@ def test_bytes_are_judged_as_texts_are(secret: bytes) -> None:
         "correct horse battery staple" * 2,
         "the quick brown fox jumps over the lazy dog",
         "x7Kp2mQ9vR4t" * 3,
+        "x7Kp2mQ9vR4t" * 3 + "x7Kp2m",
+        '"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"',
+        "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf" * 2,
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
+        "DO NOT USE THIS VALUE. INSTEAD, CREATE A COMPLEX SECRET AND KEEP IT SAFE OUTSIDE OF THE SOURCE CODE.",
+        "THIS IS USED TO SIGN AND VERIFY JWT TOKENS, REPLACE IT WITH YOUR OWN SECRET, IT CAN BE ANY STRING",
+        "c292a0a3aa32397cdb050e233733900f",
+        "6116487b-cda1-52c2-b5b5-c8022c45e263",
     ],
 )
 def test_what_everybody_copies_is_guessable(secret: str) -> None:
