@@ -11,6 +11,7 @@ _MIN_DIFFERENT: Final = 10
 _EXAMPLE_WORDS: Final = re.compile(
     r"change[-_ ]?me|(?:128|256|384|512)[-_ ]?bits?|at[-_ ]?least|secret|password|example|your|super|insecure|dev|test"
     r"|key|string|valid|long|very|random|token|jwt|private|default|please|replace|nobody|knows|this|that|which|with|is"
+    r"|characters?|chars?|secure|safe|sign|verify|own|some|use|really"
     r"|qwerty|uiop|asdf|ghjkl|zxcv|bnm|1qaz|2wsx|3edc|4rfv|5tgb|6yhn|7ujm|8ik|9ol|0p"
     r"|correct|horse|battery|staple|quick|brown|fox|jumps|over|lazy|dog",
     re.IGNORECASE,
