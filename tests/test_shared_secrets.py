@@ -9,10 +9,11 @@ from watchword.shared_secrets import is_guessable
 
 
 def test_what_is_made_at_random_is_not_guessable() -> None:
-    """Bytes that are no text, and the forms in which ``openssl rand`` and ``secrets`` write them."""
+    """Bytes that are no text, the forms in which ``openssl rand`` and ``secrets`` write them, and digits alone."""
     for seed in range(500):
         made = sha256(str(seed).encode()).digest()
-        for secret in (made, made.hex().encode(), b64encode(made)):
+        digits = str(int.from_bytes(made, "big"))[:40].encode()
+        for secret in (made, made.hex().encode(), b64encode(made), digits):
             assert not is_guessable(secret), seed
 
 
@@ -44,6 +45,9 @@ def test_bytes_are_judged_as_texts_are(secret: bytes) -> None:
         "the quick brown fox jumps over the lazy dog",
         "x7Kp2mQ9vR4t" * 3,
         "x7Kp2mQ9vR4t" * 3 + "x7Kp2m",
+        "147258369" * 3 + "14725",
+        "aabbccddeeffgghhiijjkkllmmnnooppqqrrssttuuvvwwxxyyzz",
+        "31415926535897932384626433832795",
         '"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"',
         "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf" * 2,
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

@@ -6,14 +6,15 @@ from itertools import pairwise
 from typing import Final
 
 _MIN_CHARACTERS: Final = 16
-_MIN_DIFFERENT: Final = 10
+_MIN_DIFFERENT: Final = 8
 
 _EXAMPLE_WORDS: Final = re.compile(
     r"change[-_ ]?me|(?:128|256|384|512)[-_ ]?bits?|at[-_ ]?least|secret|password|example|your|super|insecure|dev|test"
     r"|key|string|valid|long|very|random|token|jwt|private|default|please|replace|nobody|knows|this|that|which|with|is"
     r"|characters?|chars?|secure|safe|sign|verify|own|some|use|really"
     r"|qwerty|uiop|asdf|ghjkl|zxcv|bnm|1qaz|2wsx|3edc|4rfv|5tgb|6yhn|7ujm|8ik|9ol|0p"
-    r"|correct|horse|battery|staple|quick|brown|fox|jumps|over|lazy|dog",
+    r"|correct|horse|battery|staple|quick|brown|fox|jumps|over|lazy|dog"
+    r"|3\.?1415926\d*|2\.?7182818\d*",
     re.IGNORECASE,
 )
 _AROUND: Final = " \t\r\n\"'`"
@@ -82,7 +83,7 @@ def _unit(text: str) -> str:
 
 
 def _without_runs(text: str) -> str:
-    """A text without what can be told from the two characters before: ``cdef`` behind ``ab``, ``000`` behind ``00``."""
+    """A text without what the three characters before tell: ``efg`` behind ``bcd``, ``233`` behind ``112``."""
     steps = [ord(after) - ord(before) for before, after in pairwise(text)]
-    rest = zip(text[2:], steps, steps[1:], strict=False)
-    return text[:2] + "".join(each for each, before, step in rest if step != before or abs(step) > 1)
+    rest = zip(text[3:], steps[2:], steps[1:], steps, strict=False)
+    return text[:3] + "".join(each for each, step, *before in rest if step not in before or abs(step) > 1)
