@@ -10,6 +10,7 @@ from watchword import hypercorn_toml, worker
 from watchword.errors import StartRefused
 
 ROOT = Path(__file__).parents[1]
+HTTP1 = "alpn_protocols = ['http/1.1']\n"
 
 
 def test_a_checkout_is_served_by_its_own_file() -> None:
@@ -110,7 +111,7 @@ def test_half_a_certificate_is_refused(toml: Path, half: str) -> None:
         hypercorn_toml.read()
 
 
-@pytest.mark.parametrize("lines", ["bind = [", "certfile = 5\nkeyfile = 5", "certfile = 'x'\nkeyfile = 'x'"])
+@pytest.mark.parametrize("lines", ["bind = [", "certfile = 5\nkeyfile = 5", f"certfile = 'x'\nkeyfile = 'x'\n{HTTP1}"])
 def test_what_cannot_be_read_is_one_line(toml: Path, lines: str) -> None:
     """What else is wrong is said as clearly: no TOML, or files that are none."""
     toml.write_text(f"{lines}\n")
@@ -121,7 +122,7 @@ def test_what_cannot_be_read_is_one_line(toml: Path, lines: str) -> None:
 def test_a_worker_whose_certificate_does_not_fit_does_not_say_that_it_serves(toml: Path, tmp_path: Path) -> None:
     """SIGHUP between the two files that a renewal writes would end every good worker for one that cannot serve."""
     certified(tmp_path, "localhost")
-    toml.write_text(f"certfile = '{tmp_path}/cert.pem'\nkeyfile = '{tmp_path}/key.pem'\n")
+    toml.write_text(f"certfile = '{tmp_path}/cert.pem'\nkeyfile = '{tmp_path}/key.pem'\n{HTTP1}")
     assert hypercorn_toml.read().ssl_enabled
     former = (tmp_path / "key.pem").read_bytes()
     certified(tmp_path, "localhost")
@@ -130,3 +131,12 @@ def test_a_worker_whose_certificate_does_not_fit_does_not_say_that_it_serves(tom
         with pytest.raises(SystemExit, match="the certificate or its key cannot be used"):
             worker.create_app()
         (tmp_path / "key.pem").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("line", ["", "alpn_protocols = ['h2', 'http/1.1']"], ids=["left out", "asked for"])
+def test_http_2_is_not_spoken_under_tls_either(toml: Path, tmp_path: Path, line: str) -> None:
+    """It is what Hypercorn offers of itself: without the line its own HTTP/2 would stand beside our HTTP/1.1."""
+    certified(tmp_path, "localhost")
+    toml.write_text(f"certfile = '{tmp_path}/cert.pem'\nkeyfile = '{tmp_path}/key.pem'\n{line}")
+    with pytest.raises(StartRefused, match=r"give alpn_protocols = \["):
+        hypercorn_toml.read()

@@ -57,7 +57,13 @@ def test_the_door_refuses_in_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("lines", "scheme"),
-    [("", "http"), ("certfile = '{folder}/cert.pem'\nkeyfile = '{folder}/key.pem'\n", "https")],
+    [
+        ("", "http"),
+        (
+            "certfile = '{folder}/cert.pem'\nkeyfile = '{folder}/key.pem'\nalpn_protocols = ['http/1.1']\n",
+            "https",
+        ),
+    ],
     ids=["clear", "TLS"],
 )
 def test_the_log_says_how_to_reach_the_service(

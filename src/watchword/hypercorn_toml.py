@@ -127,7 +127,7 @@ def read() -> Config:
 
     Raises:
         StartRefused: no TOML, an option that has no use here or is of another kind, which Hypercorn would believe and
-            then fail on each connection, or a certificate that is no use.
+            then fail on each connection, or a certificate that is no use, or with which HTTP/2 would be spoken.
     """
     try:
         options = tomllib.loads(find().read_text(encoding="utf-8"))
@@ -143,6 +143,8 @@ def read() -> Config:
     config = Config.from_mapping(options)
     if (config.certfile is None) != (config.keyfile is None):  # Hypercorn would serve in the clear
         raise StartRefused("hypercorn.toml: certfile and keyfile go together")
+    if config.ssl_enabled and "h2" in config.alpn_protocols:  # Hypercorn's default, and past all that http1 refuses
+        raise StartRefused('hypercorn.toml: give alpn_protocols = ["http/1.1"]; HTTP/2 is a proxy\'s to speak')
     try:
         config.create_ssl_context()
     except (OSError, ValueError, TypeError) as fault:  # ssl.SSLError is an OSError
