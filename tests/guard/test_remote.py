@@ -193,9 +193,8 @@ class TestALoginServiceThatIsAway:
         app = guarded(Guard(issuer=service.issuer.url, service_token=SERVICE_TOKEN))
         async with app.test_app():
             async with asyncio.timeout(10):
-                while not lines("no answer within 0.1 s"):
+                while not lines("no answer within 0.1 s") or not service.count(METADATA):  # the first may not get there
                     await asyncio.sleep(0.01)
-            assert service.count(METADATA) >= 1
         silent.set()
 
     async def test_known_keys_stay(self, service: LoginService, stopwatch: Stopwatch, lines: Lines) -> None:
