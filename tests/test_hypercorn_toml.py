@@ -1,8 +1,11 @@
 """Claims about hypercorn.toml: which file it is, and that nothing in it is passed over without a word."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypercorn.config import Config
 
 from tests.certificates import certified
@@ -60,7 +63,7 @@ VALUES = {
     "user": FROM_NOTHING,
     "group": FROM_NOTHING,
     "keyfile_password": TEXT,
-    "ca_certs": TEXT,
+    "ca_certs": (["'/nowhere'"], ["'/dev/null'", "'/'", *TEXT[1]]),
     "ciphers": TEXT,
     "verify_mode": (["0", "2"], ["3", "true", "'x'"]),
     "verify_flags": FROM_NOTHING,
@@ -131,6 +134,29 @@ def test_a_worker_whose_certificate_does_not_fit_does_not_say_that_it_serves(tom
         with pytest.raises(SystemExit, match="the certificate or its key cannot be used"):
             worker.create_app()
         (tmp_path / "key.pem").unlink(missing_ok=True)
+
+
+def test_nobody_is_asked_for_the_password_of_a_key(toml: Path, tmp_path: Path) -> None:
+    """A start would wait for it, at the terminal of whoever is there; so would SIGHUP, in the supervisor's."""
+    certified(tmp_path, "localhost")
+    key = serialization.load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"of one key")
+    encodings = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(*encodings, encryption))
+    lines = f"certfile = '{tmp_path}/cert.pem'\nkeyfile = '{tmp_path}/key.pem'\n{HTTP1}"
+    toml.write_text(lines)
+    program = "import sys, pathlib; from watchword import hypercorn_toml as toml"
+    program += "; toml.find = lambda: pathlib.Path(sys.argv[1]); toml.read()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(toml)],
+        input=b"of one key\n",
+        start_new_session=True,
+        capture_output=True,
+        check=False,
+    )
+    assert b"StartRefused: hypercorn.toml: the certificate or its key cannot be used" in done.stderr
+    toml.write_text(f"{lines}keyfile_password = 'of one key'\n")
+    assert hypercorn_toml.read().ssl_enabled
 
 
 @pytest.mark.parametrize("line", ["", "alpn_protocols = ['h2', 'http/1.1']"], ids=["left out", "asked for"])

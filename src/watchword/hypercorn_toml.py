@@ -3,6 +3,7 @@
 import logging
 import tomllib
 from collections.abc import Callable, Mapping
+from os.path import exists, isfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
+def _is_no_pipe(value: Any) -> bool:
+    """Whether what is there, if anything, is a regular file: a pipe would be waited for."""
+    # pathlib's raise where the way there is barred
+    return _is_text(value) and (isfile(value) or not exists(value))  # noqa: PTH110, PTH113
+
+
 def _addresses(value: Any) -> None:
     addresses = [value] if isinstance(value, str) else value
     if not isinstance(addresses, list) or not addresses or not all(map(_is_text, addresses)):
@@ -57,6 +64,7 @@ _SECONDS: Final = _kind(f"a number of seconds above 0, up to {_LONGEST}", lambda
 _SECONDS_OR_0: Final = _kind(f"a number of seconds from 0 to {_LONGEST}", _is_time)
 _SWITCH: Final = _kind("true or false", lambda value: isinstance(value, bool))
 _TEXT: Final = _kind("a text", _is_text)
+_FILE: Final = _kind("the path of a file", _is_no_pipe)
 _TEXTS: Final = _kind("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value)))
 _LEVEL: Final = _kind(
     "the name of a log level", lambda value: _is_text(value) and value.upper() in logging.getLevelNamesMapping()
@@ -72,10 +80,10 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
     "umask": _whole(0, 0o777),
     "user": _whole(0),
     "group": _whole(0),
-    "certfile": _TEXT,
-    "keyfile": _TEXT,
+    "certfile": _FILE,
+    "keyfile": _FILE,
     "keyfile_password": _TEXT,
-    "ca_certs": _TEXT,
+    "ca_certs": _FILE,
     "ciphers": _TEXT,
     "verify_mode": _whole(0, 2),
     "verify_flags": _whole(0),
@@ -145,6 +153,7 @@ def read() -> Config:
         raise StartRefused("hypercorn.toml: certfile and keyfile go together")
     if config.ssl_enabled and "h2" in config.alpn_protocols:  # Hypercorn's default, and past all that http1 refuses
         raise StartRefused('hypercorn.toml: give alpn_protocols = ["http/1.1"]; HTTP/2 is a proxy\'s to speak')
+    config.keyfile_password = config.keyfile_password or ""  # for None it is asked for at the terminal
     try:
         config.create_ssl_context()
     except (OSError, ValueError, TypeError) as fault:  # ssl.SSLError is an OSError
