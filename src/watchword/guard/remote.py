@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,6 +64,7 @@ class Remote:
         self._keys: PublishedKeys | None = None
         self._was_missed = False
         self._running = AsyncExitStack()
+        self._threads = ExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -75,9 +76,11 @@ class Remote:
         from watchword.guard.wire import Wire  # httpx is loaded by those alone who need it
 
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # one that ended without a stop has taken along what ran in it
+        if self._loop is not loop:  # one that ended without a stop has taken along what ran in it, but no threads
+            self._threads.close()
             self._loop, self._running = loop, AsyncExitStack()
         wire = Wire(is_encrypted=self._issuer.origin.startswith("https:"))
+        self._threads.callback(wire.names.close)
         self._running.push_async_callback(wire.close)
         self._keys = keys = self._keep_keys(wire)
         tried = [keys.tried]
@@ -98,7 +101,8 @@ class Remote:
     async def stop(self) -> None:
         """Follow no longer; the keys that are known stay."""
         self._keys, self._was_missed = None, True
-        await self._running.aclose()
+        with self._threads:
+            await self._running.aclose()
 
     async def look_again(self) -> None:
         """Wait for newer keys, because a token names one that is not here.
@@ -133,7 +137,7 @@ class Remote:
     def _follow_feed(self, wire: "Wire", keys: PublishedKeys, denials: Denials, service_token: str) -> Feed:
         # Not the event loop's own threads: the application's views run in them, and may all be slow at once.
         reader = Threads(1, name="news")
-        self._running.callback(reader.dismiss)
+        self._threads.callback(reader.dismiss)
 
         async def ask(after: int | None) -> News:
             url = self._issuer.revocations_url

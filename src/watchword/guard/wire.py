@@ -44,6 +44,9 @@ class Wire:
     Args:
         is_encrypted: whether certificates are needed: httpx's, or those of ``SSL_CERT_FILE``.
 
+    Attributes:
+        names: looks up where they lead to, in a thread that outlives an event loop which nobody stopped.
+
     Raises:
         RuntimeError: they cannot be read.
     """
@@ -54,15 +57,15 @@ class Wire:
             trusted = httpx.create_ssl_context() if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         except OSError as fault:  # the system's or OpenSSL's, which says what is wrong and not with which file
             raise RuntimeError(f"certificates (httpx's, or SSL_CERT_FILE) cannot be read: {fault}") from None
-        self._names = Names()
+        self.names = Names()
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=trusted, keepalive_expiry=_IDLE_SECONDS, network_backend=self._names
+            ssl_context=trusted, keepalive_expiry=_IDLE_SECONDS, network_backend=self.names
         )
 
     async def close(self) -> None:
         """Hang up."""
         await self._pool.aclose()
-        self._names.close()
+        self.names.close()
 
     async def get(self, url: str, *, limit: int, seconds: float, token: str | None = None) -> Answer:
         """Ask for a document.
