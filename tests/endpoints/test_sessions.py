@@ -115,9 +115,7 @@ async def test_who_has_logged_out_is_refused(tools: Tools, client: Client) -> No
 
 
 async def test_sessions_are_listed(tools: Tools, client: Client, clock: FakeClock) -> None:
-    """When, last used, until when, from where and by what; which is this one; the last used first; no token material
-    (row 79).
-    """
+    """When, last used, until when, from where and by what; which is this one, first; no token material (row 79)."""
     await add_user(tools)
     await add_user(tools, "bob")
     began = clock.now
@@ -131,15 +129,6 @@ async def test_sessions_are_listed(tools: Tools, client: Client, clock: FakeCloc
     assert list(answered) == ["sessions"]
     assert [list(each.items()) for each in answered["sessions"]] == [
         [
-            ("id", await sid_of(client, first)),
-            ("auth_time", began),
-            ("refreshed_at", began + 10),
-            ("ends_at", began + 10 + 604_800),
-            ("network", ""),
-            ("user_agent", "Firefox"),
-            ("current", False),
-        ],
-        [
             ("id", await sid_of(client, second)),
             ("auth_time", began + 5),
             ("refreshed_at", began + 5),
@@ -147,6 +136,15 @@ async def test_sessions_are_listed(tools: Tools, client: Client, clock: FakeCloc
             ("network", ""),
             ("user_agent", "curl/8 " + "x" * 192),
             ("current", True),
+        ],
+        [
+            ("id", await sid_of(client, first)),
+            ("auth_time", began),
+            ("refreshed_at", began + 10),
+            ("ends_at", began + 10 + 604_800),
+            ("network", ""),
+            ("user_agent", "Firefox"),
+            ("current", False),
         ],
     ]
     text = str(answered)
@@ -167,8 +165,26 @@ async def test_of_very_many_sessions_the_latest_are_listed(tools: Tools, client:
     await tools.store.write(open_all)
     answered = await opened(await client.get("/sessions", headers=bearer(this)))
     ids = [each["id"] for each in answered["sessions"]]
-    assert ids == [*(session.id for session in crowd[:50:-1]), await sid_of(client, this)]
-    assert [each["id"] for each in answered["sessions"] if each["current"]] == ids[-1:]
+    assert ids == [await sid_of(client, this), *(session.id for session in crowd[:50:-1])]
+    assert [each["id"] for each in answered["sessions"] if each["current"]] == ids[:1]
+
+
+async def test_who_holds_a_copy_is_not_told_of_a_refresh(tools: Tools, client: Client, clock: FakeClock) -> None:
+    """A thief who sees when the owner refreshes would do so too, within the grace: both get the same, each time."""
+    await add_user(tools)
+    stolen = await log_in(client)
+    clock.advance(5)
+    await log_in(client)
+
+    async def told_to_the_thief() -> object:
+        return await opened(await client.get("/sessions", headers=bearer(stolen)))
+
+    before = await told_to_the_thief()
+    clock.advance(5)
+    renewed = await (await client.post("/refresh", json={"refresh_token": stolen["refresh_token"]})).get_json()
+    assert await told_to_the_thief() == before
+    listed = await opened(await client.get("/sessions", headers=bearer(renewed)))
+    assert listed["sessions"][0]["refreshed_at"] == clock.now, "its owner sees it, by the token that came of it"
 
 
 async def test_the_network_is_the_peers_and_no_headers(tools: Tools, client: Client) -> None:

@@ -25,7 +25,7 @@ class SessionAnswer(msgspec.Struct):
 
 
 class SessionsAnswer(msgspec.Struct):
-    """The logins that were used last, the latest first: all of them, unless there are more than 200."""
+    """The login that asks and those that were used last, the latest first: all, unless there are more than 200."""
 
     sessions: list[SessionAnswer]
 

@@ -1,6 +1,7 @@
 """Look at sessions and end them: one's own, or as an administrator anybody's."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -22,9 +23,20 @@ does."""
 
 
 async def list_own(tools: Tools, *, token: AccessToken) -> list[Session]:
-    """A bearer's sessions, the one that was refreshed last first; of very many those, and the one that asks."""
+    """A bearer's sessions: the one that asks, then the one that was refreshed last, and so on; of very many the first.
+
+    Of the one that asks no more is told than its token says. Whoever has stolen tokens of it would else be told when
+    its owner refreshes, and could do so too, within the grace, each time and unnoticed.
+    """
     latest = partial(sessions.latest_of_user, user_id=token.sub, kept=token.sid, limit=_MOST_OWN, now=tools.clock())
-    return await tools.store.read(latest)
+    own: list[Session] = []
+    for session in await tools.store.read(latest):
+        if session.id != token.sid:
+            own.append(session)
+        else:
+            ends_at = min(session.expires_at, token.iat + tools.lifetimes.idle)
+            own.insert(0, replace(session, refreshed_at=token.iat, ends_at=ends_at))
+    return own
 
 
 async def end_own(tools: Tools, *, token: AccessToken, session_id: str, asker: Asker) -> None:

@@ -105,8 +105,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GET /sessions": Operation(
         tag=ACCOUNT,
         summary="List my sessions",
-        said="Where the bearer is logged in: one session per login, the one that was used last first. Of more than 200 "
-        "it tells the 200 that were used last, always with the one that asks; a global logout ends the others too.",
+        said="Where the bearer is logged in: one session per login, first the one that asks, as its token knows it, "
+        "then the one that was used last. Of more than 200 it tells the 200 that were used last; a global logout ends all.",
         answers=(
             Answer(
                 said="The sessions that have not ended.",
