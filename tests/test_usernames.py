@@ -70,6 +70,15 @@ def test_katakana_middle_dots_end_at_the_bound(dot: str) -> None:
         canonical(dot * 9 + "カ")
 
 
+@pytest.mark.parametrize("begins", ["ا" + "٠١٢٣٤٥٦٧٨٩" * 3, "۰۱۲۳۴۵۶۷۸۹" * 3], ids=["Arabic-Indic", "extended"])
+def test_arabic_digits_end_at_the_bound(begins: str) -> None:
+    """Row 11: so it is with these, of which a telephone number has enough."""
+    digit = begins[5]
+    assert canonical(begins + digit * 2) == begins + digit * 2
+    with pytest.raises(InvalidUsername, match="at most 32 Arabic digits"):
+        canonical(begins + digit * 3)
+
+
 def test_a_name_that_grows_beyond_the_bound_is_refused() -> None:
     """A canonical name is a name itself, so letters that NFC takes apart count as what they become."""
     assert len(canonical("\u0958" * 64)) == 128
