@@ -1,6 +1,6 @@
 """Read a request's JSON body, once and strictly, into the named fields of a struct."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, TypeVar, cast
 
 import msgspec
@@ -65,8 +65,14 @@ def check_label(labels: Sequence[str], *, is_compressed: bool) -> None:
     mimetype, parameters = parse_options_header(labels[0])
     if mimetype.lower() != _JSON:
         raise UnsupportedMediaType("not application/json")
-    if parameters.get("charset", "utf-8").lower() != "utf-8":
+    if not is_utf8(labels[0], parameters):
         raise UnsupportedMediaType("not UTF-8")
+
+
+def is_utf8(label: str, parameters: Mapping[str, str]) -> bool:
+    """Whether a Content-Type names no other charset; one that cannot be read as a parameter is another one."""
+    unread = "" if "charset" in label.lower() else "utf-8"
+    return parameters.get("charset", unread).lower() == "utf-8"
 
 
 def read_struct(data: bytes, kind: type[T]) -> T:

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from quart import request
 
-from watchword.endpoints.bodies import MOST_OF_A_LABEL
+from watchword.endpoints.bodies import MOST_OF_A_LABEL, is_utf8
 from watchword.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def _check_label() -> None:
         len(labels) != 1
         or len(labels[0]) > MOST_OF_A_LABEL
         or request.mimetype != "application/x-www-form-urlencoded"
-        or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8"
+        or not is_utf8(labels[0], request.mimetype_params)
         or "Content-Encoding" in request.headers
     ):
         raise InvalidRequest("The body must be application/x-www-form-urlencoded in UTF-8")
