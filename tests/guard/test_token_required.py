@@ -1,11 +1,12 @@
 """A guarded view: who reaches it, what it knows of the bearer, and in which words the others are refused."""
 
 import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from quart import Blueprint, Quart, Response, g
+from quart import Blueprint, Quart, Response, g, stream_with_context
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
 from quart.views import MethodView
 from werkzeug.datastructures import Headers
@@ -46,6 +47,31 @@ async def test_a_bearer_reaches_the_view_and_is_known_there(app: Quart, client: 
     response = await client.get("/reports/7", headers=issuer.bearer("Zoë", scope="b a"))
     assert response.status_code == 200
     assert await response.get_json() == {"number": 7, "sub": "id of Zoë", "for": "Zoë", "scope": "b a"}
+
+
+@pytest.mark.parametrize(
+    ("keep", "body", "told"), [(stream_with_context, b"alice", 0), (lambda stream: stream, b"", 1)], ids=["kept", "not"]
+)
+async def test_what_is_streamed_knows_the_bearer_by_its_context(
+    app: Quart, client: Client, issuer: Issuer, keep: Callable[[Any], Any], body: bytes, told: int
+) -> None:
+    """The view is over when its stream runs; whoever has not kept the context for that is told what to do."""
+    said: list[str] = []
+
+    @app.get("/")
+    @token_required
+    async def view() -> Any:
+        @keep
+        async def lines() -> AsyncIterator[str]:
+            try:
+                yield current_token.username
+            except RuntimeError as fault:
+                said.append(str(fault))
+
+        return lines()
+
+    assert await (await client.get("/", headers=issuer.bearer())).get_data() == body
+    assert ["quart.stream_with_context" in each for each in said] == [True] * told
 
 
 async def test_what_an_application_keeps_in_g_is_its_own(app: Quart, client: Client) -> None:

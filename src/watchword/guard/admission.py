@@ -86,7 +86,8 @@ def token_of_this_request() -> AccessToken | None:
     try:
         token: AccessToken | None = cast("dict[str, Any]", asked.scope)[_TOKEN]
     except (KeyError, RuntimeError):
-        raise RuntimeError("current_token is only there in a guarded view: see @token_required") from None
+        told = "current_token is only there in a guarded view (@token_required) and in what it streams with its context"
+        raise RuntimeError(f"{told} (quart.stream_with_context)") from None
     return token
 
 

@@ -106,7 +106,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         tag=ACCOUNT,
         summary="List my sessions",
         said="Where the bearer is logged in: one session per login, first the one that asks, as its token knows it, "
-        "then the one that was used last. Of more than 200 it tells some; a global logout ends the others too.",
+        "then the one that was used last. It tells at most 200; a global logout ends the others too.",
         answers=(
             Answer(
                 said="The sessions that have not ended.",
