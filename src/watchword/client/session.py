@@ -7,7 +7,8 @@ Laws of this file:
 3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
 4. A token is renewed before it expires, and until then one request in ten seconds tries; the others go on with it. The
-   one may fail with its connection, for httpx lets no flow catch that.
+   one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a body that got no
+   answer: a server may refuse a token and hang up while the body is still on its way, and the refusal is lost.
 5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
    changed would else use up the failures that an account has, and close it to its owner on a new network.
 """
@@ -134,6 +135,11 @@ class Access:
     expires_at: float
     renewable_from: float
 
+    def doubt(self, *, now: float) -> None:
+        """Have a successor sought by the next request, unless one was a moment ago."""
+        if now >= self.renewable_from + EARLY_PAUSE and now < self.renew_at - EARLY_PAUSE:
+            self.renew_at = now
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -219,7 +225,12 @@ class Session:
         request = errand.request
         request.headers["Authorization"] = access.authorization
         while True:
-            response: httpx.Response = yield request
+            try:
+                response: httpx.Response = yield request
+            except GeneratorExit:  # there is none, and httpx does not say why
+                if wire.has_body(request):
+                    access.doubt(now=self._clock())
+                raise
             told = wire.retry_after(response)
             if response.status_code != wire.SERVICE_UNAVAILABLE or told is None:
                 return response

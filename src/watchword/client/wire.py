@@ -331,6 +331,11 @@ def is_safe_to_repeat(request: httpx.Request) -> bool:
     return request.method in _IDEMPOTENT and _is_in_memory(request)
 
 
+def has_body(request: httpx.Request) -> bool:
+    """Whether a request has a body, in memory or not."""
+    return request.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request.headers
+
+
 def _is_in_memory(request: httpx.Request) -> bool:
     """Whether the body is. A file, too, could be read again, and would then be empty."""
     return isinstance(request.stream, httpx.ByteStream)
