@@ -1,19 +1,23 @@
 """Claims about guessable secrets: what is made at random is none, in whatever form it comes."""
 
-from base64 import b64encode
-from hashlib import sha256
+from base64 import b64encode, urlsafe_b64encode
+from hashlib import sha256, sha512
 
 import pytest
 
 from watchword.shared_secrets import is_guessable
 
+DJANGO = "abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)"
+"""What ``get_random_secret_key`` takes 50 of: one key in fifty holds ``$(``."""
+
 
 def test_what_is_made_at_random_is_not_guessable() -> None:
-    """Bytes that are no text, the forms in which ``openssl rand`` and ``secrets`` write them, and digits alone."""
+    """Bytes that are no text, the forms in which ``openssl rand`` and ``secrets`` write them, digits, Django's keys."""
     for seed in range(500):
         made = sha256(str(seed).encode()).digest()
         digits = str(int.from_bytes(made, "big"))[:40].encode()
-        for secret in (made, made.hex().encode(), b64encode(made), digits):
+        django = "".join(DJANGO[each % 50] for each in sha512(made).digest()[:50]).encode()
+        for secret in (made, made.hex().encode(), b64encode(made), urlsafe_b64encode(made), digits, django):
             assert not is_guessable(secret), seed
 
 
@@ -58,8 +62,32 @@ def test_bytes_are_judged_as_texts_are(secret: bytes) -> None:
         "THIS IS USED TO SIGN AND VERIFY JWT TOKENS, REPLACE IT WITH YOUR OWN SECRET, IT CAN BE ANY STRING",
         "c292a0a3aa32397cdb050e233733900f",
         "6116487b-cda1-52c2-b5b5-c8022c45e263",
+        "000102030405060708090a0b0c0d0e0f",
+        "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F",
     ],
 )
 def test_what_everybody_copies_is_guessable(secret: str) -> None:
     """Row 92: the default of jwt.io, those of tutorials, and what one types who needs 32 characters."""
+    assert is_guessable(secret.encode())
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "/run/secrets/watchword_secret_key",
+        "instance/secret_key_of_the_service",
+        "'/etc/watchword2/SECRET_KEY.production'",
+        "~/Library/Application Support/WatchWord/secret",
+        "C:\\ProgramData\\Watchword\\secret_key",
+        "$(openssl rand -base64 48 | tr -d '\\n')",
+        "$(</run/secrets/watchword_secret_key)",
+        "$(WATCHWORD_SECRET_KEY_PRODUCTION)",
+        "base64:${WATCHWORD_SECRET_KEY:?set this first}",
+        "{{ lookup('env', 'WATCHWORD_SECRET_KEY') }}",
+        "<%= ENV.fetch('WATCHWORD_SECRET_KEY') %>",
+        "%env(resolve:WATCHWORD_SECRET_KEY)%",
+    ],
+)
+def test_what_says_where_the_secret_is_is_guessable(secret: str) -> None:
+    """A ``_FILE`` forgotten behind a setting's name, or a template that nothing filled in: all documentation has it."""
     assert is_guessable(secret.encode())

@@ -20,7 +20,7 @@ from watchword.errors import SettingRefused
 from watchword.issuers import address
 from watchword.networks import Network, networks
 from watchword.processors import cores
-from watchword.shared_secrets import is_guessable
+from watchword.shared_secrets import is_guessable, is_path, is_template
 
 SECRET_FILE: Final = "secret_key"
 DATABASE_FILE: Final = "watchword.db"
@@ -234,12 +234,17 @@ def secret(text: str) -> bytes:
     """Read a root secret.
 
     Raises:
-        ValueError: too short, or nothing that anybody made at random. The message holds nothing of the secret.
+        ValueError: too short, or nothing that anybody made at random, as is a file's name. The message holds nothing of
+            the secret.
     """
     try:
         data = text.encode()
     except UnicodeEncodeError:  # its message would hold a part of the secret
         raise ValueError("is not UTF-8") from None
+    if is_path(text):
+        raise ValueError("looks like a file's name; the setting for one ends with _FILE")
+    if is_template(text):
+        raise ValueError("looks like a template that nothing has filled in")
     if len(data) < MIN_SECRET_BYTES:
         raise ValueError(f"is shorter than {MIN_SECRET_BYTES} bytes; make one with `openssl rand -base64 48`")
     if text != text.strip() or len(text.splitlines()) > 1:  # it could be no fallback later

@@ -59,6 +59,16 @@ _PUBLISHED: Final = frozenset(
 """SHA-256 digests of secrets, in small letters, that look random and stand in public code by the thousand."""
 _HASHED: Final = {sha256(word + end).hexdigest() for word in (b"", b"secret", b"password") for end in (b"", b"\n")}
 """Secrets that were made of next to nothing; with its end of line, as ``echo`` writes it."""
+_COUNTED: Final = {bytes(range(length)).hex() for length in (16, 24, 32, 64)}
+"""FIPS 197's keys for AES, and as many bytes more as HS512 takes."""
+_TEMPLATE: Final = re.compile(
+    # A command, or a variable of Kubernetes'; ``$(`` alone is in one of fifty secrets that Django makes.
+    r"\$\((?:<.+|[^)]*\s.*|[A-Z][A-Z_]+)\)|\$\{[\w.:]{10,}.*\}|\{\{.*\}\}|<%.*%>|%env\(",
+    re.DOTALL,
+)
+_BETWEEN: Final = re.compile(r"[/\\:._~ -]+")
+_NAMED: Final = re.compile(r"[A-Z]*[a-z]*(?:[A-Z][a-z]+)*(?:\d+[a-z]*)?")
+"""A part of a file's name: a word in any of the usual letters, or some in ``CamelCase``."""
 
 
 def is_guessable(secret: bytes) -> bool:
@@ -72,9 +82,21 @@ def is_guessable(secret: bytes) -> bool:
     for known in (text.lower(), once.lower()):
         if known in _HASHED or sha256(known.encode(errors="surrogateescape")).hexdigest() in _PUBLISHED:
             return True
+    if once.lower() in _COUNTED or is_template(text) or is_path(text):
+        return True
     # What makes up the length of a well-known word must be random by itself: "changeme" and 24 zeros are not.
     rest = _without_runs(_EXAMPLE_WORDS.sub("", once))
     return len(rest) < _MIN_CHARACTERS or len(set(rest)) < _MIN_DIFFERENT
+
+
+def is_template(text: str) -> bool:
+    """Whether a text still says where its value was to come from: ``${NAME}``, ``$(openssl …)``."""
+    return _TEMPLATE.search(text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Whether a text looks like a file's name: all of it words, as no base64 is, with a slash among them."""
+    return ("/" in text or "\\" in text) and all(map(_NAMED.fullmatch, _BETWEEN.split(text)))
 
 
 def _unit(text: str) -> str:

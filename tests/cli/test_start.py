@@ -51,6 +51,16 @@ def refuse_both(environ: Mapping[str, str]) -> str:
     [
         pytest.param({"ALGORITHM": "none"}, "WATCHWORD_ALGORITHM: must be one of", id="no algorithm"),
         pytest.param({"SECRET_KEY": "changeme" * 5}, "WATCHWORD_SECRET_KEY: can be guessed", id="an example secret"),
+        pytest.param(
+            {"SECRET_KEY": "/run/secrets/watchword_secret_key"},
+            "WATCHWORD_SECRET_KEY: looks like a file's name; the setting for one ends with _FILE",
+            id="a file for a secret",
+        ),
+        pytest.param(
+            {"SECRET_KEY": "$(openssl rand -base64 48)"},
+            "WATCHWORD_SECRET_KEY: looks like a template that nothing has filled in",
+            id="a template for a secret",
+        ),
         pytest.param({"SECRET_KEY": OTHER_SECRET}, "WATCHWORD_SECRET_KEY: the stored signing key", id="another secret"),
         pytest.param(
             {"DATABASE_URL": "postgresql://u:{canary}@127.0.0.1:{port}/db"},
