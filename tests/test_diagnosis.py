@@ -428,6 +428,20 @@ async def test_a_table_that_is_gone_or_is_anothers_is_named(tmp_path: Path, post
         await preflight(Settings.read(environ))
 
 
+async def test_a_table_that_a_crash_would_empty_is_named(tmp_path: Path, postgresql_url: str) -> None:
+    """PostgreSQL writes none of an UNLOGGED table to its log: of ``revocations`` a crash undoes all logouts."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    owner = await asyncpg.connect(postgresql_url)
+    await owner.execute("ALTER TABLE revocations SET UNLOGGED")
+    told = "WATCHWORD_DATABASE_URL: a crash of PostgreSQL would empty revocations; run ALTER TABLE … SET LOGGED on each"
+    assert bad(await examine(environ)) == [f"database: {told}"]
+    with pytest.raises(SchemaRefused, match=told):
+        await preflight(Settings.read(environ))
+    await owner.execute("ALTER TABLE revocations SET LOGGED")
+    await owner.close()
+    assert bad(await examine(environ)) == []
+
+
 async def test_standbys_alone_are_told_of(tmp_path: Path, postgresql_url: str) -> None:
     """In our words, where the URL asks for a server that takes writes."""
     environ = fresh_environment(

@@ -41,6 +41,10 @@ _MISSING: Final = (
     "SELECT FROM pg_class AS found JOIN pg_class AS ours USING (relnamespace)"
     " WHERE found.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))"
 )
+_PASSING: Final = (  # those that are UNLOGGED; of a temporary one we know already that it is not ours
+    f"SELECT name FROM (VALUES {_TABLES}) AS t (name) JOIN pg_class ON oid = to_regclass(name)"
+    " WHERE relpersistence <> 'p'"
+)
 _LACKING: Final = (
     f"SELECT need || ' on ' || name FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need"
     " WHEN 'DELETE' THEN has_table_privilege(to_regclass(name), need)"
@@ -55,10 +59,10 @@ _LACKING: Final = (
 _VERSION: Final = Statement(
     "SELECT (SELECT version_num FROM alembic_version)"
     " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
-    f" array({_MISSING}), array({_LACKING}) */"
+    f" array({_MISSING}), array({_PASSING}), array({_LACKING}) */"
 )
-"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, which tables it has not and
-which rights we lack."""
+"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, which tables it has not, which
+it would empty after a crash and which rights we lack."""
 _WRITE_NOTHING: Final = {
     # A page as it was, and for that SQLite needs room: what writes no row, or is rolled back, works on a full disk too.
     "sqlite": Statement("UPDATE alembic_version SET version_num = version_num"),
@@ -81,7 +85,8 @@ async def check(store: Store, *, to_write: bool = True) -> None:
             not write is found by ``rehearse``.
 
     Raises:
-        SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters.
+        SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters; or tables of it
+            are missing, or would be empty after a crash.
         Unavailable: it takes no writes, or not all of ours from this user.
     """
 
@@ -91,12 +96,17 @@ async def check(store: Store, *, to_write: bool = True) -> None:
 
     version, *of_postgresql = await store.watch(find) or (None,)
     if of_postgresql:
-        encoding, is_read_only, missing, lacking = of_postgresql
+        encoding, is_read_only, missing, passing, lacking = of_postgresql
         expect_utf8(encoding)
         if version == HEAD and missing:
             raise SchemaRefused(
                 f"WATCHWORD_DATABASE_URL: the database is at schema {HEAD} without its own {', '.join(missing)};"
                 " restore it, or see what comes first in search_path"
+            )
+        if version == HEAD and passing:  # a logout would be undone
+            raise SchemaRefused(
+                f"WATCHWORD_DATABASE_URL: a crash of PostgreSQL would empty {', '.join(passing)};"
+                " run ALTER TABLE … SET LOGGED on each"
             )
         if to_write and version in {HEAD, None}:  # None: where row security hides it, that must be named
             _expect_to_write(is_read_only, lacking)
