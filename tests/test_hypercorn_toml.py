@@ -63,9 +63,11 @@ VALUES = {
     "user": FROM_NOTHING,
     "group": FROM_NOTHING,
     "keyfile_password": TEXT,
-    "ca_certs": (["'/nowhere'"], ["'/dev/null'", "'/'", *TEXT[1]]),
-    "ciphers": TEXT,
-    "verify_mode": (["0", "2"], ["3", "true", "'x'"]),
+    "certfile": ([], ["'/dev/null'", "'/'", *TEXT[1]]),
+    "keyfile": ([], ["'/dev/null'", "'/'", *TEXT[1]]),
+    "ca_certs": ([], ["'/dev/null'", "'/'", *TEXT[1]]),
+    "ciphers": (["'ECDHE+AESGCM'"], TEXT[1]),
+    "verify_mode": (["1", "2"], ["0", "3", "true", "'x'"]),
     "verify_flags": FROM_NOTHING,
     "alpn_protocols": TEXTS,
     "ssl_handshake_timeout": SECONDS,
@@ -93,12 +95,25 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(hypercorn_toml.OPTIONS.keys() - {"certfile", "keyfile"}))
-def test_an_option_is_of_its_kind_or_refused_by_name(toml: Path, name: str) -> None:
+def with_all_others(folder: Path) -> dict[str, str]:
+    """Options that none of ours is without a use beside."""
+    certified(folder, "localhost")
+    certificate, key = f"'{folder}/cert.pem'", f"'{folder}/key.pem'"
+    tls = {"certfile": certificate, "keyfile": key, "alpn_protocols": "['http/1.1']"}
+    return {**tls, "ca_certs": certificate, "verify_mode": "2", "user": "0", "group": "0"}
+
+
+def lines(options: dict[str, str]) -> str:
+    return "".join(f"{name} = {value}\n" for name, value in options.items())
+
+
+@pytest.mark.parametrize("name", sorted(hypercorn_toml.OPTIONS))
+def test_an_option_is_of_its_kind_or_refused_by_name(toml: Path, tmp_path: Path, name: str) -> None:
     """Hypercorn believes anything: with a text for a number workers would say that they serve, and be deaf."""
     good, bad = VALUES[name]
+    others = with_all_others(tmp_path)
     for value in good:
-        toml.write_text(f"{name} = {value}\n")
+        toml.write_text(lines({**others, name: value}))
         hypercorn_toml.read()
     for value in bad:
         toml.write_text(f"{name} = {value}\n")
@@ -106,11 +121,41 @@ def test_an_option_is_of_its_kind_or_refused_by_name(toml: Path, name: str) -> N
             hypercorn_toml.read()
 
 
-@pytest.mark.parametrize("half", ["certfile", "keyfile"])
-def test_half_a_certificate_is_refused(toml: Path, half: str) -> None:
-    """What was to be encrypted would be in the clear."""
-    toml.write_text(f"{half} = 'cert.pem'\n")
-    with pytest.raises(StartRefused, match="certfile and keyfile go together"):
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"certfile"}, "keyfile"),
+        ({"keyfile"}, "certfile"),
+        ({"ca_certs", "verify_mode"}, "certfile"),
+        ({"ciphers"}, "certfile"),
+        ({"ssl_handshake_timeout"}, "certfile"),
+        ({"keyfile_password"}, "keyfile"),
+        ({"verify_flags"}, "ca_certs"),
+        ({"certfile", "keyfile", "ca_certs"}, "verify_mode"),
+        ({"certfile", "keyfile", "verify_mode"}, "ca_certs"),
+        ({"user"}, "group"),
+        ({"group"}, "user"),
+    ],
+)
+def test_an_option_without_the_one_that_it_needs_is_refused(
+    toml: Path, tmp_path: Path, given: set[str], missing: str
+) -> None:
+    """What was to be encrypted, and for some alone, would be in the clear for everybody; or the other way nobody's."""
+    options = {**with_all_others(tmp_path), "ciphers": "'ECDHE+AESGCM'", "ssl_handshake_timeout": "5"}
+    options |= {"keyfile_password": "'x'", "verify_flags": "32"}
+    toml.write_text(lines({name: value for name, value in options.items() if name in given | {"alpn_protocols"}}))
+    with pytest.raises(StartRefused, match=rf"^hypercorn\.toml: \w+ is no use without {missing}$"):
+        hypercorn_toml.read()
+    toml.write_text(lines(options))
+    hypercorn_toml.read()
+
+
+@pytest.mark.parametrize("name", ["certfile", "keyfile", "ca_certs"])
+def test_a_file_that_is_not_there_is_named(toml: Path, tmp_path: Path, name: str) -> None:
+    """Of three files ``ssl`` says only that there is none."""
+    toml.write_text(lines({**with_all_others(tmp_path), name: "'/nowhere/x.pem'"}))
+    told = rf"^hypercorn\.toml: {name} '/nowhere/x\.pem' cannot be read \(No such file or directory\)$"
+    with pytest.raises(StartRefused, match=told):
         hypercorn_toml.read()
 
 
@@ -130,8 +175,8 @@ def test_a_worker_whose_certificate_does_not_fit_does_not_say_that_it_serves(tom
     former = (tmp_path / "key.pem").read_bytes()
     certified(tmp_path, "localhost")
     (tmp_path / "key.pem").write_bytes(former)
-    for _ in range(2):
-        with pytest.raises(SystemExit, match="the certificate or its key cannot be used"):
+    for told in ("the certificate or its key cannot be used", "keyfile '.+/key.pem' cannot be read"):
+        with pytest.raises(SystemExit, match=told):
             worker.create_app()
         (tmp_path / "key.pem").unlink(missing_ok=True)
 

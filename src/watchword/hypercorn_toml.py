@@ -46,10 +46,14 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
-def _is_no_pipe(value: Any) -> bool:
-    """Whether what is there, if anything, is a regular file: a pipe would be waited for."""
-    # pathlib's raise where the way there is barred
-    return _is_text(value) and (isfile(value) or not exists(value))  # noqa: PTH110, PTH113
+def _file(value: Any) -> None:
+    # A pipe would be waited for; and pathlib's raise where the way there is barred.
+    if not _is_text(value) or (exists(value) and not isfile(value)):  # noqa: PTH110, PTH113
+        raise ValueError("must be the path of a file")
+    try:
+        Path(value).open("rb").close()
+    except OSError as fault:  # ssl would name neither the option nor the path
+        raise ValueError(f"{value!r} cannot be read ({fault.strerror})") from None
 
 
 def _addresses(value: Any) -> None:
@@ -64,7 +68,6 @@ _SECONDS: Final = _kind(f"a number of seconds above 0, up to {_LONGEST}", lambda
 _SECONDS_OR_0: Final = _kind(f"a number of seconds from 0 to {_LONGEST}", _is_time)
 _SWITCH: Final = _kind("true or false", lambda value: isinstance(value, bool))
 _TEXT: Final = _kind("a text", _is_text)
-_FILE: Final = _kind("the path of a file", _is_no_pipe)
 _TEXTS: Final = _kind("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value)))
 _LEVEL: Final = _kind(
     "the name of a log level", lambda value: _is_text(value) and value.upper() in logging.getLevelNamesMapping()
@@ -80,12 +83,12 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
     "umask": _whole(0, 0o777),
     "user": _whole(0),
     "group": _whole(0),
-    "certfile": _FILE,
-    "keyfile": _FILE,
+    "certfile": _file,
+    "keyfile": _file,
     "keyfile_password": _TEXT,
-    "ca_certs": _FILE,
+    "ca_certs": _file,
     "ciphers": _TEXT,
-    "verify_mode": _whole(0, 2),
+    "verify_mode": _whole(1, 2),  # with 0, as without it, nobody is asked
     "verify_flags": _whole(0),
     "alpn_protocols": _TEXTS,
     "ssl_handshake_timeout": _SECONDS,
@@ -119,6 +122,20 @@ and its ``alt_svc_headers``, pings, raw headers, a queue of another length, WSGI
 ``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``).
 """
 
+_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "certfile": ("keyfile",),  # without both Hypercorn serves in the clear, whatever else is said of TLS
+    "keyfile": ("certfile",),
+    "keyfile_password": ("keyfile",),
+    "ciphers": ("certfile",),
+    "ssl_handshake_timeout": ("certfile",),
+    "ca_certs": ("certfile", "verify_mode"),  # without the second nobody would be asked for a certificate
+    "verify_mode": ("ca_certs",),  # nobody would be let in
+    "verify_flags": ("ca_certs",),
+    "user": ("group",),  # Hypercorn passes one alone over
+    "group": ("user",),
+}
+"""Which others an option is no use without."""
+
 
 def find() -> Path:
     """The file beside the installed package, or at the top of a checkout."""
@@ -134,8 +151,9 @@ def read() -> Config:
     predecessor must not go before it is known to fit.
 
     Raises:
-        StartRefused: no TOML, an option that has no use here or is of another kind, which Hypercorn would believe and
-            then fail on each connection, or a certificate that is no use, or with which HTTP/2 would be spoken.
+        StartRefused: no TOML, an option that has no use here, or not without another one, or is of another kind, which
+            Hypercorn would believe and then fail on each connection, or a certificate that is no use, or with which
+            HTTP/2 would be spoken.
     """
     try:
         options = tomllib.loads(find().read_text(encoding="utf-8"))
@@ -148,9 +166,11 @@ def read() -> Config:
             OPTIONS[name](value)
         except ValueError as fault:
             raise StartRefused(f"hypercorn.toml: {name} {fault}") from None
+    for name in options:
+        for other in _NEEDS.get(name, ()):
+            if other not in options:
+                raise StartRefused(f"hypercorn.toml: {name} is no use without {other}")
     config = Config.from_mapping(options)
-    if (config.certfile is None) != (config.keyfile is None):  # Hypercorn would serve in the clear
-        raise StartRefused("hypercorn.toml: certfile and keyfile go together")
     if config.ssl_enabled and "h2" in config.alpn_protocols:  # Hypercorn's default, and past all that http1 refuses
         raise StartRefused('hypercorn.toml: give alpn_protocols = ["http/1.1"]; HTTP/2 is a proxy\'s to speak')
     config.keyfile_password = config.keyfile_password or ""  # for None it is asked for at the terminal
