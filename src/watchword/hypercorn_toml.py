@@ -1,10 +1,14 @@
 """hypercorn.toml, with the server's addresses, certificate and time limits: where it is, and what it may say."""
 
 import logging
+import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import or_
 from os.path import exists, isfile
 from pathlib import Path
+from ssl import VerifyFlags
 from typing import Any, Final
 
 from hypercorn.config import Config
@@ -19,6 +23,8 @@ _LONGEST: Final = 24 * 60 * 60
 """Seconds; and no infinity, which some clocks refuse only when a connection is there."""
 _LARGEST: Final = 2**31 - 1
 """The largest number that the system takes for a backlog."""
+_VERIFY_FLAGS: Final = reduce(or_, VerifyFlags.__members__.values())
+_ROOT: Final = re.compile(r"/[^%?#\s]*[^%?#\s/]")
 _LOGGING_KEYS: Final = {"version", "disable_existing_loggers", "root", "loggers", "handlers", "formatters", "filters"}
 
 
@@ -66,9 +72,19 @@ def _addresses(value: Any) -> None:
 
 _SECONDS: Final = _kind(f"a number of seconds above 0, up to {_LONGEST}", lambda value: _is_time(value) and value > 0)
 _SECONDS_OR_0: Final = _kind(f"a number of seconds from 0 to {_LONGEST}", _is_time)
+_SECONDS_FROM_1: Final = _kind(
+    f"a number of seconds from 1 to {_LONGEST}", lambda value: _is_time(value) and value >= 1
+)
 _SWITCH: Final = _kind("true or false", lambda value: isinstance(value, bool))
 _TEXT: Final = _kind("a text", _is_text)
 _TEXTS: Final = _kind("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value)))
+_FLAGS: Final = _kind(
+    "a sum of ssl.VerifyFlags", lambda value: type(value) is int and value >= 0 and not value & ~_VERIFY_FLAGS
+)
+_MOUNT: Final = _kind(
+    "a path that begins with / and ends with none, without blanks, %, ? and #",
+    lambda value: _is_text(value) and _ROOT.fullmatch(value) is not None,
+)
 _LEVEL: Final = _kind(
     "the name of a log level", lambda value: _is_text(value) and value.upper() in logging.getLevelNamesMapping()
 )
@@ -89,21 +105,19 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
     "ca_certs": _file,
     "ciphers": _TEXT,
     "verify_mode": _whole(1, 2),  # with 0, as without it, nobody is asked
-    "verify_flags": _whole(0),
+    "verify_flags": _FLAGS,
     "alpn_protocols": _TEXTS,
     "ssl_handshake_timeout": _SECONDS,
-    "startup_timeout": _SECONDS,
+    "startup_timeout": _SECONDS_FROM_1,  # less is over before the service has started
     "read_timeout": _SECONDS,
     "keep_alive_timeout": _SECONDS,
     "graceful_timeout": _SECONDS_OR_0,
     "shutdown_timeout": _SECONDS,
     "keep_alive_max_requests": _whole(1),
-    "max_requests": _whole(1),
-    "max_requests_jitter": _whole(0),
     "h11_max_incomplete_size": _whole(1024),  # less would refuse the head of every request
     "websocket_max_message_size": _whole(1),
     "server_names": _TEXTS,
-    "root_path": _TEXT,
+    "root_path": _MOUNT,
     "include_date_header": _SWITCH,
     "include_server_header": _SWITCH,
     "workers": _one_of(0),
@@ -118,8 +132,9 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
 
 Not among them are those that the supervisor decides (``insecure_bind``, ``quic_bind``, which no worker is handed,
 ``pid_path``, ``use_reloader``, ``daemon``, ``application_path``), those of what ``http1`` does not have (HTTP/2, HTTP/3
-and its ``alt_svc_headers``, pings, raw headers, a queue of another length, WSGI) and those of lines and counts that
-``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``).
+and its ``alt_svc_headers``, pings, raw headers, a queue of another length, WSGI), those of lines and counts that
+``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``) and ``max_requests`` with its
+jitter: a worker that ends unasked is an error to the supervisor, and until its successor serves nobody stands in.
 """
 
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
