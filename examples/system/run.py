@@ -65,7 +65,6 @@ def main() -> None:
             WATCHWORD_INSTANCE=str(folder / "instance"),
             WATCHWORD_ISSUER=issuer,
             WATCHWORD_METRICS_BIND="off",
-            PYTHONPATH=os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))),
         )
         processes = ends.enter_context(Processes(folder, environ))
         http = ends.enter_context(httpx.Client(timeout=30, limits=httpx.Limits(keepalive_expiry=1)))
@@ -105,7 +104,8 @@ def start(processes: Processes, folder: Path, issuer: str, http: httpx.Client) -
 
     def guarded(name: str, **addresses: str) -> str:
         token = {"WATCHWORD_SERVICE_TOKEN_FILE": str(folder / f"{name}.secret")}
-        return processes.serve(name, "hypercorn", "-w", "0", f"{name}:app", port=free_port(), **token, **addresses)
+        app = f"{HERE / name}:app"  # by its path: Hypercorn looks into the folder where we were started first
+        return processes.serve(name, "hypercorn", "-w", "0", app, port=free_port(), **token, **addresses)
 
     figures = guarded("figures")
     reports = guarded("reports", FIGURES_SERVICE=figures)

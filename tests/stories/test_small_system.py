@@ -37,11 +37,11 @@ All of it goes on until Ctrl-C; the logs are in (\S+)\. Alice's next token:
 
 
 @contextmanager
-def told(*arguments: str, environ: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+def told(*arguments: str, environ: dict[str, str], cwd: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
     """The program in a terminal's place; ended, with all that it started, if it does not come to its end."""
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), *arguments],
-        env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env=environ, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     watchdog = threading.Timer(SECONDS, process.terminate)
     watchdog.start()
@@ -61,11 +61,13 @@ def descendants(pid: int) -> set[int]:
 def test_the_story_is_true_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     """Calls across services, a rotation that nobody notices (row 93), a logout; then all serve until Ctrl-C ends them.
 
-    The settings of a real Watchword, which the environment may hold, are left alone, and no proxy hears of it.
+    The settings of a real Watchword, which the environment may hold, are left alone, and no proxy hears of it. Where it
+    is started there is a ``reports.py`` already, as the README has one written: it is not served in the place of ours.
     """
+    (tmp_path / "reports.py").write_text("app = None\n")
     real = environment(tmp_path / "real", DATABASE_URL="postgresql://real.example/watchword")
     environ = {**real, "HTTP_PROXY": f"http://127.0.0.1:{free_port()}"}
-    with told(str(tmp_path / "system"), environ=environ) as process:
+    with told(str(tmp_path / "system"), environ=environ, cwd=tmp_path) as process:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:
