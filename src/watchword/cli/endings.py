@@ -20,7 +20,7 @@ def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         SystemExit: there was a SIGTERM.
-        KeyboardInterrupt: somebody pressed Ctrl-C; at the second time nothing more is done.
+        KeyboardInterrupt: somebody pressed Ctrl-C; at the second time nothing more is done, and nothing is raised.
     """
     told: list[int] = []
 
@@ -35,12 +35,16 @@ def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
                 working.cancel()
                 loop.call_soon_threadsafe(lambda: None)  # to wake it
             elif number == signal.SIGINT:  # a second SIGTERM would cut off the writing down of what was done
-                raise KeyboardInterrupt
+                # Raised wherever we are, asyncio, a thread's start or Python's end would tell of it in a hundred lines.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.raise_signal(signal.SIGINT)
 
         before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
         try:
             return await working
         finally:
+            if told:  # the second may come in what is left: two are sent within a millisecond, as by ``timeout -s INT``
+                del before[signal.SIGINT]
             for each, handler in before.items():
                 signal.signal(each, handler)
 

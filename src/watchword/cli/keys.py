@@ -1,12 +1,12 @@
 """Commands about signing keys. None shows anything that could sign."""
 
-import time
+import asyncio
 
 import click
 
 from watchword import instruments
 from watchword.cli.database import with_asker, with_store
-from watchword.cli.endings import interruptible
+from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.cli.identifiers import TAKES_AN_ID
 from watchword.cli.shown import for_programs, moment, text
 from watchword.clock import system_clock
@@ -67,8 +67,7 @@ def rotate(at_once: bool) -> None:
         click.echo(f"The key {key.kid} is published, and signs from {_shown(key.signs_from)}.")
         return
     with interruptible():
-        while system_clock() <= key.signs_from:  # one second more, in which every process has turned to it
-            time.sleep(0.1)
+        run_to_the_end(_past(key.signs_from))  # one second more, in which every process has turned to it
     click.echo(f"The key {key.kid} signs. It was made at {_shown(key.created_at)}.")
 
 
@@ -86,6 +85,11 @@ def retire(kid: str) -> None:
     except UnknownSigningKey:
         raise click.ClickException(f"there is no key {kid}") from None
     click.echo(f"The key {kid} is retired.")
+
+
+async def _past(second: int) -> None:
+    while system_clock() <= second:  # noqa: ASYNC110  # it is a clock that we wait for
+        await asyncio.sleep(0.1)
 
 
 def _shown(seconds: int | None) -> str:
