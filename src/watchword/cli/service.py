@@ -20,7 +20,7 @@ from watchword.errors import SettingRefused, Unavailable, UserExists
 from watchword.flows.admin import add_user, has_users
 from watchword.flows.keyring import has_keys
 from watchword.recorder import Asker
-from watchword.settings import SECRET_FILE, Settings, instance_folder
+from watchword.settings import DATABASE_FILE, SECRET_FILE, Settings, instance_folder
 from watchword.store import Store, migrations
 
 FIRST_USER = "admin"
@@ -56,6 +56,7 @@ def init() -> None:
     with interruptible():
         run_to_the_end(_first_key(settings))
     password = _first_user(settings)
+    _tell_who_is_left_behind(settings)
     if password is None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
         return
@@ -164,3 +165,10 @@ def _first_user(settings: Settings) -> str | None:
         return password
 
     return with_asker(settings, story)
+
+
+def _tell_who_is_left_behind(settings: Settings) -> None:
+    """Name a SQLite file beside PostgreSQL: a shell without DATABASE_URL works on it, and says that it has done so."""
+    left = settings.instance / DATABASE_FILE
+    if not settings.database_url.startswith("sqlite:") and os.access(left, os.F_OK):
+        click.echo(f"The users in {left} do not come along; docs/settings.md has the commands that bring them.")
