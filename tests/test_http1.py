@@ -1,6 +1,7 @@
 """HTTP/1.1 on one connection: what goes in and what comes out, with a small application behind it and a real socket."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +11,7 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from watchword import server
+from watchword import http1, server
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -487,6 +488,14 @@ async def test_what_no_field_may_hold_is_refused_before_it_is_parsed(before: byt
     status, *lines = answers[-1]
     assert status.startswith(b"400 ")
     assert b"connection: close" in lines
+
+
+def test_what_no_field_may_hold_is_never_overlooked_at_a_glance() -> None:
+    """All of up to five of the bytes that matter: the glance says no just where the expression finds nothing."""
+    for length in range(6):
+        for each in itertools.product(b"\r\n\0\fa", repeat=length):
+            head = bytes(each)
+            assert http1._may_be_odd(head) == (http1._NO_TEXT.search(head) is not None), head
 
 
 async def test_a_path_of_thousands_of_escapes_is_not_read() -> None:

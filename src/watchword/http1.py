@@ -207,7 +207,7 @@ class Http1Protocol:
             return None
         ahead, _ = self._reading.trailing_data
         most = self._config.h11_max_incomplete_size  # h11 asks only while the end is not there
-        odd = _NO_TEXT.search(ahead)
+        odd = _NO_TEXT.search(ahead) if _may_be_odd(ahead) else None
         if odd is None and len(ahead) <= most and ahead.count(b"\n") <= _MOST_LINES:
             return None
         end = _END_OF_HEAD.search(ahead)
@@ -482,3 +482,9 @@ class _Own:
 
 def _not_for_us(*_: Any) -> None:
     """Stand in for what Hypercorn hands to WSGI applications."""
+
+
+def _may_be_odd(ahead: bytes) -> bool:
+    """Whether there is something for ``_NO_TEXT``, in a tenth of its time: of all that is there each byte asks anew."""
+    lone = ahead.count(b"\r") - ahead.count(b"\r\n") - ahead.endswith(b"\r")
+    return lone > 0 or b"\0" in ahead or b"\v" in ahead or b"\f" in ahead
