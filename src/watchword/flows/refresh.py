@@ -28,9 +28,10 @@ async def refresh(tools: Tools, *, refresh_token: str, asker: Asker) -> Issued:
 
     Raises:
         InvalidRefreshToken: it is not ours, was exchanged before, or its session is over.
-        Unavailable: the database is away, slow or locked.
+        Unavailable: the database is away, slow or locked, or no key signs.
     """
     presented = RefreshToken.parse(refresh_token)
+    tools.readiness.expect_a_key()  # before it is counted up: who comes again after our 503 would be taken for a thief
     for _ in range(_TRIES):
         now = tools.clock()
         try:
