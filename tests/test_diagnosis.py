@@ -279,7 +279,7 @@ async def test_a_sequence_behind_its_rows_is_found_and_mended_as_told(tmp_path: 
     with pytest.raises(Unavailable, match="gives a number that a row has"):
         await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))
     (message,) = bad(await examine(environ))
-    assert message.startswith("database: the next number for revocations is taken")
+    assert message.startswith("database: the next number for revocations is below")
     await connection.execute(message.partition("; do ")[2])
     assert bad(await examine(environ)) == []
     assert len(await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))) == 2
@@ -287,8 +287,29 @@ async def test_a_sequence_behind_its_rows_is_found_and_mended_as_told(tmp_path: 
     await connection.close()
 
 
+async def test_a_number_below_those_of_rows_ends_nothing(tmp_path: Path, postgresql_url: str) -> None:
+    """The oldest rows are gone, so it is free: but everybody asks for what is above those that are there, and an end
+    below them would be a logout that no other process hears of.
+    """
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    await asyncio.to_thread(migrations.upgrade, postgresql_url)
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
+    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(501, 600) g")
+    store = await store_at(postgresql_url).open()
+    with pytest.raises(Unavailable, match="gives numbers below those of its rows"):
+        await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))
+    (message,) = bad(await examine(environ))
+    await connection.execute(message.partition("; do ")[2])
+    (ended,) = await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))
+    assert ended.seq == 601
+    await store.close()
+    await connection.close()
+
+
 @pytest.mark.parametrize("first", [30, 31])
-async def test_a_sequence_that_was_set_is_behind_only_if_its_next_number_is_taken(
+async def test_a_sequence_that_was_set_is_behind_only_if_its_next_number_is_no_new_one(
     tmp_path: Path, postgresql_url: str, first: int
 ) -> None:
     """It has given none yet, as after RESTART WITH, and which will be the first it alone knows."""
@@ -302,7 +323,7 @@ async def test_a_sequence_that_was_set_is_behind_only_if_its_next_number_is_take
     ):
         await connection.execute(restart)
         told = "".join(bad(await examine(environ)))
-        assert ("the next number for revocations is taken" in told) == (first == 30), told
+        assert ("the next number for revocations is below" in told) == (first == 30), told
     await connection.close()
 
 

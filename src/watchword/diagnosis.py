@@ -158,7 +158,9 @@ async def _judge_sequences(store: Store) -> Finding | None:
         if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
             ((last,),) = await store.read(methodcaller("fetch", _BEFORE_THE_NEXT[table]))
         if newest > (last or 0):
-            told = f"the next number for {table} is taken, as in a logical replica or where data alone was restored"
+            told = (
+                f"the next number for {table} is below those of its rows, as in a logical replica or a restore of data"
+            )
             mend = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # noqa: S608
             return Finding("database", "bad", f"{told}; do {mend}")
     return None

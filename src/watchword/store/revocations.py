@@ -7,6 +7,7 @@ turn lasts until the commit.
 from collections.abc import Sequence
 from typing import Final
 
+from watchword.errors import Unavailable
 from watchword.model import Revocation
 from watchword.store.connection import Connection, Row, Statement
 from watchword.tokens import MAX_LIFETIME
@@ -55,7 +56,11 @@ async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> l
         connection: the database.
         ended: of each session its id, and when the last of its access tokens expires.
         now: the time.
+
+    Raises:
+        Unavailable: the numbers begin again below those of rows, as in a logical replica: nobody would look there.
     """
+    newest = await latest(connection) if ended else 0
     announced: list[Revocation] = []
     for start in range(0, len(ended), _BATCH):
         places, values = [], {}
@@ -68,6 +73,8 @@ async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> l
             f" RETURNING {_COLUMNS}"
         )
         announced += [Revocation(*row) for row in await connection.fetch(statement, **values)]
+    if any(each.seq <= newest for each in announced):
+        raise Unavailable("the database gives numbers below those of its rows; `watchword doctor` says more")
     return announced
 
 
