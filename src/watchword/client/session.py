@@ -7,8 +7,8 @@ Laws of this file:
 3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
 4. A token is renewed before it expires, and until then one request in ten seconds tries; the others go on with it. The
-   one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a body that got no
-   answer: a server may refuse a token and hang up while the body is still on its way, and the refusal is lost.
+   one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a large body that
+   got no answer: a server may refuse a token and hang up while the body is on its way, and the refusal is lost.
 5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
    changed would else use up the failures that an account has, and close it to its owner on a new network.
 """
@@ -228,7 +228,7 @@ class Session:
             try:
                 response: httpx.Response = yield request
             except GeneratorExit:  # there is none, and httpx does not say why
-                if wire.has_body(request):
+                if wire.may_be_cut_short(request):
                     access.doubt(now=self._clock())
                 raise
             told = wire.retry_after(response)

@@ -27,6 +27,8 @@ MAX_ANSWER: Final = 64 * 1024
 _NONE: Final = {400: "invalid_request", 413: "payload_too_large"}
 """A login service's words for a secret that could never be one: it holds what no JSON may, or is too long."""
 
+_SENT_AT_ONCE: Final = 1 << 16
+"""Bytes of a body that the system takes, whatever the server does with them."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 _MAX_PORT: Final = 65_535
@@ -331,9 +333,10 @@ def is_safe_to_repeat(request: httpx.Request) -> bool:
     return request.method in _IDEMPOTENT and _is_in_memory(request)
 
 
-def has_body(request: httpx.Request) -> bool:
-    """Whether a request has a body, in memory or not."""
-    return request.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request.headers
+def may_be_cut_short(request: httpx.Request) -> bool:
+    """Whether an answer may come while a request's body is still on its way: what is less is out before."""
+    length = request.headers.get("Content-Length", "")
+    return "Transfer-Encoding" in request.headers or (length.isdecimal() and int(length) > _SENT_AT_ONCE)
 
 
 def _is_in_memory(request: httpx.Request) -> bool:
