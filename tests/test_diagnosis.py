@@ -449,16 +449,25 @@ async def test_a_table_that_is_gone_or_is_anothers_is_named(tmp_path: Path, post
         await preflight(Settings.read(environ))
 
 
-async def test_a_table_that_a_crash_would_empty_is_named(tmp_path: Path, postgresql_url: str) -> None:
-    """PostgreSQL writes none of an UNLOGGED table to its log: of ``revocations`` a crash undoes all logouts."""
+@pytest.mark.parametrize(
+    "unlogged", [["revocations"], ["revocations_seq_seq"], ["sessions", "users", "revocations"]], ids=" ".join
+)
+async def test_what_a_crash_would_empty_is_named_and_mended_as_told(
+    tmp_path: Path, postgresql_url: str, unlogged: list[str]
+) -> None:
+    """PostgreSQL writes nothing of what is UNLOGGED to its log: of ``revocations`` a crash undoes all logouts."""
     environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
     owner = await asyncpg.connect(postgresql_url)
-    await owner.execute("ALTER TABLE revocations SET UNLOGGED")
-    told = "WATCHWORD_DATABASE_URL: a crash of PostgreSQL would empty revocations; run ALTER TABLE … SET LOGGED on each"
-    assert bad(await examine(environ)) == [f"database: {told}"]
+    for name in unlogged:
+        await owner.execute(f"ALTER TABLE {name} SET UNLOGGED")
+    (message,) = bad(await examine(environ))
+    told = "a crash of PostgreSQL would empty "
+    assert message.startswith(f"database: WATCHWORD_DATABASE_URL: {told}")
     with pytest.raises(SchemaRefused, match=told):
         await preflight(Settings.read(environ))
-    await owner.execute("ALTER TABLE revocations SET LOGGED")
+    names, _, mend = message.partition(told)[2].partition("; run ")
+    for name in names.split(", "):
+        await owner.execute(mend.partition(" on each")[0].replace("…", name))
     await owner.close()
     assert bad(await examine(environ)) == []
 

@@ -42,8 +42,8 @@ _MISSING: Final = (
     " WHERE found.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))"
 )
 _PASSING: Final = (  # those that are UNLOGGED; of a temporary one we know already that it is not ours
-    f"SELECT name FROM (VALUES {_TABLES}) AS t (name) JOIN pg_class ON oid = to_regclass(name)"
-    " WHERE relpersistence <> 'p'"
+    f"SELECT name FROM (VALUES {_TABLES}, {_NAMES}) AS t (name) JOIN pg_class ON oid = to_regclass(name)"
+    " WHERE relpersistence <> 'p' ORDER BY relkind <> 'r', name <> 'users'"  # to which others refer, and so the first
 )
 _LACKING: Final = (
     f"SELECT need || ' on ' || name FROM (VALUES {_PAIRS}) AS t (name, need) WHERE NOT CASE need"
@@ -106,7 +106,7 @@ async def check(store: Store, *, to_write: bool = True) -> None:
         if version == HEAD and passing:  # a logout would be undone
             raise SchemaRefused(
                 f"WATCHWORD_DATABASE_URL: a crash of PostgreSQL would empty {', '.join(passing)};"
-                " run ALTER TABLE … SET LOGGED on each"
+                " run ALTER TABLE … SET LOGGED on each in turn"
             )
         if to_write and version in {HEAD, None}:  # None: where row security hides it, that must be named
             _expect_to_write(is_read_only, lacking)
