@@ -184,7 +184,9 @@ async def test_who_holds_a_copy_is_not_told_of_a_refresh(tools: Tools, client: C
     renewed = await (await client.post("/refresh", json={"refresh_token": stolen["refresh_token"]})).get_json()
     assert await told_to_the_thief() == before
     listed = await opened(await client.get("/sessions", headers=bearer(renewed)))
-    assert listed["sessions"][0]["refreshed_at"] == clock.now, "its owner sees it, by the token that came of it"
+    (told, _) = listed["sessions"]
+    assert told["refreshed_at"] == clock.now, "its owner sees it, by the token that came of it"
+    assert told["ends_at"] == clock.now + 604_800
 
 
 async def test_the_network_is_the_peers_and_no_headers(tools: Tools, client: Client) -> None:

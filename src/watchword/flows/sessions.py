@@ -34,7 +34,8 @@ async def list_own(tools: Tools, *, token: AccessToken) -> list[Session]:
         if session.id != token.sid:
             own.append(session)
         else:
-            ends_at = min(session.expires_at, token.iat + tools.lifetimes.idle)
+            is_last = session.ends_at == session.expires_at
+            ends_at = session.ends_at if is_last else token.iat + session.ends_at - session.refreshed_at
             own.insert(0, replace(session, refreshed_at=token.iat, ends_at=ends_at))
     return own
 
