@@ -80,7 +80,7 @@ VALUES = {
     "h11_max_incomplete_size": (["16384"], ["0", "100", "'16384'", "nan"]),
     "websocket_max_message_size": COUNT,
     "server_names": TEXTS,
-    "root_path": (["'/auth'", "'/a/zoë'"], ["''", "'auth'", "'/'", "'/a/'", "'/a b'", "'/a?b'", "'/#'", "'/%C3'", "5"]),
+    "root_path": (["''", "'/auth'", "'/a/zoë'"], ["'auth'", "'/'", "'/a/'", "'/a b'", "'/a?b'", "'/#'", "'/%C3'", "5"]),
     "include_date_header": SWITCH,
     "include_server_header": SWITCH,
     "workers": (["0"], ["3", "'x'"]),
@@ -157,7 +157,10 @@ def test_a_file_that_is_not_there_is_named(toml: Path, tmp_path: Path, name: str
         hypercorn_toml.read()
 
 
-@pytest.mark.parametrize("lines", ["bind = [", "certfile = 5\nkeyfile = 5", f"certfile = 'x'\nkeyfile = 'x'\n{HTTP1}"])
+@pytest.mark.parametrize(
+    "lines",
+    ["bind = [", f"bind = {'[' * 3000}", "certfile = 5\nkeyfile = 5", f"certfile = 'x'\nkeyfile = 'x'\n{HTTP1}"],
+)
 def test_what_cannot_be_read_is_one_line(toml: Path, lines: str) -> None:
     """What else is wrong is said as clearly: no TOML, or files that are none."""
     toml.write_text(f"{lines}\n")

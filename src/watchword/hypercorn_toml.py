@@ -24,7 +24,7 @@ _LONGEST: Final = 24 * 60 * 60
 _LARGEST: Final = 2**31 - 1
 """The largest number that the system takes for a backlog."""
 _VERIFY_FLAGS: Final = reduce(or_, VerifyFlags.__members__.values())
-_ROOT: Final = re.compile(r"/[^%?#\s]*[^%?#\s/]")
+_ROOT: Final = re.compile(r"(?:/[^%?#\s]*[^%?#\s/])?")
 _LOGGING_KEYS: Final = {"version", "disable_existing_loggers", "root", "loggers", "handlers", "formatters", "filters"}
 
 
@@ -82,7 +82,7 @@ _FLAGS: Final = _kind(
     "a sum of ssl.VerifyFlags", lambda value: type(value) is int and value >= 0 and not value & ~_VERIFY_FLAGS
 )
 _MOUNT: Final = _kind(
-    "a path that begins with / and ends with none, without blanks, %, ? and #",
+    "a path that begins with / and ends with none, without blanks, %, ? and #, or nothing",
     lambda value: _is_text(value) and _ROOT.fullmatch(value) is not None,
 )
 _LEVEL: Final = _kind(
@@ -172,7 +172,7 @@ def read() -> Config:
     """
     try:
         options = tomllib.loads(find().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise StartRefused(f"hypercorn.toml: cannot be read ({fault})") from None
     for name, value in options.items():
         if name not in OPTIONS:
