@@ -11,7 +11,7 @@ from alembic import context
 from sqlalchemy import Connection, create_engine, event, pool, text
 from sqlalchemy.engine import URL, make_url
 
-from watchword.store.migrations import expect_utf8
+from watchword.store.inspection import expect_utf8
 from watchword.store.schema import metadata
 
 LOCK = 0x77617463  # any number; all that upgrade one PostgreSQL database must use the same

@@ -23,7 +23,7 @@ from watchword.diagnosis import Finding, examine
 from watchword.errors import SchemaRefused, SettingRefused, Unavailable
 from watchword.instruments import preflight
 from watchword.settings import Settings
-from watchword.store import lanes, migrations, sessions, store_at
+from watchword.store import inspection, lanes, migrations, sessions, store_at
 from watchword.store.lanes import TunedConnection
 
 CANARY = "canary-in-a-setting"
@@ -365,7 +365,7 @@ def test_a_database_that_cannot_hold_every_name_is_refused(
 
         expect_a_refusal()
         with monkeypatch.context() as former:
-            former.setattr(migrations, "expect_utf8", lambda _: None)
+            former.setattr(inspection, "expect_utf8", lambda _: None)
             migrations.upgrade(url)
         expect_a_refusal()
         (message,) = bad(asyncio.run(examine(environ)))

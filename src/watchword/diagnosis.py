@@ -20,7 +20,7 @@ from watchword.keys import KeyRefused
 from watchword.model import Clock
 from watchword.passwords import Parameters, backends
 from watchword.settings import Settings
-from watchword.store import Store, migrations
+from watchword.store import Store, inspection
 from watchword.store.connection import Statement
 
 # OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
@@ -170,8 +170,8 @@ async def _try_database(current: Settings) -> Finding:
     kind = current.database_url.partition(":")[0]
     try:
         async with instruments.open_store(current) as store:
-            await migrations.check(store)
-            await migrations.rehearse(store)
+            await inspection.check(store)
+            await inspection.rehearse(store)
             if store.dialect == "postgresql" and (behind := await _judge_sequences(store)):
                 return behind
             keys = instruments.build_keys(current)

@@ -25,7 +25,7 @@ from watchword.passwords.pool import Observer, nobody_looks
 from watchword.recorder import Recorder
 from watchword.refresh_tokens import RefreshKeys
 from watchword.settings import Settings
-from watchword.store import Store, migrations, store_at
+from watchword.store import Store, inspection, store_at
 from watchword.throttle import Throttle
 from watchword.tokens import Profile
 
@@ -124,7 +124,7 @@ async def preflight(settings: Settings) -> None:
     async with open_store(settings) as store:
         await load_keys(build_keys(settings), store=store, clock=system_clock)
         with naming_the_database():
-            await migrations.rehearse(store)
+            await inspection.rehearse(store)
 
 
 async def check_secret(settings: Settings, store: Store) -> None:
@@ -157,7 +157,7 @@ async def load_keys(keys: KeyHolder, *, store: Store, clock: Clock) -> None:
     """
     try:
         with naming_the_database():
-            await migrations.check(store)
+            await inspection.check(store)
             await keyring.load(keys, store=store, clock=clock)
         keys.ring.signer.rehearse()
     except KeyRefused as fault:

@@ -13,7 +13,7 @@ from watchword.app import create_app
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.flows import Tools
 from watchword.settings import Settings
-from watchword.store import migrations
+from watchword.store import inspection
 from watchword.store.connection import Connection, Statement
 
 FOREIGN = Statement("UPDATE alembic_version SET version_num = 'another' RETURNING version_num")
@@ -59,7 +59,7 @@ async def test_one_look_answers_all_who_ask_meanwhile(tools: Tools, monkeypatch:
         await may_answer.wait()
         raise SchemaRefused("another")
 
-    monkeypatch.setattr(migrations, "check", slow)
+    monkeypatch.setattr(inspection, "check", slow)
     asking = [asyncio.create_task(tools.readiness.check()) for _ in range(100)]
     await asyncio.sleep(0)
     asking[0].cancel()

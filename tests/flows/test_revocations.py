@@ -15,7 +15,7 @@ from watchword.flows import Tools, keyring, revocations
 from watchword.flows.revocations import catch_up, follow
 from watchword.flows.sessions import end_sessions_of
 from watchword.refresh_tokens import RefreshToken
-from watchword.store import migrations, sessions, store_at
+from watchword.store import inspection, sessions, store_at
 from watchword.store import revocations as stored_revocations
 from watchword.store.connection import Statement
 from watchword.tokens import CLOCK_SKEW, MAX_LIFETIME
@@ -34,7 +34,7 @@ async def _look_for_keys(tools: Tools) -> None:
 
 
 async def _look_for_the_schema(tools: Tools) -> None:
-    await migrations.check(tools.store)
+    await inspection.check(tools.store)
 
 
 async def ended_session(tools: Tools) -> str:

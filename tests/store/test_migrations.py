@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.postgresql import fresh_database, isolate
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.model import Session
-from watchword.store import Store, migrations, sessions, store_at
+from watchword.store import Store, inspection, migrations, sessions, store_at
 from watchword.store.connection import Statement
 from watchword.store.schema import metadata
 
@@ -172,7 +172,7 @@ def test_a_migration_that_fails_leaves_nothing(
 
 async def test_the_right_schema_passes(store: Store) -> None:
     """A database that was brought up to date is let through."""
-    await migrations.check(store)
+    await inspection.check(store)
 
 
 async def set_version(store: Store, statement: str) -> None:
@@ -193,16 +193,16 @@ async def test_a_foreign_schema_is_refused(store: Store, statement: str, told: s
     """No tables, no version, or one that no script of ours has: the refusal names the setting and what to do."""
     await set_version(store, statement)
     with pytest.raises(SchemaRefused, match=told) as refusal:
-        await migrations.check(store)
+        await inspection.check(store)
     assert str(refusal.value).startswith("WATCHWORD_DATABASE_URL: ")
 
 
 async def test_a_schema_that_is_behind_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code is newer than the database: migrate first."""
     head = migrations.HEAD
-    monkeypatch.setattr(migrations, "HEAD", "9999")
+    monkeypatch.setattr(inspection, "HEAD", "9999")
     with pytest.raises(SchemaRefused, match=f"at schema {head}, behind 9999; run `watchword migrate`"):
-        await migrations.check(store)
+        await inspection.check(store)
 
 
 def test_an_unknown_schema_is_not_upgraded(empty_url: str) -> None:

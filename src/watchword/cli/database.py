@@ -12,7 +12,7 @@ from watchword.clock import system_clock
 from watchword.flows.audit import keeping
 from watchword.recorder import Asker, Recorder
 from watchword.settings import Settings
-from watchword.store import Store, migrations
+from watchword.store import Store, inspection
 
 T = TypeVar("T")
 
@@ -57,5 +57,5 @@ async def telling_what_is_lost(recorder: Recorder) -> AsyncIterator[None]:
 
 async def _on_our_schema(settings: Settings, story: Callable[[Store], Awaitable[T]], *, to_write: bool) -> T:
     async with instruments.open_store(settings) as store:
-        await migrations.check(store, to_write=to_write)
+        await inspection.check(store, to_write=to_write)
         return await story(store)

@@ -21,7 +21,7 @@ from watchword.flows.admin import add_user, has_users
 from watchword.flows.keyring import has_keys
 from watchword.recorder import Asker
 from watchword.settings import DATABASE_FILE, SECRET_FILE, Settings, instance_folder
-from watchword.store import Store, migrations
+from watchword.store import Store, inspection, migrations
 
 FIRST_USER = "admin"
 
@@ -146,7 +146,7 @@ def _first_user(settings: Settings) -> str | None:
     password = secrets.token_urlsafe(length)[:length]
 
     async def story(store: Store, asker: Asker) -> str | None:
-        await migrations.rehearse(store)
+        await inspection.rehearse(store)
         if await has_users(store):
             return None
         try:

@@ -7,7 +7,7 @@ import asyncio
 
 from watchword.errors import SchemaRefused, Unavailable
 from watchword.keys import KeyRing
-from watchword.store import Store, migrations
+from watchword.store import Store, inspection
 
 
 class Readiness:
@@ -30,7 +30,7 @@ class Readiness:
             Unavailable: something is not as it must be; the log says what.
         """
         if self._look is None or self._look.done():
-            self._look = asyncio.create_task(migrations.check(self._store))
+            self._look = asyncio.create_task(inspection.check(self._store))
             self._look.add_done_callback(_seen)
         try:
             await asyncio.shield(self._look)
