@@ -417,6 +417,15 @@ async def test_a_pooler_that_takes_no_settings_is_named(tmp_path: Path) -> None:
     assert "lets this user in" not in message
 
 
+async def test_all_that_is_unique_is_looked_for(postgresql_url: str) -> None:
+    """A restore makes it last: one that stopped before would be called good, and each login be 503."""
+    owner = await asyncpg.connect(postgresql_url)
+    unique = "SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique AND indrelid > 16383"
+    found = {name for (name,) in await owner.fetch(unique) if not name.startswith("pg_toast.")}
+    await owner.close()
+    assert found - {"alembic_version_pkc"} == set(inspection._UNIQUE)
+
+
 async def test_a_server_that_answers_before_it_has_written_is_refused(tmp_path: Path, postgresql_url: str) -> None:
     """With ``synchronous_commit = off`` a crash of PostgreSQL undoes logouts that were answered."""
     environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
@@ -434,6 +443,7 @@ async def test_a_server_that_answers_before_it_has_written_is_refused(tmp_path: 
     [
         "DROP TABLE tallies",
         "CREATE SCHEMA ww; CREATE TABLE ww.tallies (id text)",
+        "ALTER TABLE tallies DROP CONSTRAINT tallies_pkey",
     ],
 )
 async def test_a_table_that_is_gone_or_is_anothers_is_named(tmp_path: Path, postgresql_url: str, how: str) -> None:
@@ -442,7 +452,8 @@ async def test_a_table_that_is_gone_or_is_anothers_is_named(tmp_path: Path, post
     owner = await asyncpg.connect(postgresql_url)
     await owner.execute(how)  # of the user ``ww`` the schema of that name comes first in ``search_path``
     await owner.close()
-    told = f"WATCHWORD_DATABASE_URL: the database is at schema {migrations.HEAD} without its own tallies; restore it"
+    lost = "tallies_pkey" if "CONSTRAINT" in how else "tallies, tallies_pkey" if "DROP" in how else "tallies"
+    told = f"WATCHWORD_DATABASE_URL: the database is at schema {migrations.HEAD} without its own {lost}; restore it"
     (message,) = bad(await examine(environ))
     assert message.startswith(f"database: {told}")
     with pytest.raises(SchemaRefused, match=told):

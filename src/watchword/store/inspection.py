@@ -23,14 +23,21 @@ _RIGHTS: Final = {
     "clients": "SELECT",
 }
 _SEQUENCES: Final = ("revocations_seq_seq", "audit_events_id_seq")
+# What stories rely on when two want the same; a restore makes them last, and may have stopped before.
+_UNIQUE: Final = (
+    *(f"{table}_pkey" for table in _RIGHTS),
+    *("users_canonical_name_key", "audit_events_in_order", "signing_keys_kid_key", "clients_name_key"),
+)
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
 _TABLES: Final = ", ".join(f"('{table}')" for table in ("alembic_version", *_RIGHTS))
 _NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
+_INDEXES: Final = ", ".join(f"('{index}')" for index in _UNIQUE)
 _MISSING: Final = (
-    f"SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE NOT EXISTS ("
+    f"SELECT name FROM (VALUES {_TABLES}, {_INDEXES}) AS t (name) WHERE NOT EXISTS ("
     # Of the same name another application's may come first in ``search_path``.
     "SELECT FROM pg_class AS found JOIN pg_class AS ours USING (relnamespace)"
-    " WHERE found.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))"
+    " LEFT JOIN pg_index ON indexrelid = found.oid WHERE found.oid = to_regclass(name)"
+    " AND ours.oid = to_regclass('alembic_version') AND indisvalid IS NOT FALSE)"
 )
 _PASSING: Final = (  # those that are UNLOGGED; of a temporary one we know already that it is not ours
     f"SELECT name FROM (VALUES {_TABLES}, {_NAMES}) AS t (name) JOIN pg_class ON oid = to_regclass(name)"
@@ -52,7 +59,7 @@ _VERSION: Final = Statement(
     " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
     f" array({_MISSING}), array({_PASSING}), array({_LACKING}) */"
 )
-"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, which tables it has not, which
+"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, what it has not, which tables
 it would empty after a crash and which rights we lack."""
 _WRITE_NOTHING: Final = {
     # A page as it was, and for that SQLite needs room: what writes no row, or is rolled back, works on a full disk too.
@@ -76,7 +83,7 @@ async def check(store: Store, *, to_write: bool = True) -> None:
             not write is found by ``rehearse``.
 
     Raises:
-        SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters; or tables of it
+        SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters; or parts of it
             are missing, or would be empty after a crash.
         Unavailable: it takes no writes, or not all of ours from this user.
     """
