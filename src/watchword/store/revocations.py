@@ -58,7 +58,8 @@ async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> l
         now: the time.
 
     Raises:
-        Unavailable: the numbers begin again below those of rows, as in a logical replica: nobody would look there.
+        Unavailable: the numbers begin again below those of rows, as in a logical replica: nobody would look there. Or
+            a trigger of somebody's has dropped a row.
     """
     newest = await latest(connection) if ended else 0
     announced: list[Revocation] = []
@@ -73,6 +74,8 @@ async def insert(connection: Connection, ended: Sequence[Row], *, now: int) -> l
             f" RETURNING {_COLUMNS}"
         )
         announced += [Revocation(*row) for row in await connection.fetch(statement, **values)]
+    if len(announced) != len(ended):
+        raise Unavailable("the database has not kept the end of a session; has it a trigger that drops rows?")
     if any(each.seq <= newest for each in announced):
         raise Unavailable("the database gives numbers below those of its rows; `watchword doctor` says more")
     return announced
