@@ -1,12 +1,16 @@
 """Sessions and their ends, the same on both databases: one winner of a race, and an end that is announced."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import methodcaller
 
 import pytest
 
 from tests.builders import a_session, a_user
+from watchword.errors import Unavailable
 from watchword.model import AccessToken, Revocation, Session, User
 from watchword.store import Store, revocations, sessions, store_at, users
 from watchword.store.connection import Connection, Row, Statement
@@ -333,6 +337,45 @@ async def test_numbers_are_never_given_again(store: Store) -> None:
         partial(sessions.end, session_id=second.id, user_id=user.id, now=NOW, token_lifetime=900)
     )
     assert later.seq > earlier.seq
+
+
+async def test_an_end_that_a_trigger_drops_is_no_end(store: Store) -> None:
+    """A logout that is answered with the session gone, and nobody told of it, would let its tokens pass."""
+    dropping = {
+        "sqlite": ["CREATE TRIGGER drops BEFORE INSERT ON revocations BEGIN SELECT RAISE(IGNORE); END"],
+        "postgresql": [
+            "CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "CREATE TRIGGER drops BEFORE INSERT ON revocations FOR EACH ROW EXECUTE FUNCTION drop_it()",
+        ],
+    }
+    user = a_user()
+    session = a_session(user)
+    await begin(store, user, session)
+    for statement in dropping[store.dialect]:
+        await store.write(methodcaller("fetch", Statement(statement)))
+    with pytest.raises(Unavailable, match="has it a trigger that drops rows"):
+        await store.write(partial(sessions.end_all, user_id=user.id, now=NOW, token_lifetime=900))
+    assert await find(store, session) == session
+
+
+async def test_a_name_is_one_spelling_whatever_the_database_compares(sqlite_url: str) -> None:
+    """The throttle counts each spelling by itself: with a collation that takes more for the same it would see none."""
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        loose = "replace(sql, 'canonical_name TEXT', 'canonical_name TEXT COLLATE NOCASE')"
+        connection.execute(f"UPDATE sqlite_schema SET sql = {loose} WHERE name = 'users'")
+    store = await store_at(sqlite_url).open()
+    try:
+        await store.write(methodcaller("fetch", Statement("REINDEX users")))
+        user = a_user()
+        await store.write(partial(users.insert, user=user))
+        loosely = Statement("SELECT id FROM users WHERE canonical_name = :name")
+        assert await store.read(methodcaller("fetch", loosely, name=user.canonical_name.upper())) == [(user.id,)]
+        assert await store.read(partial(users.find_by_name, canonical_name=user.canonical_name)) == user
+        assert await store.read(partial(users.find_by_name, canonical_name=user.canonical_name.upper())) is None
+    finally:
+        await store.close()
 
 
 async def test_only_what_may_have_a_token_is_loaded(store: Store) -> None:

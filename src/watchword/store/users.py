@@ -32,9 +32,14 @@ _DELETE = Statement("DELETE FROM users WHERE canonical_name = :canonical_name RE
 
 
 async def find_by_name(connection: Connection, *, canonical_name: str) -> User | None:
-    """The user with this name."""
+    """The user with just this name.
+
+    To a collation that takes more for the same, other spellings would be the user's too, and the throttle counts each
+    of them by itself.
+    """
     row = first(await connection.fetch(_FIND, canonical_name=canonical_name))
-    return None if row is None else User(*row)
+    user = None if row is None else User(*row)
+    return user if user is not None and user.canonical_name == canonical_name else None
 
 
 async def find_by_id(connection: Connection, *, user_id: str) -> User | None:
