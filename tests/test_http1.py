@@ -299,8 +299,11 @@ async def test_a_client_that_hangs_up_is_missed_although_it_has_said_more(rest: 
     assert requests == 1
 
 
-async def test_of_what_follows_a_request_not_all_is_taken() -> None:
-    """A client that sends and sends while its first request is answered is read no further until that is over."""
+@pytest.mark.parametrize("at_once", [1000, 40], ids=["much", "little"])
+async def test_of_what_follows_a_request_not_all_is_taken(at_once: int) -> None:
+    """A client that sends and sends while its first request is answered is read no further until that is over, also
+    where each piece is so small that h11 has all of it at once.
+    """
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -315,9 +318,10 @@ async def test_of_what_follows_a_request_not_all_is_taken() -> None:
         sent = 1
         with suppress(TimeoutError):
             while sent < 1_000_000:
-                writer.write(GET * 1000)
-                sent += 1000
+                writer.write(GET * at_once)
+                sent += at_once
                 await asyncio.wait_for(writer.drain(), 1)
+                await asyncio.sleep(0)
         assert sent < 1_000_000
         writer.write_eof()
         go_on.set()

@@ -164,7 +164,7 @@ class Http1Protocol:
         self._ahead[:0] = beyond
         self._is_all |= is_all
         self._reading = self._fresh()
-        if self._give():
+        if self._give() and not self._one_reads.locked():  # else whoever reads goes on by itself
             self._task_group.spawn(self._read_on)
         self._next_may_begin.set()
         await self._send(Updated(idle=True))
@@ -253,7 +253,7 @@ class Http1Protocol:
                 if self._request is not None:
                     self._stay_with_http1(self._request)
                     await self._request.feed(b"", more_body=False)
-            elif event is h11.PAUSED and len(self._ahead) > _MOST_AHEAD:
+            elif event is h11.PAUSED and len(self._ahead) + len(self._reading.trailing_data[0]) > _MOST_AHEAD:
                 self._next_may_begin.clear()
                 await self._next_may_begin.wait()
             elif event is h11.NEED_DATA and self._has_too_much_between():
