@@ -34,8 +34,9 @@ async def list_own(tools: Tools, *, token: AccessToken) -> list[Session]:
         if session.id != token.sid:
             own.append(session)
         else:
-            is_last = session.ends_at == session.expires_at
-            ends_at = session.ends_at if is_last else token.iat + session.ends_at - session.refreshed_at
+            is_cut = session.ends_at == session.expires_at  # then its row no longer knows for how long it may be idle
+            idle = tools.lifetimes.idle if is_cut else session.ends_at - session.refreshed_at
+            ends_at = min(session.expires_at, max(token.exp, token.iat + idle))
             own.insert(0, replace(session, refreshed_at=token.iat, ends_at=ends_at))
     return own
 
