@@ -287,6 +287,21 @@ async def test_a_sequence_behind_its_rows_is_found_and_mended_as_told(tmp_path: 
     await connection.close()
 
 
+@pytest.mark.parametrize("how", ["INCREMENT 2", "CACHE 50", "CYCLE"])
+async def test_a_sequence_that_does_not_count_by_one_is_found_and_mended_as_told(
+    tmp_path: Path, postgresql_url: str, how: str
+) -> None:
+    """With a cache each connection has numbers of its own: of logouts together most would be 503."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute(f"ALTER SEQUENCE revocations_seq_seq {how}")
+    (message,) = bad(await examine(environ))
+    assert message.startswith("database: revocations_seq_seq gives numbers out of turn")
+    await connection.execute(message.partition("; do ")[2])
+    assert bad(await examine(environ)) == []
+    await connection.close()
+
+
 async def test_a_number_below_those_of_rows_ends_nothing(tmp_path: Path, postgresql_url: str) -> None:
     """The oldest rows are gone, so it is free: but everybody asks for what is above those that are there, and an end
     below them would be a logout that no other process hears of.

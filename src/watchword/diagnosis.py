@@ -47,6 +47,12 @@ _BEFORE_THE_NEXT: Final = {
     )
     for table, column in _NUMBERED.items()
 }
+_ODD_SEQUENCES: Final = Statement(
+    "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"
+    " AND format('%I.%I', schemaname, sequencename) IN ("
+    + ", ".join(f"pg_get_serial_sequence('{table}', '{column}')" for table, column in _NUMBERED.items())
+    + ")"
+)
 
 _WIDE: Final = {4: 8, 6: 32}
 """Prefixes shorter than these hold more than anybody's own network."""
@@ -152,7 +158,10 @@ async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None
 
 
 async def _judge_sequences(store: Store) -> Finding | None:
-    """What is to be said of PostgreSQL where rows came without the numbers that were given to them."""
+    """What is to be said of PostgreSQL where rows came without the numbers that were given to them, or out of turn."""
+    for (sequence,) in await store.read(methodcaller("fetch", _ODD_SEQUENCES)):
+        told = f"{sequence} gives numbers out of turn, and others miss what has a smaller one"
+        return Finding("database", "bad", f"{told}; do ALTER SEQUENCE {sequence} INCREMENT 1 CACHE 1 NO CYCLE")
     for table, column in _NUMBERED.items():
         ((newest, last),) = await store.read(methodcaller("fetch", _NEWEST_AND_LAST[table]))
         if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
