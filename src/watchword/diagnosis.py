@@ -47,11 +47,10 @@ _BEFORE_THE_NEXT: Final = {
     )
     for table, column in _NUMBERED.items()
 }
+_OF_COLUMNS: Final = ", ".join(f"pg_get_serial_sequence('{table}', '{column}')" for table, column in _NUMBERED.items())
 _ODD_SEQUENCES: Final = Statement(
     "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"
-    " AND format('%I.%I', schemaname, sequencename) IN ("
-    + ", ".join(f"pg_get_serial_sequence('{table}', '{column}')" for table, column in _NUMBERED.items())
-    + ")"
+    f" AND format('%I.%I', schemaname, sequencename) IN ({_OF_COLUMNS})"
 )
 
 _WIDE: Final = {4: 8, 6: 32}
