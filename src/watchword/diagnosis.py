@@ -49,7 +49,7 @@ _BEFORE_THE_NEXT: Final = {
 }
 _OF_COLUMNS: Final = ", ".join(f"pg_get_serial_sequence('{table}', '{column}')" for table, column in _NUMBERED.items())
 _ODD_SEQUENCES: Final = Statement(
-    "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"
+    "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"  # noqa: S608
     f" AND format('%I.%I', schemaname, sequencename) IN ({_OF_COLUMNS})"
 )
 
