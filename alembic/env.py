@@ -16,6 +16,7 @@ from watchword.store.schema import metadata
 
 LOCK = 0x77617463  # any number; all that upgrade one PostgreSQL database must use the same
 SECONDS_TO_WAIT = 30  # for another process that is upgrading the same SQLite file
+SECONDS_TO_BE_LET_IN = 10  # by the hosts of one PostgreSQL together
 
 
 def migrate(connection: Connection) -> None:
@@ -58,9 +59,9 @@ async def migrate_postgresql(url: str) -> None:
     """Through asyncpg, the driver that is installed anyway, which reads the URL as it does for the service."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from watchword.store.postgresql import with_known_options
+    from watchword.store.postgresql import Hosts
 
-    asyncpgs = {"dsn": with_known_options(url)}
+    asyncpgs = {"async_creator_fn": Hosts(url, seconds=SECONDS_TO_BE_LET_IN).connect}
     # Who has waited for the lock must see that the work is done already, whatever the operator's default.
     engine = create_async_engine(
         "postgresql+asyncpg://", connect_args=asyncpgs, poolclass=pool.NullPool, isolation_level="READ COMMITTED"

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.faults.load import Load, all_work, check_refusals, counts, slowest, statuses, tell, told
 from tests.faults.proxy import Proxy
 from tests.postgresql import fresh_database
-from tests.races.clients import add_users
+from tests.races.clients import add_users, tokens
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, environment, watchword, watchword_server
 
@@ -123,6 +124,30 @@ def test_a_service_ends_in_order_while_its_database_is_silent(network: Proxy, tm
         finally:
             network.pass_on()
         assert "Traceback" not in server.log.read_text()
+
+
+async def test_a_host_that_falls_silent_while_another_takes_writes(postgresql_server: str, tmp_path: Path) -> None:
+    """Row F3: the service goes on with the next host of its URL, and so do `doctor`, `init` and a start, for as
+    long as that lasts.
+    """
+    with fresh_database(postgresql_server) as database, Proxy.before(database) as first:
+        real = urlsplit(database)
+        hosts = f"127.0.0.1:{urlsplit(first.url).port},127.0.0.1:{real.port}"
+        url = f"postgresql://{real.username}@{real.path}?host={hosts}&target_session_attrs=read-write"
+        with watchword_server(tmp_path / "instance", DATABASE_URL=url, REFRESH_GRACE="60") as server:
+            add_users(server, "alice")
+            async with Load(server).running(CLIENTS) as load:
+                await load.until(all_work, since=time.monotonic())
+                first.swallow()
+                # Statements under way have their two seconds, and so has who is the first to connect again.
+                seconds = await load.until(all_work, since=time.monotonic() + 4, seconds=SOON)
+            tell(f"F3, one host of two: all works {seconds + 4:.1f} s after it fell silent")
+            check_refusals(load.seen)
+            assert slowest(load.seen) < PROMPT
+            doctor = watchword("doctor", environ=server.environ)
+            assert doctor.returncode == 0, doctor.stdout
+        with watchword_server(tmp_path / "instance", DATABASE_URL=url) as server:
+            tokens(server)
 
 
 async def test_connections_that_are_killed(server: Server, database: str) -> None:

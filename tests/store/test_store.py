@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import os
+import re
 import resource
+import socket
 import sqlite3
 import threading
 import time
@@ -12,13 +14,14 @@ from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from tests.builders import a_session, a_user
 from tests.faults.proxy import Proxy
-from tests.postgresql import isolate
+from tests.postgresql import isolate, take_no_writes
 from watchword.errors import Unavailable, UnknownUser, UserExists
 from watchword.identifiers import new_id
 from watchword.model import SealedKey, User
@@ -389,6 +392,60 @@ async def test_who_waits_to_be_let_in_opens_no_more_connections_than_the_pool_ha
         assert told == 40
         await store.close()
         assert asyncio.all_tasks() == tasks
+
+
+@contextmanager
+def silent_host() -> Iterator[str]:
+    """HOST:PORT of what takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("form", ["postgresql://ww@{hosts}{path}", "postgresql://ww@{path}?host={hosts}"])
+async def test_a_host_that_says_nothing_leaves_time_for_the_next(postgresql_url: str, form: str) -> None:
+    """And is asked last from then on, by both pools: only the first connection waits for it."""
+    real = urlsplit(postgresql_url)
+    with silent_host() as silent:
+        url = form.format(hosts=f"{silent},127.0.0.1:{real.port}", path=real.path)
+        store = await store_at(f"{url}{'&' if '?' in url else '?'}target_session_attrs=read-write").open()
+        began = time.monotonic()
+        assert await asyncio.gather(*(count(store, COUNT_USERS) for _ in range(20))) == [0] * 20
+        assert await store.watch(lambda connection: connection.fetch(COUNT_USERS)) == [(0,)]
+        assert time.monotonic() - began < PATIENCE / 3
+        await store.close()
+
+
+async def test_hosts_that_all_say_nothing_have_one_time_limit() -> None:
+    """Nobody is told later than where there is one."""
+    with silent_host() as one, silent_host() as another, silent_host() as third:
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=f"has not answered within {PATIENCE:g} s"):
+            await store_at(f"postgresql://ww@/database?host={one},{another},{third}").open()
+        assert time.monotonic() - began < PATIENCE + 0.5
+
+
+async def test_a_host_that_is_down_is_told_rather_than_that_another_is_a_standby(postgresql_url: str) -> None:
+    """Whichever is named first: the one that would take writes is what the operator must see to."""
+    real = urlsplit(postgresql_url)
+    await take_no_writes(postgresql_url)
+    with silent_host() as closed:
+        pass
+    standby = f"127.0.0.1:{real.port}"
+    for hosts in (f"{closed},{standby}", f"{standby},{closed}"):
+        with pytest.raises(Unavailable, match=re.escape(closed.partition(":")[2])):
+            await store_at(f"postgresql://ww@{real.path}?host={hosts}&target_session_attrs=read-write").open()
+
+
+@pytest.mark.parametrize("ports", ["1,{real}", "{real}"])
+async def test_ports_that_the_environment_names_are_those_of_the_hosts(
+    postgresql_url: str, ports: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for all of the hosts, or one for each."""
+    real = urlsplit(postgresql_url)
+    monkeypatch.setenv("PGPORT", ports.format(real=real.port))
+    store = await store_at(f"postgresql://ww@{real.path}?host=127.0.0.1,127.0.0.1").open()
+    assert await count(store, COUNT_USERS) == 0
+    await store.close()
 
 
 async def test_a_slow_statement_is_given_up_by_the_server(postgresql_url: str) -> None:

@@ -4,6 +4,7 @@ A small pool more is for what the service itself must know in time: in the other
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -81,8 +82,9 @@ class PostgresqlStore(Store):
                 written down what was done.
         """
         with _translated():
-            self._pool = await self._make_pool(_POOL_SIZE)
-            self._watchers = await self._make_pool(_WATCHERS)
+            hosts = Hosts(self._url, seconds=PATIENCE)
+            self._pool = await self._make_pool(_POOL_SIZE, hosts)
+            self._watchers = await self._make_pool(_WATCHERS, hosts)
         try:
             self._expect_what_was_asked_for(await self.read(lambda connection: connection.fetch(_SETTINGS)))
         except BaseException as fault:
@@ -105,12 +107,12 @@ class PostgresqlStore(Store):
                 " were answered; ALTER ROLE … SET synchronous_commit = on"
             )
 
-    async def _make_pool(self, size: int) -> _Pool:
+    @staticmethod
+    async def _make_pool(size: int, hosts: "Hosts") -> _Pool:
         connections = await asyncpg.create_pool(
-            with_known_options(self._url),
+            connect=hosts.connect,
             min_size=0,
             max_size=size,
-            timeout=PATIENCE,
             command_timeout=PATIENCE,
             reset=_keep_as_it_is,
             server_settings={"application_name": "watchword", **_ASKED_FOR},
@@ -257,11 +259,67 @@ async def _tell_to_the_end(
         await pool.release(raw, timeout=PATIENCE)
 
 
+class Hosts:
+    """The servers that a URL names, of which the first that will do is taken.
+
+    asyncpg has one time limit for all of them, so that one that says nothing would leave none to the next.
+
+    Args:
+        url: the setting.
+        seconds: in which a connection is opened, whichever will do, or not at all.
+    """
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        self._seconds = seconds
+        self._urls = list(_each_host(with_known_options(url)))
+
+    async def connect(self, _: None = None, **options: Any) -> Any:
+        """Connect as asyncpg does, each host having its share of the seconds that are left.
+
+        One that was silent is asked last from then on. One that refuses costs nothing, and keeps its place.
+
+        Raises:
+            asyncpg.TargetServerAttributeNotMatched: all are standbys.
+            Exception: what asyncpg says of the last that is none.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._seconds
+        fault: Exception | None = None
+        for left, url in zip(range(len(self._urls), 0, -1), self._urls.copy(), strict=True):
+            try:
+                return await asyncpg.connect(url, timeout=(end - loop.time()) / left, **options)
+            except asyncpg.TargetServerAttributeNotMatched:
+                continue  # a standby, as there should be; what is wrong with another says more
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as failed:
+                fault = failed
+                if isinstance(failed, TimeoutError):
+                    self._urls.remove(url)
+                    self._urls.append(url)
+        raise fault or asyncpg.TargetServerAttributeNotMatched
+
+
 def with_known_options(url: str) -> str:
     """The URL for asyncpg, without what other programs like to read in one, which it would take for server settings."""
     parts = urlsplit(url)
     options = [(name, value) for name, value in parse_qsl(parts.query) if name in _URL_OPTIONS]
     return parts._replace(query=urlencode(options)).geturl()
+
+
+def _each_host(url: str) -> Iterator[str]:
+    """The URL of each of the hosts that one names before its path, or as an option."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    account, at, hosts = parts.netloc.rpartition("@")
+    if "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
+        yield url
+    elif hosts:
+        for host in hosts.split(","):
+            yield parts._replace(netloc=f"{account}{at}{host}").geturl()
+    elif "host" in options:
+        for host in options["host"].split(","):
+            yield parts._replace(query=urlencode({**options, "host": host})).geturl()
+    else:
+        yield url
 
 
 _SETTINGS: Final = Statement(  # with times in one unit, as SHOW has them not
