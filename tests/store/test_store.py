@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import resource
+import shutil
 import socket
 import sqlite3
 import threading
@@ -232,19 +233,89 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("lose", [replace_by_a_copy, remove])
-async def test_a_file_that_is_no_longer_there_is_told(sqlite_url: str, lose: Callable[[Path], None]) -> None:
+def overwrite_with_a_copy(path: Path) -> None:
+    """As who restores a backup with ``cp``."""
+    with closing(sqlite3.connect(path)) as connection:
+        vacuum(connection, path.with_suffix(".copy"))
+    path.write_bytes(path.with_suffix(".copy").read_bytes())
+
+
+@pytest.mark.parametrize("lose", [replace_by_a_copy, remove, overwrite_with_a_copy])
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_a_file_that_is_no_longer_there_is_told(
+    sqlite_url: str, tmp_path: Path, lose: Callable[[Path], None], is_link: bool
+) -> None:
     """Once the service has looked, which it does for its news and for its readiness: what is written would be gone.
-    It is told what to remove, too: the log of the old file would be played into the new one, and ruin or undo it.
+    It is told what to remove, too: the log of the old file would be played into the new one, and ruin or undo it. That
+    lies beside the file, not beside a symlink to it.
     """
     path = Path(sqlite_url.removeprefix("sqlite:///"))
-    store = await store_at(sqlite_url).open()
+    (tmp_path / "link.db").symlink_to(path)
+    store = await store_at(f"sqlite:///{tmp_path}/link.db" if is_link else sqlite_url).open()
     await register(store, a_user("alice"))
     lose(path)
-    told = rf"replaced or removed; stop the service, remove {path}-wal and {path}-shm, put the file there again, and"
+    remedy = rf"stop the service, remove {path}-wal and {path}-shm, put the file there again, and"
     for use in (store.watch, store.write, store.write_one, store.read):
-        with pytest.raises(Unavailable, match=told):
+        with pytest.raises(Unavailable, match=rf"was (replaced or removed|overwritten); {remedy}"):
             await use(partial(users.find_by_name, canonical_name="alice"))
+    await store.close()
+
+
+async def test_a_symlink_that_leads_elsewhere_is_told(sqlite_url: str, tmp_path: Path) -> None:
+    """Whoever starts now would open another file than we have."""
+    path, link = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "link.db"
+    link.symlink_to(path)
+    store = await store_at(f"sqlite:///{link}").open()
+    shutil.copy(path, tmp_path / "other.db")
+    link.unlink()
+    link.symlink_to(tmp_path / "other.db")
+    with pytest.raises(Unavailable, match=f"{link} was replaced or removed"):
+        await store.watch(partial(users.find_by_name, canonical_name="alice"))
+    await store.close()
+
+
+@pytest.mark.parametrize("lost", ["-wal", "-shm"])
+async def test_a_log_that_is_no_longer_there_is_told(sqlite_url: str, lost: str) -> None:
+    """Once the service has looked: whoever comes now would make another one, and neither would hear of the other. What
+    was acknowledged is moved into the file by the last who has the old one open.
+    """
+    log = Path(sqlite_url.removeprefix("sqlite:///") + lost)
+    store = await store_at(sqlite_url).open()
+    find_alice = partial(users.find_by_name, canonical_name="alice")
+    await store.watch(find_alice)
+    await register(store, a_user("alice"))
+    remove(log)
+    for use in (store.watch, store.write, store.write_one, store.read):
+        with pytest.raises(
+            Unavailable, match=f"{log} was replaced or removed; stop the service, but do not kill it, and"
+        ):
+            await use(find_alice)
+    await store.close()
+    store = await store_at(sqlite_url).open()
+    assert await store.watch(find_alice) is not None
+    await store.close()
+
+
+async def test_a_log_that_comes_and_goes_by_rights_is_none_that_is_lost(sqlite_url: str, tmp_path: Path) -> None:
+    """Somebody reads the file that we open, so it goes over to WAL mode later, by another, who removes its log."""
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+        vacuum(connection, copy)
+    find_alice = partial(users.find_by_name, canonical_name="alice")
+    with closing(sqlite3.connect(copy, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        store = await store_at(f"sqlite:///{copy}").open()
+        await store.watch(find_alice)
+    with closing(sqlite3.connect(copy)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+    for _ in range(2):
+        assert await store.watch(find_alice) is None
+    with closing(sqlite3.connect(copy, isolation_level=None)) as other:  # checkpoints and shrinks it under us
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await register(store, a_user("alice"))
+    assert await store.watch(find_alice) is not None
     await store.close()
 
 

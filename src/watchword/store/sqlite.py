@@ -15,6 +15,7 @@ from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.checkpoints import Checkpoints
 from watchword.store.commits import Commits
 from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, translated
+from watchword.store.sqlite_file import SqliteFile
 
 T = TypeVar("T")
 
@@ -36,8 +37,7 @@ class SqliteStore(Store):
         # The writer first, as it sees to WAL mode: the others then open the log together with the file.
         self._lanes: tuple[Lane[Any], ...] = (self._writer, self._readers, self._watcher, self._checkpoints)
         self._commits = Commits(self._writer, Checkpoints(self._checkpoints))
-        self._file: tuple[int, int] | None = None
-        self._is_there = True
+        self._file = SqliteFile(self._path)
 
     async def open(self) -> Self:
         """See that the file is there and is a database, and open it."""
@@ -45,9 +45,11 @@ class SqliteStore(Store):
             if not self._path.exists():  # SQLite would make an empty file and call it a database
                 raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
             try:
+                self._file.open()
                 for lane in self._lanes:
                     lane.open()
-                self._file = self._find()
+                self._file.note()
+                self._file.look()
             except BaseException:
                 with suppress(RuntimeError):  # no thread is left to wait in either
                     await self._release()
@@ -64,44 +66,31 @@ class SqliteStore(Store):
         deadline = time.monotonic() + PATIENCE
 
         def job(connection: ReadingConnection) -> T:
-            if look:
-                self._is_there = self._find() == self._file
-            self._expect_the_file()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise Unavailable("all connections to the database are busy")
             with translated():
+                if look:
+                    self._file.look()
+                self._file.expect()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Unavailable("all connections to the database are busy")
                 connection.wait_for_locks(left)
-                return connection.tell(story)
+                result = connection.tell(story)
+                if look:
+                    self._file.note()
+                return result
 
         return lane.run(job)
 
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
-        self._expect_the_file()
+        self._file.expect()
         return self._commits.begin(story, is_whole=True)
 
     def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
-        self._expect_the_file()
+        self._file.expect()
         return self._commits.begin(story, is_whole=False)
 
-    def _find(self) -> tuple[int, int] | None:
-        """Which file is at our path, by device and number; None where there is none."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def _expect_the_file(self) -> None:
-        """See that it was still ours when the watcher last looked: else a write would be told and be nowhere.
-
-        Raises:
-            Unavailable: it was not.
-        """
-        if not self._is_there:
-            # Whoever opens the file that is there now would play the old one's log into it.
-            remedy = f"stop the service, remove {self._path}-wal and {self._path}-shm, put the file there again"
-            raise Unavailable(f"{self._path} was replaced or removed; {remedy}, and start")
-
     async def _release(self) -> None:
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        try:
+            await asyncio.gather(*(lane.close() for lane in self._lanes))
+        finally:
+            self._file.close()

@@ -1,0 +1,100 @@
+"""The SQLite file that we have open, and whether it is still the one that a new process would find.
+
+SQLite looks at neither again: what it commits to a file or a log that has lost its name is told as done, and nowhere.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from watchword.errors import Unavailable
+
+_MODE: Final = slice(18, 20)
+"""Where in the file SQLite says whether it has a log (https://sqlite.org/fileformat.html §1.3.3); VACUUM INTO: none."""
+_WAL: Final = b"\x02\x02"
+
+
+class SqliteFile:
+    """One file and the log beside it. Ask it in one thread, but for ``expect``.
+
+    It is open longer than all connections: whoever closes one to a file drops the locks that SQLite has on it
+    in the same process, and with these a command that ends may remove the log of a service that runs.
+
+    Args:
+        path: to the file, or to a symlink to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        real = os.path.realpath(path)  # SQLite has its log beside that
+        self._log = (Path(f"{real}-wal"), Path(f"{real}-shm"))
+        self._descriptor = -1
+        self._ids: dict[Path, tuple[int, int]] = {}
+        self._is_in_wal_mode = False
+        self._is_overwritten = False
+        self._trouble = ""
+
+    def open(self) -> None:
+        """Open it, before the first connection.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        self._descriptor = os.open(self._path, os.O_RDONLY)
+
+    def note(self) -> None:
+        """Keep in mind which files these are; to be called when a connection has read.
+
+        SQLite makes the log when the first connection reads in WAL mode, and removes it when the last one is closed: so
+        one that was there before we read may go with whoever made it.
+        """
+        for file in (self._path, *(self._log if self._is_in_wal_mode else ())):
+            if file not in self._ids and (found := _identity(file)) is not None:
+                self._ids[file] = found
+
+    def look(self) -> None:
+        """See whether they are still there.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        is_in_wal_mode = os.pread(self._descriptor, _MODE.stop, 0)[_MODE] == _WAL
+        # While connections are open nobody can take it out of WAL mode. It stays ruined: a checkpoint may hide this.
+        self._is_overwritten |= self._is_in_wal_mode and not is_in_wal_mode
+        self._is_in_wal_mode = is_in_wal_mode
+        changed = [file for file, known in self._ids.items() if _identity(file) != known]
+        wal, shm = self._log
+        if self._is_overwritten or self._path in changed:
+            # Whoever opens the file that is there now would play the old one's log into it.
+            what = "overwritten" if self._is_overwritten else "replaced or removed"
+            remedy = f"stop the service, remove {wal} and {shm}, put the file there again, and start"
+            self._trouble = f"{self._path} was {what}; {remedy}"
+        elif changed:
+            # Who has the old log open as the last one moves it into the file.
+            self._trouble = f"{changed[0]} was replaced or removed; stop the service, but do not kill it, and start"
+        else:
+            self._trouble = ""
+
+    def expect(self) -> None:
+        """See that all was well at the last look: else a write would be told and be nowhere.
+
+        Raises:
+            Unavailable: it was not.
+        """
+        if self._trouble:
+            raise Unavailable(self._trouble)
+
+    def close(self) -> None:
+        """Close it, after the last connection."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file is at a path, by device and number; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
