@@ -233,6 +233,14 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+async def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """At once: whoever opens a pipe to read may wait for ever."""
+    make(tmp_path / "no.db")
+    with pytest.raises(Unavailable, match="the database answers: "):
+        await store_at(f"sqlite:///{tmp_path}/no.db").open()
+
+
 def overwrite_with_a_copy(path: Path) -> None:
     """As who restores a backup with ``cp``."""
     with closing(sqlite3.connect(path)) as connection:

@@ -40,7 +40,7 @@ class SqliteFile:
         Raises:
             OSError: it cannot be.
         """
-        self._descriptor = os.open(self._path, os.O_RDONLY)
+        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # nobody may ever write to a pipe
 
     def note(self) -> None:
         """Keep in mind which files these are; to be called when a connection has read.
