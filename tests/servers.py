@@ -1,16 +1,20 @@
 """Real processes on loopback ports, ended by their id."""
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.builders import SECRET
@@ -93,11 +97,23 @@ def workers_of(server: Server) -> list[int]:
 def watchword_server(instance: Path, *, port: int | None = None, workers: int = 1, **settings: str) -> Iterator[Server]:
     """``watchword serve`` on an instance that is set up first."""
     environ = environment(instance, **settings)
-    watchword("init", environ=environ).check_returncode()
+    if "DATABASE_URL" in settings or instance.exists():
+        watchword("init", environ=environ).check_returncode()
+    else:
+        shutil.copytree(_set_up(tuple(settings.items())), instance)
     port = port or free_port()
     command = [sys.executable, "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:
         yield server
+
+
+@cache
+def _set_up(settings: tuple[tuple[str, str], ...]) -> Path:
+    """An instance with nothing but what ``init`` makes, to be copied: that takes a tenth of the time."""
+    folder = Path(tempfile.mkdtemp(prefix="watchword-instance-"))
+    atexit.register(shutil.rmtree, folder)
+    watchword("init", environ=environment(folder, **dict(settings))).check_returncode()
+    return folder
 
 
 @contextmanager
