@@ -30,24 +30,24 @@ _DATABASE_CLOCK: Final = Statement("SELECT floor(extract(epoch FROM clock_timest
 _CLOCKS_DIFFER: Final = 3
 """Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
 
-_NUMBERED: Final = {"revocations": "seq", "audit_events": "id"}
-"""Columns whose numbers PostgreSQL gives."""
 _NEWEST_AND_LAST: Final = {
     table: Statement(
         f"SELECT coalesce(max({column}), 0), (SELECT last_value FROM pg_sequences"  # noqa: S608  # constants
         " WHERE format('%I.%I', schemaname, sequencename)"
         f" = pg_get_serial_sequence('{table}', '{column}')) FROM {table}"
     )
-    for table, column in _NUMBERED.items()
+    for table, column in inspection.NUMBERED.items()
 }
 """The newest number that a row has, and the last that the sequence gave; NULL if none, as after RESTART WITH."""
 _BEFORE_THE_NEXT: Final = {
     table: Statement(
         f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table}_{column}_seq"  # noqa: S608
     )
-    for table, column in _NUMBERED.items()
+    for table, column in inspection.NUMBERED.items()
 }
-_OF_COLUMNS: Final = ", ".join(f"pg_get_serial_sequence('{table}', '{column}')" for table, column in _NUMBERED.items())
+_OF_COLUMNS: Final = ", ".join(
+    f"pg_get_serial_sequence('{table}', '{column}')" for table, column in inspection.NUMBERED.items()
+)
 _ODD_SEQUENCES: Final = Statement(
     "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"  # noqa: S608
     f" AND format('%I.%I', schemaname, sequencename) IN ({_OF_COLUMNS})"
@@ -161,7 +161,7 @@ async def _judge_sequences(store: Store) -> Finding | None:
     for (sequence,) in await store.read(methodcaller("fetch", _ODD_SEQUENCES)):
         told = f"{sequence} gives numbers out of turn, and others miss what has a smaller one"
         return Finding("database", "bad", f"{told}; do ALTER SEQUENCE {sequence} INCREMENT 1 CACHE 1 NO CYCLE")
-    for table, column in _NUMBERED.items():
+    for table, column in inspection.NUMBERED.items():
         ((newest, last),) = await store.read(methodcaller("fetch", _NEWEST_AND_LAST[table]))
         if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
             ((last,),) = await store.read(methodcaller("fetch", _BEFORE_THE_NEXT[table]))

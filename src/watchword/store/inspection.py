@@ -22,7 +22,8 @@ _RIGHTS: Final = {
     "signing_keys": "SELECT INSERT UPDATE DELETE",
     "clients": "SELECT",
 }
-_SEQUENCES: Final = ("revocations_seq_seq", "audit_events_id_seq")
+NUMBERED: Final = {"revocations": "seq", "audit_events": "id"}
+"""Columns whose numbers PostgreSQL gives."""
 # What stories rely on when two want the same; a restore makes them last, and may have stopped before.
 _UNIQUE: Final = (
     *(f"{table}_pkey" for table in _RIGHTS),
@@ -30,7 +31,7 @@ _UNIQUE: Final = (
 )
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
 _TABLES: Final = ", ".join(f"('{table}')" for table in ("alembic_version", *_RIGHTS))
-_NAMES: Final = ", ".join(f"('{sequence}')" for sequence in _SEQUENCES)
+_NAMES: Final = ", ".join(f"('{table}_{column}_seq')" for table, column in NUMBERED.items())
 _INDEXES: Final = ", ".join(f"('{index}')" for index in _UNIQUE)
 _MISSING: Final = (
     f"SELECT name FROM (VALUES {_TABLES}, {_INDEXES}) AS t (name) WHERE NOT EXISTS ("
