@@ -8,6 +8,8 @@ import resource
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -266,6 +268,27 @@ async def test_a_file_that_is_no_longer_there_is_told(
     for use in (store.watch, store.write, store.write_one, store.read):
         with pytest.raises(Unavailable, match=rf"was (replaced or removed|overwritten); {remedy}"):
             await use(partial(users.find_by_name, canonical_name="alice"))
+    await store.close()
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_the_end_of_one_store_leaves_the_log_of_another_in_the_same_process(
+    sqlite_url: str, tmp_path: Path, is_link: bool
+) -> None:
+    """A descriptor of the file that is closed takes along all locks that the process has on it; then the next process
+    to leave would think itself the last, and remove the log that the other store goes on writing to.
+    """
+    path, link = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "link.db"
+    link.symlink_to(path)
+    store = await store_at(sqlite_url).open()
+    another = await store_at(f"sqlite:///{link}" if is_link else sqlite_url).open()
+    await register(another, a_user("alice"))
+    await another.close()
+    count = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM users').fetchone())"
+    for number, name in enumerate(("bob", "carol"), start=2):
+        await register(store, a_user(name))
+        seen = await asyncio.create_subprocess_exec(sys.executable, "-c", count, str(path), stdout=subprocess.PIPE)
+        assert (await seen.communicate())[0] == b"%d\n" % number
     await store.close()
 
 

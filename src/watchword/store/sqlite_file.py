@@ -4,6 +4,8 @@ SQLite looks at neither again: what it commits to a file or a log that has lost 
 """
 
 import os
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +19,9 @@ _WAL: Final = b"\x02\x02"
 class SqliteFile:
     """One file and the log beside it. Ask it in one thread, but for ``expect``.
 
-    It is open longer than all connections: whoever closes one to a file drops the locks that SQLite has on it
-    in the same process, and with these a command that ends may remove the log of a service that runs.
+    It is open longer than all connections, also those of others in this process: whoever closes a descriptor of a file
+    drops the locks that SQLite has on it in the same process, and with these a command that ends may remove the log of
+    a service that runs.
 
     Args:
         path: to the file, or to a symlink to it.
@@ -40,7 +43,7 @@ class SqliteFile:
         Raises:
             OSError: it cannot be.
         """
-        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # nobody may ever write to a pipe
+        self._descriptor = _DESCRIPTORS.take(self._path)
 
     def note(self) -> None:
         """Keep in mind which files these are; to be called when a connection has read.
@@ -87,8 +90,38 @@ class SqliteFile:
     def close(self) -> None:
         """Close it, after the last connection."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            _DESCRIPTORS.give_back(self._descriptor)
             self._descriptor = -1
+
+
+class _Descriptors:
+    """One for each file that is open in this process, however many have it open."""
+
+    def __init__(self) -> None:
+        self._one_counts = threading.Lock()
+        self._of: dict[tuple[int, int] | None, int] = {}
+        self._users: Counter[int] = Counter()
+
+    def take(self, path: Path) -> int:
+        """The file's, which is opened if need be; raises OSError where it cannot be."""
+        with self._one_counts:
+            key = _identity(path)
+            if key not in self._of:
+                self._of[key] = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # nobody may ever write to a pipe
+            self._users[self._of[key]] += 1
+            return self._of[key]
+
+    def give_back(self, descriptor: int) -> None:
+        """Close it, if nobody has it any more."""
+        with self._one_counts:
+            self._users[descriptor] -= 1
+            if not self._users[descriptor]:
+                del self._users[descriptor]
+                self._of = {key: each for key, each in self._of.items() if each != descriptor}
+                os.close(descriptor)
+
+
+_DESCRIPTORS: Final = _Descriptors()
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
