@@ -25,7 +25,7 @@ import pytest
 from tests.builders import a_session, a_user
 from tests.faults.proxy import Proxy
 from tests.postgresql import isolate, take_no_writes
-from watchword.errors import Unavailable, UnknownUser, UserExists
+from watchword.errors import Unavailable, Unconfirmed, UnknownUser, UserExists
 from watchword.identifiers import new_id
 from watchword.model import SealedKey, User
 from watchword.store import PATIENCE, Store, postgresql, sessions, signing_keys, store_at, users
@@ -268,6 +268,20 @@ async def test_a_file_that_is_no_longer_there_is_told(
     for use in (store.watch, store.write, store.write_one, store.read):
         with pytest.raises(Unavailable, match=rf"was (replaced or removed|overwritten); {remedy}"):
             await use(partial(users.find_by_name, canonical_name="alice"))
+    await store.close()
+
+
+@pytest.mark.parametrize("lose", [replace_by_a_copy, remove, overwrite_with_a_copy])
+async def test_a_write_to_a_file_that_is_no_longer_there_is_not_told_as_done(
+    sqlite_url: str, lose: Callable[[Path], None]
+) -> None:
+    """Nor the first one, before anybody has looked: a command that writes for long never looks."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = await store_at(sqlite_url).open()
+    await register(store, a_user("alice"))
+    lose(path)
+    with pytest.raises(Unconfirmed, match=r"was (replaced or removed|overwritten); stop the service, remove"):
+        await register(store, a_user("bob"))
     await store.close()
 
 

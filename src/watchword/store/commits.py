@@ -4,7 +4,8 @@ A commit costs more than what most stories write in it, and so does each hand-ov
 what other processes wait for. Laws of this file:
 
 1. What a story has written is undone if it fails, and nobody else's with it.
-2. Nobody is told before the commit. If that fails, nothing has been written for anybody, and all are told so.
+2. Nobody is told before the commit, nor before it is seen that it went to the file that others would find. If the
+   commit fails, nothing has been written for anybody, and all are told so.
 3. Each waits for a lock for as long as it may, and not for those before it too.
 """
 
@@ -17,10 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from watchword.errors import Unavailable
+from watchword.errors import Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Story
 from watchword.store.checkpoints import Checkpoints
 from watchword.store.lanes import KIND_OF_CODE, Lane, WritingConnection, translated
+from watchword.store.sqlite_file import SqliteFile
 
 T = TypeVar("T")
 
@@ -60,17 +62,24 @@ class Commits:
     Args:
         lane: one thread.
         checkpoints: are told how much has been written.
+        file: where it should be.
     """
 
-    def __init__(self, lane: Lane[WritingConnection], checkpoints: Checkpoints) -> None:
+    def __init__(self, lane: Lane[WritingConnection], checkpoints: Checkpoints, file: SqliteFile) -> None:
         self._lane = lane
+        self._file = file
         self._checkpoints = checkpoints
         self._rows = 0
         self._waiting: deque[_Write] = deque()
         self._is_called = False
 
     def begin(self, story: Story[T], *, is_whole: bool) -> "asyncio.Future[T]":
-        """Queue a story; see ``_Write``."""
+        """Queue a story; see ``_Write``.
+
+        Raises:
+            Unavailable: the file was seen to be no longer what others would find.
+        """
+        self._file.expect()
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         write = _Write(story, is_whole, time.monotonic() + PATIENCE, told)
         self._waiting.append(write)
@@ -95,6 +104,13 @@ class Commits:
                 write.fault = Unavailable("all connections to the database are busy")
         while waiting:
             waiting = _commit(connection, waiting)
+        try:
+            with translated():
+                self._file.look()
+                self._file.expect()
+        except Unavailable as trouble:
+            for write in writes:
+                write.fault = write.fault or Unconfirmed(str(trouble))
         self._rows = connection.total_changes
         return writes
 

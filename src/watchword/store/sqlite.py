@@ -36,8 +36,8 @@ class SqliteStore(Store):
         self._checkpoints = Lane(self._path, ReadingConnection, count=1)
         # The writer first, as it sees to WAL mode: the others then open the log together with the file.
         self._lanes: tuple[Lane[Any], ...] = (self._writer, self._readers, self._watcher, self._checkpoints)
-        self._commits = Commits(self._writer, Checkpoints(self._checkpoints))
         self._file = SqliteFile(self._path)
+        self._commits = Commits(self._writer, Checkpoints(self._checkpoints), self._file)
 
     async def open(self) -> Self:
         """See that the file is there and is a database, and open it."""
@@ -82,11 +82,9 @@ class SqliteStore(Store):
         return lane.run(job)
 
     def _begin_write(self, story: Story[T]) -> "asyncio.Future[T]":
-        self._file.expect()
         return self._commits.begin(story, is_whole=True)
 
     def _begin_write_one(self, story: Story[T]) -> "asyncio.Future[T]":
-        self._file.expect()
         return self._commits.begin(story, is_whole=False)
 
     async def _release(self) -> None:

@@ -17,7 +17,7 @@ _WAL: Final = b"\x02\x02"
 
 
 class SqliteFile:
-    """One file and the log beside it. Ask it in one thread, but for ``expect``.
+    """One file and the log beside it, to be asked in any thread.
 
     It is open longer than all connections, also those of others in this process: whoever closes a descriptor of a file
     drops the locks that SQLite has on it in the same process, and with these a command that ends may remove the log of
@@ -31,6 +31,7 @@ class SqliteFile:
         self._path = path
         real = os.path.realpath(path)  # SQLite has its log beside that
         self._log = (Path(f"{real}-wal"), Path(f"{real}-shm"))
+        self._one_looks = threading.Lock()
         self._descriptor = -1
         self._ids: dict[Path, tuple[int, int]] = {}
         self._is_in_wal_mode = False
@@ -51,9 +52,10 @@ class SqliteFile:
         SQLite makes the log when the first connection reads in WAL mode, and removes it when the last one is closed: so
         one that was there before we read may go with whoever made it.
         """
-        for file in (self._path, *(self._log if self._is_in_wal_mode else ())):
-            if file not in self._ids and (found := _identity(file)) is not None:
-                self._ids[file] = found
+        with self._one_looks:
+            for file in (self._path, *(self._log if self._is_in_wal_mode else ())):
+                if file not in self._ids and (found := _identity(file)) is not None:
+                    self._ids[file] = found
 
     def look(self) -> None:
         """See whether they are still there.
@@ -61,25 +63,26 @@ class SqliteFile:
         Raises:
             OSError: the file cannot be read.
         """
-        is_in_wal_mode = os.pread(self._descriptor, _MODE.stop, 0)[_MODE] == _WAL
-        # While connections are open nobody can take it out of WAL mode. It stays ruined: a checkpoint may hide this.
-        self._is_overwritten |= self._is_in_wal_mode and not is_in_wal_mode
-        self._is_in_wal_mode = is_in_wal_mode
-        changed = [file for file, known in self._ids.items() if _identity(file) != known]
-        wal, shm = self._log
-        if self._is_overwritten or self._path in changed:
-            # Whoever opens the file that is there now would play the old one's log into it.
-            what = "overwritten" if self._is_overwritten else "replaced or removed"
-            remedy = f"stop the service, remove {wal} and {shm}, put the file there again, and start"
-            self._trouble = f"{self._path} was {what}; {remedy}"
-        elif changed:
-            # Who has the old log open as the last one moves it into the file.
-            self._trouble = f"{changed[0]} was replaced or removed; stop the service, but do not kill it, and start"
-        else:
-            self._trouble = ""
+        with self._one_looks:
+            is_in_wal_mode = os.pread(self._descriptor, _MODE.stop, 0)[_MODE] == _WAL
+            # While connections are open nobody can take it out of WAL mode. A checkpoint may hide that it is ruined.
+            self._is_overwritten |= self._is_in_wal_mode and not is_in_wal_mode
+            self._is_in_wal_mode = is_in_wal_mode
+            changed = [file for file, known in self._ids.items() if _identity(file) != known]
+            wal, shm = self._log
+            if self._is_overwritten or self._path in changed:
+                # Whoever opens the file that is there now would play the old one's log into it.
+                what = "overwritten" if self._is_overwritten else "replaced or removed"
+                remedy = f"stop the service, remove {wal} and {shm}, put the file there again, and start"
+                self._trouble = f"{self._path} was {what}; {remedy}"
+            elif changed:
+                # Who has the old log open as the last one moves it into the file.
+                self._trouble = f"{changed[0]} was replaced or removed; stop the service, but do not kill it, and start"
+            else:
+                self._trouble = ""
 
     def expect(self) -> None:
-        """See that all was well at the last look: else a write would be told and be nowhere.
+        """See that all was well at the last look: whoever goes on makes it worse.
 
         Raises:
             Unavailable: it was not.
