@@ -342,8 +342,8 @@ def _check_options(url: SplitResult) -> None:
             raise ValueError(f"has the option {name!r} without a value")
         if names.count(name) > 1:
             raise ValueError(f"has the option {name!r} twice")
-        if name == "target_session_attrs" and value not in {"any", "primary", "read-write"}:
-            raise ValueError(f"has the option {name!r}, which must be any, primary or read-write")
+        if name == "target_session_attrs" and value not in {"primary", "read-write"}:
+            raise ValueError(f"has the option {name!r}, which must be primary or read-write")
         if name not in _OPTIONS:
             raise ValueError(f"has the option {name!r}; of TLS there are {', '.join(sorted(_TLS_OPTIONS))}")
     if url.hostname and "host" in names:  # psql would go to the latter, asyncpg to the former

@@ -522,13 +522,23 @@ async def test_a_host_that_says_nothing_leaves_time_for_the_next(postgresql_url:
     """And is asked last from then on, by both pools: only the first connection waits for it."""
     real = urlsplit(postgresql_url)
     with silent_host() as silent:
-        url = form.format(hosts=f"{silent},127.0.0.1:{real.port}", path=real.path)
-        store = await store_at(f"{url}{'&' if '?' in url else '?'}target_session_attrs=read-write").open()
+        store = await store_at(form.format(hosts=f"{silent},127.0.0.1:{real.port}", path=real.path)).open()
         began = time.monotonic()
         assert await asyncio.gather(*(count(store, COUNT_USERS) for _ in range(20))) == [0] * 20
         assert await store.watch(lambda connection: connection.fetch(COUNT_USERS)) == [(0,)]
         assert time.monotonic() - began < PATIENCE / 3
         await store.close()
+
+
+@pytest.mark.parametrize("form", ["postgresql://ww@{hosts}{path}", "postgresql://ww@{path}?host={hosts}"])
+async def test_of_several_hosts_a_standby_is_never_taken(postgresql_url: str, form: str) -> None:
+    """Also where the URL does not say so: its connections would last, and each write fail, when the first is back."""
+    real = urlsplit(postgresql_url)
+    await take_no_writes(postgresql_url)
+    with silent_host() as silent:
+        store = store_at(form.format(hosts=f"{silent},127.0.0.1:{real.port}", path=real.path))
+        with pytest.raises(Unavailable, match="has not answered within"):
+            await store.open()
 
 
 async def test_hosts_that_all_say_nothing_have_one_time_limit() -> None:

@@ -306,20 +306,23 @@ def with_known_options(url: str) -> str:
 
 
 def _each_host(url: str) -> Iterator[str]:
-    """The URL of each of the hosts that one names before its path, or as an option."""
+    """The URL of each of the hosts that one names before its path, or as an option.
+
+    Of several the one that takes writes is meant, though the URL does not say so: where the first is silent for a
+    moment, a standby would be taken for as long as connections to it last.
+    """
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
-    account, at, hosts = parts.netloc.rpartition("@")
+    account, at, netloc = parts.netloc.rpartition("@")
+    hosts = (netloc or options.get("host", "")).split(",")
+    if len(hosts) > 1:
+        options = {"target_session_attrs": "read-write", **options}
     if "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
-        yield url
-    elif hosts:
-        for host in hosts.split(","):
-            yield parts._replace(netloc=f"{account}{at}{host}").geturl()
-    elif "host" in options:
-        for host in options["host"].split(","):
-            yield parts._replace(query=urlencode({**options, "host": host})).geturl()
-    else:
-        yield url
+        hosts = [",".join(hosts)]
+    for host in hosts:
+        one = {"netloc": f"{account}{at}{host}"} if netloc else {}
+        its_options = {**options, "host": host} if "host" in options else options
+        yield parts._replace(query=urlencode(its_options), **one).geturl()
 
 
 _SETTINGS: Final = Statement(  # with times in one unit, as SHOW has them not
