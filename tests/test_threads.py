@@ -41,6 +41,21 @@ def test_a_first_job_needs_no_loop(thread: Threads) -> None:
         thread.begin(lambda: 1 // 0)()
 
 
+def test_whoever_asks_for_a_first_job_gets_its_outcome(thread: Threads) -> None:
+    """Any number of threads, before it is there and after: two first hashes both ask what is to compute them."""
+    hold, told = threading.Event(), list[int]()
+    thread.begin(lambda: hold.wait(PATIENCE))
+    outcome = thread.begin(lambda: 42)
+    asking = [threading.Thread(target=lambda: told.append(outcome()), daemon=True) for _ in range(2)]
+    for each in asking:
+        each.start()
+    hold.set()
+    for each in asking:
+        each.join(PATIENCE / 10)
+    assert told == [42, 42]
+    assert outcome() == 42
+
+
 async def test_threads_that_cannot_start_do_so_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any a job is refused and not queued for nobody; with one it is done, and others come when they can."""
     threads = Threads(2, name="worker")

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -74,23 +75,19 @@ class Threads:
         return queued.future
 
     def begin(self, job: Callable[[], T]) -> Callable[[], T]:
-        """Queue a job where there is no loop yet; call what is returned to wait for its outcome, once."""
-        answer: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        """Queue a job where there is no loop yet; any thread may call what is returned, to wait for its outcome."""
+        future: Future[T] = Future()  # its locks cost nothing here: what comes before there is a loop is no request's
 
-        def answered() -> None:
+        def settle() -> None:
             try:
-                answer.put((job(), None))
+                result = job()
             except BaseException as fault:
-                answer.put((None, fault))
+                future.set_exception(fault)
+            else:
+                future.set_result(result)
 
-        def outcome() -> T:
-            result, fault = answer.get()
-            if fault is not None:
-                raise fault
-            return result  # type: ignore[return-value]  # there is one, as there is no fault
-
-        self._put(answered)
-        return outcome
+        self._put(settle)
+        return future.result
 
     def start(self) -> None:
         """Start those that have not; later there may be no room for them.

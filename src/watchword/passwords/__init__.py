@@ -89,7 +89,7 @@ class Hasher:
 
     @cached_property
     def fastest(self) -> Timing:
-        """The fastest back end, and its time for a hash. The first to ask waits until they have been timed."""
+        """The fastest back end, and its time for a hash. Whoever asks waits until they have been timed."""
         fastest, *_ = self._timings()
         self.pool.expect(fastest.seconds)
         return fastest

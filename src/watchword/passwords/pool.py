@@ -70,7 +70,7 @@ class HashPool:
         self.expect(expected)
 
     def prepare(self, job: Callable[[], T]) -> Callable[[], T]:
-        """Begin a job before the pool serves anybody; call what is returned to wait for its outcome, once."""
+        """Begin a job before the pool serves anybody; any thread may call what is returned, to wait for its outcome."""
         return self._workers.begin(job)
 
     def expect(self, seconds: float) -> None:
