@@ -4,6 +4,8 @@ import errno
 import threading
 from select import PIPE_BUF
 
+import pytest
+
 from watchword.sink import Sink
 
 SECONDS = 10.0
@@ -121,6 +123,24 @@ def test_a_file_that_does_not_block_is_asked_again() -> None:
     sink.put(b"one\n")
     sink.drain()
     assert (file.held, sink.lost) == (b"one\n", 0)
+
+
+def test_a_thread_that_cannot_start_does_so_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that nobody could write are counted, whoever logs is told nothing, and the next line tries again."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    file = Disk(space=1000)
+    sink = Sink(file)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        sink.put(b"1\n2\n")
+        sink.put(b"3\n")
+    assert sink.lost == 3
+    sink.put(b"4\n")
+    sink.drain()
+    assert (file.held, sink.lost) == (b"4\n", 3)
 
 
 class Piecewise(Disk):

@@ -59,21 +59,29 @@ class Sink:
         return self._lost
 
     def put(self, lines: bytes) -> None:
-        """Take whole lines, their ends included, from any thread."""
+        """Take whole lines, their ends included, from any thread; what becomes of them is never raised here."""
         with self._changed:
-            if self._waiting + len(lines) > self._most:
+            if self._waiting + len(lines) > self._most or not self._is_begun():
                 self._lost += lines.count(b"\n")
                 return
             self._waiting += len(lines)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="log", daemon=True)
-                self._thread.start()
         self._blocks.put(lines)
 
     def drain(self) -> None:
         """Wait until all is written, but not for long: a log that is stuck keeps no process from ending."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting, timeout=_LAST_SECONDS)
+
+    def _is_begun(self) -> bool:
+        """Whether there is a thread that writes; where there is no room for one, the next lines try again."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name="log", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
 
     def _work(self) -> None:
         while True:

@@ -9,7 +9,6 @@ import atexit
 import json
 import logging
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
 from typing import Final
@@ -79,13 +78,9 @@ class LineWriter:
         self._lines.append(line)
 
     def write(self, line: bytes) -> None:
-        """Take a line, and hand it and all before it over at once: who kills this process then hardly takes it back.
-
-        A full disk or a reader who has gone is no reason to refuse a request.
-        """
+        """Take a line, and hand it and all before it over at once: who kills this process then hardly takes it back."""
         self._lines.append(line)
-        with suppress(OSError):
-            self.flush()
+        self.flush()
 
     def flush(self) -> None:
         """Hand over what was added."""
