@@ -78,6 +78,14 @@ async def test_a_body_may_come_in_pieces(app: Quart, tools: Tools) -> None:
     assert (status, answer["token_type"]) == (200, "Bearer")
 
 
+async def test_a_server_may_leave_out_what_asgi_lets_it(app: Quart, tools: Tools) -> None:
+    """``body`` and ``more_body`` have defaults: an event without them is the end of a body, and nothing of it."""
+    await add_user(tools)
+    body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+    assert (await ask(app, [{"type": "http.request", "body": body}]))[0] == 200
+    assert (await ask(app, [part(body, more=True), {"type": "http.request"}]))[0] == 200
+
+
 async def test_a_body_that_does_not_come_in_time_is_a_408(app: Quart) -> None:
     """Row 29: who sends a body slowly is told so and holds nothing up."""
     app.config["BODY_TIMEOUT"] = 0.05

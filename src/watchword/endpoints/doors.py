@@ -117,10 +117,10 @@ class Call:
                     message = await self._receive()
                     if message["type"] != "http.request":
                         raise ClientHasLeft
-                    body += message["body"]
+                    body += message.get("body", b"")  # ASGI lets both keys be left out
                     if len(body) > most:
                         raise RequestEntityTooLarge
-                    if not message["more_body"]:
+                    if not message.get("more_body", False):
                         return body
         except TimeoutError:
             raise RequestTimeout from None
