@@ -183,6 +183,7 @@ async def test_want_of_memory_is_told_and_leaves_no_lock(store: Store, monkeypat
     async with asyncio.timeout(4):
         told = await outcomes(store, add(store, "a"), store.write(exhaust))
         assert [type(each) for each in told] == [Unavailable, Unavailable]
+        assert [str(each) for each in told] == ["the database answers: MemoryError"] * 2
         monkeypatch.undo()
         await add(store, "later")
         assert await names(store) == {"first", "later"}

@@ -157,7 +157,7 @@ def _commit(connection: WritingConnection, writes: list[_Write]) -> list[_Write]
         connection.execute("COMMIT")
     except BaseException as fault:  # of the commit, or of undoing a story alone
         for write in writes:
-            write.fault = write.fault or Unavailable(f"the database answers: {fault or type(fault).__name__}")
+            write.fault = write.fault or Unavailable(f"the database answers: {str(fault) or type(fault).__name__}")
         with suppress(sqlite3.Error, MemoryError):  # then the next one does it
             connection.rollback()
     return []
