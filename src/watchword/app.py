@@ -7,14 +7,14 @@ import asyncio
 import logging
 import multiprocessing
 import signal
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 from quart import Quart
 
 from watchword import endpoints, usernames
 from watchword.audit import Event
+from watchword.beside import run_beside
 from watchword.clock import system_clock
 from watchword.flows import Tools, keyring, revocations
 from watchword.flows.audit import keeping
@@ -57,14 +57,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
         await start_tools(tools, settings, running)
         service = Asker(tools.recorder, actor="service")
         service.tell(Event.STARTUP)
-        _run_beside(revocations.follow(tools.denials, store=tools.store, clock=clock), running)
-        _run_beside(keyring.follow(tools.keys, store=tools.store, clock=clock), running)
-        _run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock, asker=service), running)
+        run_beside(revocations.follow(tools.denials, store=tools.store, clock=clock), running, log=_log)
+        run_beside(keyring.follow(tools.keys, store=tools.store, clock=clock), running, log=_log)
+        run_beside(keep_rotating(tools.keys, store=tools.store, clock=clock, asker=service), running, log=_log)
         kept = settings.audit_retention * _DAY
-        _run_beside(keep_tidy(tools.store, clock=clock, seals=tools.recorder.seals, audit_kept=kept), running)
+        run_beside(keep_tidy(tools.store, clock=clock, seals=tools.recorder.seals, audit_kept=kept), running, log=_log)
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
-            _run_beside(expose(tools.metrics.exposition, host, port + worker), running)
+            run_beside(expose(tools.metrics.exposition, host, port + worker), running, log=_log)
 
     @app.after_serving
     async def stop() -> None:
@@ -108,23 +108,6 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
         with naming_the_database():
             await revocations.catch_up(tools.denials, store=tools.store, clock=tools.clock)
         running.push_async_exit(starting.pop_all())
-
-
-def _run_beside(work: Coroutine[Any, Any, None], running: AsyncExitStack) -> None:
-    """Let work go on beside the requests until the application stops; should it end by itself, the log says why."""
-    task = asyncio.create_task(work, name=getattr(work, "__qualname__", None))
-    task.add_done_callback(_tell_its_end)
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    running.push_async_callback(end)
-
-
-def _tell_its_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        _log.error("%s has ended and is not begun again", task.get_name(), exc_info=fault)
 
 
 def _leave_sigterm_to_the_master() -> None:

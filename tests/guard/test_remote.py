@@ -19,7 +19,8 @@ from tests.guard.issuer import Issuer, status
 from tests.servers import free_port
 from watchword import Guard, current_token, token_required
 from watchword.base64url import b64encode
-from watchword.guard.published import INTERVAL
+from watchword.guard.feed import Feed
+from watchword.guard.published import INTERVAL, PublishedKeys
 from watchword.keys import KeyRing, SigningKey
 
 Lines = Callable[[str], list[str]]
@@ -476,6 +477,23 @@ class TestEndedSessions:
             stopwatch.seconds += 2
             assert await status(app, service.issuer) == 503
             await service.start()
+
+    async def test_no_following_dies_unseen(
+        self, service: LoginService, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What nobody foresaw ends it, for keys and for news; the log names which, at once."""
+
+        async def give_up(_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("watchword.guard.remote.START_SECONDS", 0.05)
+        for following in (PublishedKeys.keep, Feed.follow):
+            give_up.__qualname__ = following.__qualname__
+            with monkeypatch.context() as broken:
+                broken.setattr(f"{following.__module__}.{following.__qualname__}", give_up)
+                app = guarded(Guard(issuer=service.issuer.url, service_token=SERVICE_TOKEN))
+                async with app.test_app():
+                    assert len(lines(f"{following.__qualname__} has ended and is not begun again")) == 1
 
     async def test_a_token_that_the_feed_refuses(self, service: LoginService, lines: Lines) -> None:
         """One clear line without the token, and 503: whoever asked for news does not go on without them."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from watchword.beside import run_beside
 from watchword.denials import Denials
 from watchword.errors import Unavailable
 from watchword.guard.feed import Feed
@@ -131,7 +132,7 @@ class Remote:
         keys = PublishedKeys(
             self._ring, fetch=partial(fetch_published, wire, self._issuer), told=told, monotonic=self._monotonic
         )
-        self._run_beside(keys.keep())
+        run_beside(keys.keep(), self._running, log=_log)
         return keys
 
     def _follow_feed(self, wire: "Wire", keys: PublishedKeys, denials: Denials, service_token: str) -> Feed:
@@ -156,14 +157,5 @@ class Remote:
             over="there are news of ended sessions from %s",
         )
         feed = Feed(denials, ask=ask, compare=keys.compare, told=told, clock=self._clock)
-        self._run_beside(feed.follow())
+        run_beside(feed.follow(), self._running, log=_log)
         return feed
-
-    def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-
-        async def end() -> None:
-            task.cancel()
-            await asyncio.wait([task])
-
-        self._running.push_async_callback(end)

@@ -1,11 +1,14 @@
-"""What goes on in the application beside its requests."""
+"""What goes on in an application beside its requests."""
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 
 import pytest
 
-from watchword.app import _run_beside
+from watchword.beside import run_beside
+
+LOG = logging.getLogger(__name__)
 
 
 async def test_no_work_beside_the_requests_dies_unseen(caplog: pytest.LogCaptureFixture) -> None:
@@ -15,7 +18,7 @@ async def test_no_work_beside_the_requests_dies_unseen(caplog: pytest.LogCapture
         raise ZeroDivisionError
 
     async with AsyncExitStack() as running:
-        _run_beside(follow_the_news(), running)
+        run_beside(follow_the_news(), running, log=LOG)
         await asyncio.sleep(0.01)
         (told,) = caplog.records
     assert "follow_the_news has ended" in told.getMessage()
@@ -27,6 +30,6 @@ async def test_no_work_beside_the_requests_dies_unseen(caplog: pytest.LogCapture
 async def test_work_that_the_end_stops_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
     """An application that stops says nothing of what went on until then."""
     async with AsyncExitStack() as running:
-        _run_beside(asyncio.sleep(60), running)
+        run_beside(asyncio.sleep(60), running, log=LOG)
         await asyncio.sleep(0.01)
     assert caplog.records == []
