@@ -202,6 +202,29 @@ async def test_it_is_closed_when_nobody_knows(
         await cleaned_up(over)
 
 
+async def test_it_is_closed_when_a_look_fails(
+    port: int,
+    issuer: Issuer,
+    over: asyncio.Event,
+    denials: Denials,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With 1011, whatever the fault is, and the log tells it: else it would outlive its token, unseen."""
+
+    def fail(_: str) -> None:
+        raise ZeroDivisionError
+
+    async with websocket(port, "/ws", issuer.bearer()) as client:
+        await client.receive()
+        monkeypatch.setattr(denials, "check", fail)
+        assert await code_of(client) == 1011
+        await cleaned_up(over)
+    (told,) = [record for record in caplog.records if record.name == "watchword.guard"]
+    assert told.exc_info is not None
+    assert told.exc_info[0] is ZeroDivisionError
+
+
 async def test_one_without_a_token_goes_on(port: int, stopwatch: Stopwatch) -> None:
     """Where the token is optional and none was sent, there is nothing that could end."""
     async with websocket(port, "/optional") as client:

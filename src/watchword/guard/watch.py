@@ -5,6 +5,7 @@ first and its view cancelled then, so that a view that will not end has nobody l
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,8 +24,11 @@ _PATIENCE: Final = 1.0
 """Seconds for which a client that reads nothing may hold up the end of its view."""
 _ENDED: Final = 1008  # RFC 6455 §7.4.1, policy violation
 _UNKNOWN: Final = 1013  # IANA's registry, try again later: what 503 is to a request
+_FAILED: Final = 1011  # RFC 6455 §7.4.1, an unexpected condition: what 500 is
 _WATCHED: Final = "watchword.watch"
 """A member of the ASGI scope; a WebSocket may be judged for its blueprint and for its view."""
+
+_log: Final = logging.getLogger("watchword.guard")
 
 
 def watch(
@@ -47,8 +51,8 @@ def watch(
 
 
 async def _watch(view: "asyncio.Task[Any]", refusal: Callable[[], Awaitable[int]]) -> None:
-    code = await refusal()
     try:
+        code = await refusal()
         with suppress(TimeoutError, RuntimeError):  # RuntimeError: the view has closed it already
             async with asyncio.timeout(_PATIENCE):
                 await websocket.close(code)
@@ -69,3 +73,6 @@ async def _refusal(checkpoint: Checkpoint, token: AccessToken, *, authorization:
             return _ENDED
         except Unavailable:
             return _UNKNOWN
+        except Exception:
+            _log.exception("a WebSocket is closed, for a fault kept its token from being judged")
+            return _FAILED
