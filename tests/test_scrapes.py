@@ -76,6 +76,41 @@ async def test_a_resolver_that_is_silent_holds_up_nobody(monkeypatch: pytest.Mon
     assert not resolver.is_alive(), "it would be one more with each application that has been stopped"
 
 
+async def test_its_end_holds_up_nobody(busy: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop goes on while it is waited for, also where slow views have all of its own threads."""
+    loop, is_asked, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    shutdown = TCPServer.shutdown
+
+    def take_long(listener: TCPServer) -> None:
+        loop.call_soon_threadsafe(is_asked.set)
+        assert goes_on.wait(5)
+        shutdown(listener)
+
+    monkeypatch.setattr(TCPServer, "shutdown", take_long)
+    listening = asyncio.create_task(scrapes.expose(bytes, "127.0.0.1", port := free_port()))
+    async with asyncio.timeout(20):
+        while not await is_open(port):
+            await asyncio.sleep(0.01)
+        listening.cancel()
+        await is_asked.wait()
+        assert not listening.done()
+        goes_on.set()
+        await asyncio.wait([listening])
+        assert listening.cancelled()
+        assert not await is_open(port)
+    assert not busy.is_set()
+
+
+async def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 async def test_nobody_stays(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 29: who says nothing, or a byte now and then, is hung up on in time; of very many all but a few at once."""

@@ -36,35 +36,36 @@ async def expose(exposition: Exposition, host: str, port: int) -> None:
 
     While the address cannot be had, as from a predecessor that still drains, the service goes on without it.
     """
-    listener = await _listener(exposition, host, port)
-    serving = threading.Thread(target=listener.serve_forever, name="metrics", daemon=True)
-    serving.start()
+    # A thread of our own for what makes its caller wait, as views may take all of the event loop's. Nobody waits for it
+    # in the end: the resolver may be asked for the host, and be silent.
+    beside = Threads(1, name="resolver")
     try:
-        await asyncio.Event().wait()
+        listener = await _listener(beside, exposition, host, port)
+        serving = threading.Thread(target=listener.serve_forever, name="metrics", daemon=True)
+        serving.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await beside.run(listener.shutdown)  # which may take half a second
+            listener.server_close()
+            serving.join()
     finally:
-        listener.shutdown()
-        listener.server_close()
-        serving.join()
+        beside.dismiss()
 
 
-async def _listener(exposition: Exposition, host: str, port: int) -> "_Listener":
+async def _listener(beside: Threads, exposition: Exposition, host: str, port: int) -> "_Listener":
     """Try until the address can be had."""
-    # A thread of our own, for which nobody waits in the end: the resolver may be asked for the host, and be silent.
-    resolving = Threads(1, name="resolver")
     is_told = False
-    try:
-        while True:
-            # Before the first try too: an application starts before its server listens, and where both are told the
-            # same address it would take the server's from it, again in each successor.
-            await asyncio.sleep(RETRY_SECONDS)
-            try:
-                return await resolving.run(partial(_Listener, exposition, host, port))
-            except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
-                if not is_told:
-                    _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
-                is_told = True
-    finally:
-        resolving.dismiss()
+    while True:
+        # Before the first try too: an application starts before its server listens, and where both are told the same
+        # address it would take the server's from it, again in each successor.
+        await asyncio.sleep(RETRY_SECONDS)
+        try:
+            return await beside.run(partial(_Listener, exposition, host, port))
+        except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
+            if not is_told:
+                _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
+            is_told = True
 
 
 class _Listener(ThreadingTCPServer):
