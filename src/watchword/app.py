@@ -16,6 +16,7 @@ from watchword import endpoints, usernames
 from watchword.audit import Event
 from watchword.beside import run_beside
 from watchword.clock import system_clock
+from watchword.errors import StartRefused
 from watchword.flows import Tools, keyring, revocations
 from watchword.flows.audit import keeping
 from watchword.flows.housekeeping import keep_tidy
@@ -33,7 +34,7 @@ _DAY: Final = 86_400
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = system_clock, worker: int = 0) -> Quart:
-    """The login service as a Quart application.
+    """The login service as a Quart application, to be started once.
 
     Args:
         settings: what the operator decided; read from the environment where not given.
@@ -50,9 +51,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock,
     Guard(app, keys=tools.ring, clock=clock, denials=tools.denials)
     endpoints.mount(app, tools, api_docs=settings.api_docs)
     running = AsyncExitStack()
+    is_used = False
 
     @app.before_serving
     async def start() -> None:
+        nonlocal is_used
+        if is_used:  # a stop, or a start that was refused, has closed the instruments
+            raise StartRefused("this application was started before; make another with create_app()")
+        is_used = True
         _leave_sigterm_to_the_master()
         await start_tools(tools, settings, running)
         service = Asker(tools.recorder, actor="service")
