@@ -92,14 +92,18 @@ async def test_the_next_key_is_made_by_itself_and_once(stores: tuple[Store, Stor
     assert told_by(service) == [("signing_key_rotated", new.kid)]
 
 
-async def test_it_goes_on_after_a_fault(store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_goes_on_after_a_fault(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A database that is away for one look is back for the next."""
     monkeypatch.setattr(rotation, "INTERVAL", 0.001)
     clock.advance(ROTATE_AFTER)
     away, back = Statement("ALTER TABLE signing_keys RENAME TO a"), Statement("ALTER TABLE a RENAME TO signing_keys")
     await store.write(lambda connection: connection.fetch(away))
     rotating = asyncio.create_task(keep_rotating(holder(), store=store, clock=clock, asker=an_operator()))
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        while "the next signing key could not be made" not in caplog.text:
+            await asyncio.sleep(0.01)
     await store.write(lambda connection: connection.fetch(back))
     async with asyncio.timeout(10):
         while len(await listed(store, clock.now)) != 2:
