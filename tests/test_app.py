@@ -1,5 +1,10 @@
-"""The application's life: it is started once."""
+"""The application's life: it is started once, and ends as its server says."""
 
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +34,25 @@ async def test_a_start_that_was_refused_was_one(tmp_path: Path) -> None:
     for refusal in ("there is no database at", REFUSAL):
         with pytest.raises(LifespanError, match=refusal):
             await app.test_app().startup()
+
+
+def test_a_worker_that_heeds_sigterm_goes_on_to_heed_it(tmp_path: Path, sqlite_url: str) -> None:
+    """uvicorn's workers are told so to end; Hypercorn's, which heed nothing, are not to be ended by it."""
+    worker = multiprocessing.get_context("spawn").Process(target=serve_and_be_told_to_end, args=(tmp_path, sqlite_url))
+    worker.start()
+    worker.join(30)
+    assert worker.exitcode == TOLD
+
+
+TOLD = 7
+
+
+def serve_and_be_told_to_end(instance: Path, database_url: str) -> None:
+    """What a worker does, until it heeds the signal."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TOLD))
+
+    async def serve() -> None:
+        async with create_app(cheap_settings(instance=instance, database_url=database_url)).test_app():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    asyncio.run(serve())

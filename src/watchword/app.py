@@ -117,6 +117,9 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
 
 
 def _leave_sigterm_to_the_master() -> None:
-    """Under plain `hypercorn -w N` the master's SIGTERM would end a worker before it has answered what is in flight."""
-    if multiprocessing.parent_process() is not None:
+    """Under plain `hypercorn -w N` the master's SIGTERM would end a worker before it has answered what is in flight.
+
+    Other masters, as uvicorn's, tell their workers to end by that very signal, for which these have a handler.
+    """
+    if multiprocessing.parent_process() is not None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
