@@ -54,6 +54,25 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         canonical(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("al ice", "spaces"),
+        ("al\u200bice", "characters that nobody sees"),
+        ("alice\udceb", "what is not UTF-8"),
+        ("ﬁx", "characters that stand for others"),
+        ("שa1", "letters that are read from right to left"),
+        ("\U0001f600", "symbols"),
+        ("a\u0378", "characters that Unicode does not know"),
+    ],
+    ids=ascii,
+)
+def test_it_is_said_what_is_wrong_with_a_name(name: str, reason: str) -> None:
+    """In words for who chose it, and not in those of PRECIS."""
+    with pytest.raises(InvalidUsername, match=f"cannot have {reason}"):
+        canonical(name)
+
+
 def test_length_ends_at_the_bound() -> None:
     """Row 11: a name of the greatest length is one, a longer one is refused before anything is computed."""
     assert canonical("é" * MAX_CODE_POINTS) == "é" * MAX_CODE_POINTS

@@ -19,6 +19,17 @@ _READ_AGAIN: Final = (
 """Characters for each of which PRECIS reads the whole name (RFC 5892 §A.7 to A.9), and how many of them there may be: a
 name of nothing else it would read a hundred times, up to 50 ms for who only sends a login."""
 
+_IN_WORDS: Final = {
+    "bidi_rule": "letters that are read from right to left together with others, or a digit before them",
+    "has_compat": "characters that stand for others, as ligatures do",
+    "old_hangul_jamo": "single parts of Hangul syllables",
+    "other": "what is not UTF-8, or of private use",
+    "other_letter_digits": "letters or digits of a rare kind, as Roman numerals",
+    "precis_ignorable_properties": "characters that nobody sees",
+    "unassigned": "characters that Unicode does not know",
+}
+"""Names that PRECIS has for what it does not allow (RFC 8264 §8, §9) and that say nothing to who chose the name."""
+
 _PLAIN: Final = re.compile(r"[!-~]+", re.ASCII)
 
 
@@ -38,7 +49,8 @@ def canonical(username: str) -> str:
     try:
         name: str = _profile().enforce(username)
     except UnicodeEncodeError as fault:
-        raise InvalidUsername(f"A user name cannot have {fault.reason.rpartition('/')[2].replace('_', ' ')}") from None
+        reason = fault.reason.rpartition("/")[2]
+        raise InvalidUsername(f"A user name cannot have {_IN_WORDS.get(reason, reason.replace('_', ' '))}") from None
     if len(name) > MAX_CODE_POINTS:  # NFC takes some letters apart
         raise InvalidUsername(f"A user name has 1 to {MAX_CODE_POINTS} characters")
     return name
