@@ -57,6 +57,7 @@ def sync_caller(service: LoginService) -> Iterator[httpx.Client]:
         ({"username": "", "password": "secret"}, "username is empty"),
         ({"username": "alice", "password": ""}, "password is empty"),
         ({"refresh_token": ""}, "refresh_token is empty"),
+        ({"refresh_token": "\n"}, "refresh_token is empty"),
         ({"refresh_token": "secret", "patience": 0}, "patience"),
         ({"refresh_token": "secret", "patience": -1.0}, "patience"),
         ({"refresh_token": "secret", "patience": 1e10}, "patience"),  # longer than a thread can wait for a lock

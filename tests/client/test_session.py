@@ -70,11 +70,12 @@ async def test_the_login_has_the_timeouts_of_the_request(
     assert login.timeout == request.timeout == {"connect": 7.0, "read": 7.0, "write": 7.0, "pool": 7.0}
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=ascii)
 async def test_a_kept_refresh_token_comes_before_the_password(
-    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, end: str
 ) -> None:
-    """With both there is no login as long as the refresh token is good."""
-    auth = make_auth(refresh_token=service.open(), **ALICE)
+    """With both there is no login as long as the refresh token is good; it may have the line end of a file."""
+    auth = make_auth(refresh_token=service.open() + end, **ALICE)
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
     assert (service.count("/refresh"), service.count("/login")) == (1, 0)
 

@@ -43,8 +43,8 @@ class WatchwordAuth(httpx.Auth):
             machine alone, such as ``http://127.0.0.1:8000``.
         username: whom to log in, together with ``password``.
         password: for the first login, and for another whenever a refresh token is refused.
-        refresh_token: one that was kept; it is presented first. An empty one beside a password, as from a file that
-            could not be written, is none.
+        refresh_token: one that was kept; it is presented first, without the line end of the file that it may be from.
+            An empty one beside a password, as from a file that could not be written, is none.
         on_refresh_token: called once with each new refresh token, so that it can be kept, before any request is sent
             with the access token that came with it. It may be async under an ``AsyncClient``, and must not send
             requests with this object. What it raises reaches the caller; both tokens are used all the same. It is not
@@ -76,7 +76,7 @@ class WatchwordAuth(httpx.Auth):
         for name, value in (("username", username), ("password", password), ("refresh_token", refresh_token)):
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"{name} must be a string")
-            if value == "" and (name != "refresh_token" or password is None):
+            if value is not None and not value.strip("\r\n") and (name != "refresh_token" or password is None):
                 raise ValueError(f"{name} is empty")
         if (username is None) != (password is None):
             raise ValueError("username and password belong together")
@@ -87,9 +87,8 @@ class WatchwordAuth(httpx.Auth):
         credentials = None
         if username is not None and password is not None:
             credentials = wire.Secrets({"username": username, "password": password})
-        self._session = Session(
-            wire.service_url(base_url), credentials=credentials, refresh_token=refresh_token or None, clock=clock
-        )
+        kept = None if refresh_token is None else refresh_token.rstrip("\r\n") or None
+        self._session = Session(wire.service_url(base_url), credentials=credentials, refresh_token=kept, clock=clock)
         self._on_refresh_token = on_refresh_token
         self._patience = patience
         self._clock = clock
