@@ -273,7 +273,7 @@ def scope_from(tokens: Iterable[str]) -> str:
     """
     unique = tuple(dict.fromkeys(tokens))
     if not all(map(_SCOPE_TOKEN.fullmatch, unique)):
-        raise InvalidRequest("scope: must be visible ASCII without spaces, quotes and backslashes")
+        raise InvalidRequest("scope: must be visible ASCII without spaces, quotes and backslashes, and not empty")
     scope = " ".join(unique)
     if len(scope) > MAX_SCOPE:
         raise InvalidRequest(f"scope: must have at most {MAX_SCOPE} characters in all")

@@ -27,6 +27,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("add carol --password-stdin", "too short", "The password must have at least 15 characters, this one has 9"),
         ("add carol --password-stdin", "", "password: must not be empty"),
         ("add carol --password-stdin --scope a\\b", PASSWORD, "scope: must be visible ASCII"),
+        ("add carol --password-stdin --scope=", PASSWORD, "scope: must be visible ASCII without spaces, quotes and "),
         (f"add carol --password-stdin --scope {'s' * 1501}", PASSWORD, "scope: must have at most 1500 characters"),
         ("add ca\trol --password-stdin", PASSWORD, "A user name cannot have"),
         ("add ALICE --password-stdin", PASSWORD, "there is a user ALICE already"),
