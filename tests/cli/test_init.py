@@ -151,6 +151,15 @@ def test_a_refusal_is_one_line_and_leaves_nothing(tmp_path: Path, setting: str, 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_folder_that_takes_no_draft_of_the_secret_is_told(tmp_path: Path) -> None:
+    """As one of another account's, where the draft can be neither made nor looked for; here its path is too long."""
+    instance = tmp_path
+    while (length := len(str(instance))) < 4075:
+        instance /= "x" * min(200, 4074 - length)
+    line = refusal(run(INIT, environ=fresh_environment(instance)))
+    assert "/secret_key cannot be written (File name too long)" in line
+
+
 @pytest.fixture(scope="module")
 def role_with_a_password(postgresql_server: str) -> str:
     """The name of a role that PostgreSQL lets in by a password alone."""

@@ -119,7 +119,8 @@ def _draft_of(path: Path, text: str) -> Iterator[Path]:
     except OSError as fault:
         raise SettingRefused("INSTANCE", f"{path} cannot be written ({fault.strerror})") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or in a folder of somebody else's
+            draft.unlink()
 
 
 def _migrate(settings: Settings) -> None:
