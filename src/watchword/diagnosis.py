@@ -6,7 +6,7 @@ It changes nothing, but that an SQLite file is in WAL mode from then on, and no 
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import methodcaller
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,38 +20,13 @@ from watchword.keys import KeyRefused
 from watchword.model import Clock
 from watchword.passwords import Parameters, backends
 from watchword.settings import Settings
-from watchword.store import Store, inspection
-from watchword.store.connection import Statement
+from watchword.store import Store, inspection, sequences
 
 # OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
 _OWASP: Final = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
 
-_DATABASE_CLOCK: Final = Statement("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
 _CLOCKS_DIFFER: Final = 3
 """Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
-
-_NEWEST_AND_LAST: Final = {
-    table: Statement(
-        f"SELECT coalesce(max({column}), 0), (SELECT last_value FROM pg_sequences"  # noqa: S608  # constants
-        " WHERE format('%I.%I', schemaname, sequencename)"
-        f" = pg_get_serial_sequence('{table}', '{column}')) FROM {table}"
-    )
-    for table, column in inspection.NUMBERED.items()
-}
-"""The newest number that a row has, and the last that the sequence gave; NULL if none, as after RESTART WITH."""
-_BEFORE_THE_NEXT: Final = {
-    table: Statement(
-        f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table}_{column}_seq"  # noqa: S608
-    )
-    for table, column in inspection.NUMBERED.items()
-}
-_OF_COLUMNS: Final = ", ".join(
-    f"pg_get_serial_sequence('{table}', '{column}')" for table, column in inspection.NUMBERED.items()
-)
-_ODD_SEQUENCES: Final = Statement(
-    "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"  # noqa: S608
-    f" AND format('%I.%I', schemaname, sequencename) IN ({_OF_COLUMNS})"
-)
 
 _WIDE: Final = {4: 8, 6: 32}
 """Prefixes shorter than these hold more than anybody's own network."""
@@ -86,7 +61,7 @@ async def examine(environ: Mapping[str, str], *, clock: Clock = system_clock) ->
     findings.append(_weigh_proxies(current))
     findings.append(_weigh_parameters(current))
     findings.append(_time_backends(current))
-    findings.append(database := await _try_database(current))
+    findings.append(database := await _try_database(current, clock))
     if database.verdict == "good":
         if not current.database_url.startswith("sqlite"):
             findings.append(await _compare_clocks(current, clock))
@@ -136,7 +111,7 @@ async def _compare_clocks(current: Settings, clock: Clock) -> Finding:
     """Hold this machine's clock against the one that all nodes have in common."""
     try:
         async with instruments.open_store(current) as store:
-            ((theirs,),) = await store.read(methodcaller("fetch", _DATABASE_CLOCK))
+            theirs = await store.read(inspection.clock)
     except (StartRefused, Unavailable) as fault:
         return Finding("clock", "bad", str(fault))
     ahead = clock() - theirs
@@ -158,23 +133,19 @@ async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None
 
 async def _judge_sequences(store: Store) -> Finding | None:
     """What is to be said of PostgreSQL where rows came without the numbers that were given to them, or out of turn."""
-    for (sequence,) in await store.read(methodcaller("fetch", _ODD_SEQUENCES)):
+    for sequence in await store.read(sequences.odd):
         told = f"{sequence} gives numbers out of turn, and others miss what has a smaller one"
-        return Finding("database", "bad", f"{told}; do ALTER SEQUENCE {sequence} INCREMENT 1 CACHE 1 NO CYCLE")
-    for table, column in inspection.NUMBERED.items():
-        ((newest, last),) = await store.read(methodcaller("fetch", _NEWEST_AND_LAST[table]))
-        if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
-            ((last,),) = await store.read(methodcaller("fetch", _BEFORE_THE_NEXT[table]))
-        if newest > (last or 0):
+        return Finding("database", "bad", f"{told}; do {sequences.in_turn(sequence)}")
+    for table in sequences.NUMBERED:
+        if await store.read(partial(sequences.is_behind, table=table)):
             told = (
                 f"the next number for {table} is below those of its rows, as in a logical replica or a restore of data"
             )
-            mend = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # noqa: S608
-            return Finding("database", "bad", f"{told}; do {mend}")
+            return Finding("database", "bad", f"{told}; do {sequences.caught_up(table)}")
     return None
 
 
-async def _try_database(current: Settings) -> Finding:
+async def _try_database(current: Settings, clock: Clock) -> Finding:
     kind = current.database_url.partition(":")[0]
     try:
         async with instruments.open_store(current) as store:
@@ -183,7 +154,7 @@ async def _try_database(current: Settings) -> Finding:
             if store.dialect == "postgresql" and (behind := await _judge_sequences(store)):
                 return behind
             keys = instruments.build_keys(current)
-            await keyring.catch_up(keys, store=store, clock=system_clock)
+            await keyring.catch_up(keys, store=store, clock=clock)
             if not keys.count and (strange := await _judge_by_the_trail(current, store)):
                 return strange
     except SchemaRefused as refusal:

@@ -1,6 +1,6 @@
 """Whether a database will do: its schema is ours and whole, and it takes what we write and keeps it.
 
-Every start asks, every command and every look at readiness, so it loads no Alembic.
+Every start asks, every command and every look at readiness, so it loads no Alembic. For the time the doctor alone asks.
 """
 
 from contextlib import suppress
@@ -10,6 +10,7 @@ from watchword.errors import Locked, SchemaRefused, Unavailable
 from watchword.store import Store
 from watchword.store.connection import Connection, Row, Statement, first
 from watchword.store.migrations import HEAD, knows
+from watchword.store.sequences import NUMBERED
 
 # What the service does there. To add users and clients, and to remove old audit events, may be somebody else's right.
 _RIGHTS: Final = {
@@ -22,8 +23,6 @@ _RIGHTS: Final = {
     "signing_keys": "SELECT INSERT UPDATE DELETE",
     "clients": "SELECT",
 }
-NUMBERED: Final = {"revocations": "seq", "audit_events": "id"}
-"""Columns whose numbers PostgreSQL gives."""
 # What stories rely on when two want the same; a restore makes them last, and may have stopped before.
 _UNIQUE: Final = (
     *(f"{table}_pkey" for table in _RIGHTS),
@@ -73,6 +72,7 @@ _HAS_VERSION: Final = {
         "SELECT name FROM (SELECT to_regclass('alembic_version')::text AS name) AS t WHERE name <> ''"
     ),
 }
+_CLOCK: Final = Statement("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
 
 
 async def check(store: Store, *, to_write: bool = True) -> None:
@@ -155,3 +155,9 @@ async def rehearse(store: Store) -> None:
     """
     with suppress(Locked):  # whoever writes there ends some time
         await store.write(lambda connection: connection.fetch(_WRITE_NOTHING[store.dialect]))
+
+
+async def clock(connection: Connection) -> int:
+    """The time that PostgreSQL has, which is one for all nodes, in seconds since the epoch."""
+    ((seconds,),) = await connection.fetch(_CLOCK)
+    return int(seconds)
