@@ -7,7 +7,9 @@ from itertools import takewhile
 
 from watchword.audit import Anchor, Entry, Seals
 from watchword.errors import ChainBroken
+from watchword.store import turns
 from watchword.store.connection import Connection, Row, Statement, first
+from watchword.store.turns import Turn
 
 _COLUMNS = Entry._fields
 _LISTED = ", ".join(_COLUMNS)
@@ -17,9 +19,6 @@ _EVER = 2**63 - 1
 _CHUNKS = (16, 4, 1)
 """Rows per statement. With many more, SQLite takes longer for each: it looks every name up among all."""
 
-# So that numbers are committed in their order, and who follows the table misses none. The key is any number but those
-# of revocations and of signing keys.
-_TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136119) */")
 _NEWEST = Statement(f"SELECT id, {_LISTED} FROM audit_events ORDER BY id DESC LIMIT :limit")
 _NEWEST_LINKS = Statement(
     f"SELECT {_QUALIFIED}, coalesce(before.digest, audit_anchors.digest) FROM audit_events"
@@ -65,7 +64,8 @@ async def append(connection: Connection, *, entries: Sequence[Entry]) -> None:
     Raises:
         ChainBroken: at the place of one there is another.
     """
-    await connection.fetch(_TAKE_TURNS)
+    # So that numbers are committed in their order, and who follows the table misses none.
+    await turns.take(connection, Turn.AUDIT)
     start = added = 0
     for chunk in _CHUNKS:
         while len(entries) - start >= chunk:
@@ -186,7 +186,7 @@ async def purge(connection: Connection, *, seals: Seals, writer: str, before: in
     Returns:
         How many went; 0 where the events begin with none that is old, as when another process was quicker.
     """
-    await connection.fetch(_TAKE_TURNS)
+    await turns.take(connection, Turn.AUDIT)
     entries, anchor = await chain(connection, writer=writer, limit=limit)
     # What has no time goes with the old: nobody of us wrote it, and it must not hold up what is behind it.
     old = list(takewhile(lambda each: not isinstance(each[1].at, int) or each[1].at < before, entries))

@@ -9,7 +9,9 @@ from typing import Final
 
 from watchword.errors import Unavailable
 from watchword.model import Revocation
+from watchword.store import turns
 from watchword.store.connection import Connection, Row, Statement
+from watchword.store.turns import Turn
 from watchword.tokens import MAX_LIFETIME
 
 _COLUMNS = "seq, session_id, revoked_at, expires_at"
@@ -17,8 +19,6 @@ _BATCH: Final = 500
 """Rows per statement; SQLite takes 32,766 parameters."""
 _WITHOUT_TIMES: Final = (0, MAX_LIFETIME)
 
-# The key is any number. SQLite's writers take turns anyway.
-_TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136117) */")
 _LATEST = Statement("SELECT coalesce(max(seq), 0) FROM revocations")
 _AFTER = Statement(f"SELECT {_COLUMNS} FROM revocations WHERE seq > :after ORDER BY seq LIMIT :limit")
 # By `seq + 0`, which no index has: a walk in the order of the numbers passes all that are over, and these are kept a
@@ -41,7 +41,7 @@ async def take_turns(connection: Connection) -> None:
     To be called before the first session is touched: two that end the same sessions in another order would each wait
     for the other.
     """
-    await connection.fetch(_TAKE_TURNS)
+    await turns.take(connection, Turn.REVOCATIONS)
 
 
 async def is_announced(connection: Connection, *, session_id: str, until: int) -> bool:

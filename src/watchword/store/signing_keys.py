@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from watchword.model import SealedKey
+from watchword.store import turns
 from watchword.store.connection import Connection, Statement
+from watchword.store.turns import Turn
 
 _COLUMNS = "kid, algorithm, generation, sealed, created_at, signs_from, verifies_until"
 
-# The key is any number but that of revocations. SQLite's writers take turns anyway.
-_TAKE_TURNS = Statement("SELECT 1 /* PostgreSQL: FROM pg_advisory_xact_lock(2003136118) */")
 _ALL = Statement(f"SELECT {_COLUMNS} FROM signing_keys ORDER BY algorithm, generation")
 _INSERT = Statement(
     f"INSERT INTO signing_keys ({_COLUMNS}) VALUES (:kid, :algorithm, :generation, :sealed, :created_at,"
@@ -57,7 +57,7 @@ async def change(connection: Connection, *, decide: Callable[[list[SealedKey]], 
     Returns:
         All keys, as they are now.
     """
-    await connection.fetch(_TAKE_TURNS)
+    await turns.take(connection, Turn.SIGNING_KEYS)
     found = {key.kid: key for key in await all_keys(connection)}
     wanted = {key.kid: key for key in decide(list(found.values()))}
     for kid in found.keys() - wanted.keys():
