@@ -17,6 +17,7 @@ import asyncpg
 from watchword.errors import SchemaRefused, Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
+from watchword.store.sequences import NUMBERED
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ _ASKED_FOR: Final = {
 """What a connection is opened with, as ``pg_settings`` shows it. Times are milliseconds; that of a statement includes
 its wait for a lock. Both are a little less than we wait, as the connection then lives on, and of one that is cut the
 server would notice nothing until it is done."""
-_NUMBERED: Final = frozenset({"revocations_pkey", "audit_events_pkey"})
+_ON_NUMBERS: Final = frozenset(f"{table}_pkey" for table in NUMBERED)
 """Constraints on numbers that the database gives: no story breaks them, but a sequence that is behind the rows does."""
 _URL_OPTIONS: Final = frozenset({"host", "target_session_attrs", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
@@ -340,7 +341,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.IntegrityConstraintViolationError as fault:
-        if fault.constraint_name in _NUMBERED:
+        if fault.constraint_name in _ON_NUMBERS:
             raise Unavailable("the database gives a number that a row has; `watchword doctor` says more") from fault
         raise
     except TimeoutError as fault:
