@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from watchword import database_urls
 from watchword.environment import PREFIX, text_in, text_of
 from watchword.errors import SettingRefused
 from watchword.issuers import address
@@ -38,14 +39,10 @@ MAX_AUDIENCE: Final = 100
 _URL_MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
 
-_TLS_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
-_OPTIONS: Final = frozenset({"host", "target_session_attrs", *_TLS_OPTIONS})
-"""Those of a PostgreSQL URL that ``store.postgresql`` heeds."""
-
 _PLACE_OPTIONS: Final = frozenset(
     {"database", "dbname", "hostaddr", "options", "passfile", "password", "port", "service", "servicefile", "user"}
 )
-"""Those that say to psql, or to asyncpg, which database is meant and as whom; we would go elsewhere without a word."""
+"""What says to psql, or to asyncpg, which database is meant and as whom; we would go elsewhere without a word."""
 
 T = TypeVar("T")
 
@@ -334,9 +331,9 @@ def _check_options(url: SplitResult) -> None:
         if name.lower() in _PLACE_OPTIONS:
             meant = "postgresql://user:password@host:port/database"
             raise ValueError(f"has the option {name!r}; which database is meant must stand before the '?', as {meant}")
-        if name not in _OPTIONS and name.lower() in _OPTIONS:
+        if name not in database_urls.OPTIONS and name.lower() in database_urls.OPTIONS:
             raise ValueError(f"has the option {name!r}; write it in small letters")
-        if name not in _OPTIONS and not name.lower().startswith("ssl"):
+        if name not in database_urls.OPTIONS and not name.lower().startswith("ssl"):
             continue  # passed over, and never told: it may be a part of a password that nobody escaped
         if not value:
             raise ValueError(f"has the option {name!r} without a value")
@@ -344,8 +341,10 @@ def _check_options(url: SplitResult) -> None:
             raise ValueError(f"has the option {name!r} twice")
         if name == "target_session_attrs" and value not in {"primary", "read-write"}:
             raise ValueError(f"has the option {name!r}, which must be primary or read-write")
-        if name not in _OPTIONS:
-            raise ValueError(f"has the option {name!r}; of TLS there are {', '.join(sorted(_TLS_OPTIONS))}")
+        if name not in database_urls.OPTIONS:
+            raise ValueError(
+                f"has the option {name!r}; of TLS there are {', '.join(sorted(database_urls.TLS_OPTIONS))}"
+            )
     if url.hostname and "host" in names:  # psql would go to the latter, asyncpg to the former
         raise ValueError("has the option 'host' beside a host")
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
+from watchword import database_urls
 from watchword.errors import SchemaRefused, Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
@@ -36,7 +37,6 @@ its wait for a lock. Both are a little less than we wait, as the connection then
 server would notice nothing until it is done."""
 _ON_NUMBERS: Final = frozenset(f"{table}_pkey" for table in NUMBERED)
 """Constraints on numbers that the database gives: no story breaks them, but a sequence that is behind the rows does."""
-_URL_OPTIONS: Final = frozenset({"host", "target_session_attrs", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
 class _Pool(NamedTuple):
@@ -302,7 +302,7 @@ class Hosts:
 def with_known_options(url: str) -> str:
     """The URL for asyncpg, without what other programs like to read in one, which it would take for server settings."""
     parts = urlsplit(url)
-    options = [(name, value) for name, value in parse_qsl(parts.query) if name in _URL_OPTIONS]
+    options = [(name, value) for name, value in parse_qsl(parts.query) if name in database_urls.OPTIONS]
     return parts._replace(query=urlencode(options)).geturl()
 
 
