@@ -70,8 +70,9 @@ class PostgresqlStore(Store):
     def __init__(self, url: str, *, observe: Observer) -> None:
         super().__init__(observe)
         self._url = url
-        self._pool: Any = None
-        self._watchers: Any = None
+        self._pool: _Pool
+        self._watchers: _Pool
+        self._pools: tuple[_Pool, ...] = ()
         self._tellings: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> Self:
@@ -86,6 +87,7 @@ class PostgresqlStore(Store):
             hosts = Hosts(self._url, seconds=PATIENCE)
             self._pool = await self._make_pool(_POOL_SIZE, hosts)
             self._watchers = await self._make_pool(_WATCHERS, hosts)
+            self._pools = (self._pool, self._watchers)
         try:
             self._expect_what_was_asked_for(await self.read(lambda connection: connection.fetch(_SETTINGS)))
         except BaseException as fault:
@@ -177,10 +179,9 @@ class PostgresqlStore(Store):
             telling.exception()  # its caller, if still there, tells
 
     async def _release(self) -> None:
-        pools = [pool for pool in (self._pool, self._watchers) if pool is not None]
         with suppress(TimeoutError):  # on which asyncpg cuts what is left
             async with asyncio.timeout(PATIENCE):
-                await asyncio.gather(*(pool.connections.close() for pool in pools))
+                await asyncio.gather(*(pool.connections.close() for pool in self._pools))
         if self._tellings:
             await asyncio.wait(self._tellings)
 
