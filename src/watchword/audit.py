@@ -11,10 +11,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword.errors import ChainBroken
+from watchword.root_secret import Use, derived
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -203,10 +202,8 @@ class Chain:
 
 class _Key:
     def __init__(self, secret: bytes) -> None:
-        self._events, self._anchors = (
-            HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret)
-            for info in (b"watchword audit events", b"watchword audit anchors")
-        )
+        self._events = derived(secret, Use.AUDIT_EVENTS)
+        self._anchors = derived(secret, Use.AUDIT_ANCHORS)
 
     def digest(self, fields: tuple[object, ...], *, previous: bytes) -> bytes:
         return hmac.digest(self._events, previous + _encode(fields), "sha256")

@@ -16,10 +16,9 @@ from hashlib import sha256
 from typing import Any, Final, Self, cast
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt import PyJWTError
 from jwt.algorithms import Algorithm, get_default_algorithms
 
@@ -27,6 +26,7 @@ from watchword import strictjson
 from watchword.base64url import b64encode
 from watchword.errors import InvalidToken
 from watchword.model import SealedKey
+from watchword.root_secret import Use, derived
 from watchword.shared_secrets import is_guessable
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
@@ -307,12 +307,13 @@ def seal(key: SigningKey, *, secret: bytes, generation: int, now: int) -> Sealed
     private = key.private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    cipher = AESGCM(derived(secret, Use.SIGNING_KEYS))
     nonce = secrets.token_bytes(12)
     return SealedKey(
         kid=key.kid,
         algorithm=key.algorithm,
         generation=generation,
-        sealed=nonce + AESGCM(_sealing_key(secret)).encrypt(nonce, private, _label(key.kid, key.algorithm)),
+        sealed=nonce + cipher.encrypt(nonce, private, _label(key.kid, key.algorithm)),
         created_at=now,
         signs_from=now,
     )
@@ -329,7 +330,7 @@ def unseal(sealed: SealedKey, *, secrets_to_try: Sequence[bytes]) -> SigningKey:
     label = _label(sealed.kid, sealed.algorithm)
     for secret in secrets_to_try:
         try:
-            private = AESGCM(_sealing_key(secret)).decrypt(box[:12], box[12:], label)
+            private = AESGCM(derived(secret, Use.SIGNING_KEYS)).decrypt(box[:12], box[12:], label)
         except (InvalidTag, ValueError):
             continue
         # These bytes are those that we have sealed, so nobody need see whether RSA's primes are prime: that takes
@@ -352,10 +353,6 @@ def _shared(secret: str | bytes) -> VerificationKey:
 
 def _label(kid: str, algorithm: str) -> bytes:
     return f"{algorithm} {kid}".encode()
-
-
-def _sealing_key(secret: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"watchword signing keys").derive(secret)
 
 
 def _public_members(public: PublicKey, algorithm: str) -> dict[str, Any]:

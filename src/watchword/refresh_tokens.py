@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from watchword.base64url import b64encode
 from watchword.errors import InvalidRefreshToken
 from watchword.model import Session
+from watchword.root_secret import Use, derived
 
 MAX_LENGTH: Final = 84
 """Characters of the longest token there is. Checked first, as everything after costs time in proportion."""
@@ -61,12 +59,11 @@ class RefreshKeys:
     """
 
     def __init__(self, secret: bytes, fallbacks: Sequence[bytes] = ()) -> None:
-        self._base = _base_key(secret)
-        self._bases = (self._base, *map(_base_key, fallbacks))
+        self._bases = tuple(derived(each, Use.REFRESH_TOKENS) for each in (secret, *fallbacks))
 
     def mint(self, session: Session) -> str:
         """The one token of a session at its present counter."""
-        mac = _mac(self._base, salt=session.salt, session_id=session.id, counter=session.counter)
+        mac = _mac(self._bases[0], salt=session.salt, session_id=session.id, counter=session.counter)
         return f"wwr_{session.id}.{session.counter}.{mac}"
 
     def verify(self, token: RefreshToken, *, salt: bytes) -> None:
@@ -90,7 +87,3 @@ class RefreshKeys:
 def _mac(base: bytes, *, salt: bytes, session_id: str, counter: int) -> str:
     # A salt and an id have one length each, so no two sessions write the same text.
     return b64encode(hmac.digest(base, salt + f"{session_id}.{counter}".encode(), "sha256"))
-
-
-def _base_key(secret: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"watchword refresh tokens").derive(secret)

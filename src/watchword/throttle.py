@@ -10,12 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from watchword import usernames
 from watchword.errors import InvalidUsername, Overloaded
 from watchword.model import User
+from watchword.root_secret import Use, derived
 
 LOOK_AGAIN: Final = 0.05
 """Seconds after which the database is asked again: another process settles its guesses without telling us."""
@@ -58,7 +56,7 @@ class Throttle:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._key = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"watchword throttle").derive(secret)
+        self._key = derived(secret, Use.THROTTLE)
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._errands: set[asyncio.Task[None]] = set()
