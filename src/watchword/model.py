@@ -107,6 +107,10 @@ class Session:
         """Whether it has ended by itself, idle for too long or as old as a session may get."""
         return now >= self.ends_at
 
+    def serves(self, user: User) -> bool:
+        """Whether its user, as they are now, may go on with it: not locked out, and the password is the one proven."""
+        return not user.is_disabled and user.password_version == self.password_version
+
     def presented(self, counter: int, *, now: int, grace: int) -> Presented:
         """Judge a refresh token of this session.
 

@@ -72,7 +72,7 @@ def _refreshable(tools: Tools, presented: RefreshToken, session: Session, user: 
     except InvalidRefreshToken:
         return None
     now = tools.clock()
-    if session.is_over(now=now) or user.is_disabled or user.password_version != session.password_version:
+    if session.is_over(now=now) or not session.serves(user):
         return None
     if tools.denials.knows(session.id):  # its row is one from a backup
         return None

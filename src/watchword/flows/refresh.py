@@ -77,7 +77,7 @@ async def _exchange(
     tools.refresh_keys.verify(presented, salt=session.salt)
     if session.is_over(now=now):
         raise InvalidRefreshToken("over")
-    if user.is_disabled or user.password_version != session.password_version:
+    if not session.serves(user):
         raise InvalidRefreshToken("the user has changed")
     if tools.denials.knows(session.id):
         raise _MustEnd("ended before the database was restored", session, is_reuse=False)
