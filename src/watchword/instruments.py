@@ -14,7 +14,6 @@ from watchword.denials import Denials, since_boot
 from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools, keyring
 from watchword.flows.audit import recognise
-from watchword.flows.readiness import Readiness
 from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRefused
 from watchword.metrics import Metrics
@@ -22,6 +21,7 @@ from watchword.model import Clock
 from watchword.networks import TrustedProxies
 from watchword.passwords import Hasher, Parameters, PasswordRules
 from watchword.passwords.pool import Observer, nobody_looks
+from watchword.readiness import Readiness
 from watchword.recorder import Recorder
 from watchword.refresh_tokens import RefreshKeys
 from watchword.settings import Settings

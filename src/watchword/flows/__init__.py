@@ -1,18 +1,19 @@
 """What should happen: one story per file, read from top to bottom. No web framework, no SQL; no story calls another.
 
-What a story needs is handed to it: the instruments as ``Tools`` or one by one, the facts by name.
+What a story needs is handed to it: the instruments as ``Tools`` or one by one, the facts by name. What stories share is
+none itself: ``admission``, ``proof`` with its ``attempts`` and ``outcomes``, ``issue`` and ``trail``.
 """
 
 from dataclasses import dataclass
 
 from watchword.denials import Denials
-from watchword.flows.readiness import Readiness
 from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRing
 from watchword.metrics import Metrics
 from watchword.model import Clock
 from watchword.networks import TrustedProxies
 from watchword.passwords import Hasher, PasswordRules
+from watchword.readiness import Readiness
 from watchword.recorder import Recorder
 from watchword.refresh_tokens import RefreshKeys
 from watchword.store import Store
