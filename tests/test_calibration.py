@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchword import calibration
-from watchword.calibration import GUIDES, raise_passes
+from watchword.calibration import raise_passes
 from watchword.cli.calibrate import calibrate
 from watchword.passwords import Parameters
+from watchword.passwords.guides import GUIDES
 from watchword.processors import cores
 from watchword.settings import MAX_HASH_PASSES, Settings
 

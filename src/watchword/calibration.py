@@ -1,8 +1,4 @@
-"""What password hashing costs on this machine, for the parameters that the field's guides allow.
-
-The guides: OWASP Password Storage Cheat Sheet (Argon2id, p=1) and OWASP ASVS 5.0 appendix C, table of approved
-password hashes. A set is as strong as any other of its list; they trade memory for passes.
-"""
+"""What password hashing costs on this machine, for the parameters that the field's guides allow."""
 
 import time
 from collections.abc import Iterator
@@ -14,16 +10,8 @@ from typing import Final
 from watchword.passwords import Parameters
 from watchword.passwords.backends import BackEnd, time_backends
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES
+from watchword.passwords.guides import GUIDES
 from watchword.settings import most_passes
-
-# KiB of memory, fewest passes, and who allows the set.
-GUIDES: Final = (
-    (47_104, 1, "OWASP, ASVS"),
-    (19_456, 2, "OWASP, ASVS"),
-    (12_288, 3, "OWASP, ASVS"),
-    (9_216, 4, "OWASP"),
-    (7_168, 5, "OWASP"),
-)
 
 _TRIES: Final = 7
 _PASSWORD: Final = b"a password of usual length"

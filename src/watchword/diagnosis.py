@@ -19,11 +19,9 @@ from watchword.flows.audit import recognise
 from watchword.keys import KeyRefused
 from watchword.model import Clock
 from watchword.passwords import Parameters, backends
+from watchword.passwords.guides import GUIDES
 from watchword.settings import Settings
 from watchword.store import Store, inspection, sequences
-
-# OWASP Password Storage Cheat Sheet, Argon2id with p=1: KiB of memory and the fewest passes that go with them.
-_OWASP: Final = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
 
 _CLOCKS_DIFFER: Final = 3
 """Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
@@ -83,7 +81,7 @@ def _weigh_proxies(current: Settings) -> Finding:
 
 def _weigh_parameters(current: Settings) -> Finding:
     chosen = f"Argon2id with {current.hash_memory_kib} KiB and {current.hash_passes} passes"
-    if any(current.hash_memory_kib >= memory and current.hash_passes >= passes for memory, passes in _OWASP):
+    if any(current.hash_memory_kib >= memory and current.hash_passes >= passes for memory, passes, _ in GUIDES):
         return Finding("hashing", "good", chosen)
     return Finding("hashing", "note", f"{chosen} is less than OWASP asks for; 19456 KiB and 2 passes are enough")
 

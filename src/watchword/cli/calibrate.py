@@ -7,9 +7,10 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from watchword.calibration import GUIDES, Calibration
+from watchword.calibration import Calibration
 from watchword.calibration import calibrate as measure
 from watchword.cli.numbers import NumberRange
+from watchword.passwords.guides import GUIDES
 from watchword.processors import cores
 from watchword.settings import most_passes
 
