@@ -13,7 +13,6 @@ BARE = 'Bearer realm="watchword"'
     [
         (errors.InvalidRequest("password: must not be empty"), 400, "invalid_request", {}),
         (errors.UnsupportedMediaType("x"), 415, "unsupported_media_type", {}),
-        (errors.PayloadTooLarge("x"), 413, "payload_too_large", {}),
         (errors.InvalidCredentials("x"), 401, "invalid_credentials", {"WWW-Authenticate": BARE}),
         (errors.MissingToken(), 401, "missing_token", {"WWW-Authenticate": BARE}),
         (errors.InvalidToken("x"), 401, "invalid_token", {"WWW-Authenticate": f'{BARE}, error="invalid_token"'}),

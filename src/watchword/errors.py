@@ -2,8 +2,7 @@
 
     WatchwordError
     ├── InvalidRequest          what was sent cannot be read; says where
-    │   ├── UnsupportedMediaType    it is not labelled as JSON
-    │   └── PayloadTooLarge         it is longer than anything we take
+    │   └── UnsupportedMediaType    it is not labelled as JSON
     ├── InvalidCredentials      name or password wrong, for whatever reason
     ├── TokenRefused            this bearer may not pass
     │   ├── MissingToken            there is no token
@@ -52,10 +51,6 @@ class InvalidRequest(WatchwordError):
 
 class UnsupportedMediaType(InvalidRequest):
     """The body is not labelled as plain JSON."""
-
-
-class PayloadTooLarge(InvalidRequest):
-    """The body is longer than the service reads."""
 
 
 class InvalidCredentials(WatchwordError):

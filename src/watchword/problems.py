@@ -50,7 +50,6 @@ class OAuthProblem(Problem):
 _TABLE: tuple[tuple[type[errors.WatchwordError], int, str, str | None], ...] = (
     # A sentence of None: the refusal's own message is made for the client's eyes.
     (errors.UnsupportedMediaType, 415, "unsupported_media_type", "The body must be application/json in UTF-8"),
-    (errors.PayloadTooLarge, 413, "payload_too_large", "The body is too large"),
     (errors.InvalidRequest, 400, "invalid_request", None),
     (errors.InvalidCredentials, 401, "invalid_credentials", "Invalid username or password"),
     (errors.MissingToken, 401, "missing_token", "A bearer token is required"),
