@@ -16,7 +16,7 @@ IDLE_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error answer (DESIGN §1), but for the request id, which only the transport knows.
+    """One error answer (``docs/http.md``), but for the request id, which only the transport knows.
 
     Attributes:
         status: the HTTP status.

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator decides (DESIGN §2). Lifetimes are seconds, memory is KiB.
+    """What an operator decides (``docs/settings.md``). Lifetimes are seconds, memory is KiB.
 
     Attributes:
         instance: the folder of the generated secret and of the SQLite file.

@@ -1,4 +1,4 @@
-"""What every answer of the service has, whatever it says (DESIGN §1)."""
+"""What every answer of the service has, whatever it says (``docs/http.md``)."""
 
 import json
 import re

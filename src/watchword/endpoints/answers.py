@@ -45,7 +45,7 @@ def _bodiless(status: int, headers: dict[str, str] | None = None) -> Response:
 
 
 def refuse(problem: Problem, *, headers: dict[str, str] | None = None) -> Response:
-    """An error answer (DESIGN §1)."""
+    """An error answer, in the words of the path that was asked for."""
     exchange = _current_exchange()
     problem = exchange.note(problem)
     body = problem.body(request_id=exchange.request_id)

@@ -101,7 +101,7 @@ class Exchange:
         return told
 
     async def refuse(self, problem: Problem, *, headers: Iterable[RawHeader] = ()) -> None:
-        """Answer with an error (DESIGN §1) by hand."""
+        """Answer with an error by hand, where Quart makes no answer."""
         problem = self.note(problem)
         named = ((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
         body = msgspec.json.encode(problem.body(request_id=self.request_id))

@@ -1,4 +1,4 @@
-"""The token answer, which a login and a refresh have in common (DESIGN §1)."""
+"""The token answer, which a login and a refresh have in common (``docs/http.md``)."""
 
 from typing import Annotated, Final, Literal
 
