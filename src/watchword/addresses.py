@@ -1,4 +1,4 @@
-"""The addresses that ``watchword serve`` listens on: bound once for all workers, and taken from nobody."""
+"""The addresses that ``watchword serve`` listens on: bound for all workers before one starts, and taken from nobody."""
 
 import errno
 import fcntl

@@ -1,7 +1,8 @@
-"""The settings: environment variables ``WATCHWORD_<NAME>``, read and checked once, when the service starts.
+"""The settings: environment variables ``WATCHWORD_<NAME>``, read and checked once, when a process of ours starts.
 
-Each may come as ``WATCHWORD_<NAME>_FILE`` instead, the name of a file that holds the value, as container
-platforms hand over secrets. Only the front door (``app``, ``asgi``, ``cli``, ``serve``) reads this file's values.
+Each may come as ``WATCHWORD_<NAME>_FILE`` instead, the name of a file that holds the value, as container platforms hand
+over secrets. Only the front door (``app``, ``asgi``, ``instruments``, and ``cli`` with ``diagnosis`` and
+``calibration``) loads this file; all others are handed what they need.
 """
 
 import json

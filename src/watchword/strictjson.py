@@ -1,4 +1,4 @@
-"""JSON from strangers, read once and strictly: request bodies, token headers, token claims.
+"""JSON from strangers, read once and strictly: request bodies, tokens, files of users, what a login service answers.
 
 Two readers of one text must never see two things, and no text may cost more than its length. So beyond
 RFC 8259 this refuses what parsers quarrel about: repeated members, NaN and Infinity, numbers beyond a double, integers

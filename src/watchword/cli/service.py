@@ -1,4 +1,4 @@
-"""Commands about the service itself: set it up, bring its database up to date, run it, look it over."""
+"""Commands about the service itself: set it up, bring its database up to date, look it over."""
 
 import asyncio
 import json

@@ -1,8 +1,12 @@
 """What is remembered: the one way into the database, SQLite or PostgreSQL, for all that is SQL.
 
 A ``Store`` runs stories: functions that take a connection and await nothing else. One that reads, one that writes
-inside a transaction, or one of which a single statement writes, which is a transaction by itself. The functions beside
-this file, one file per table, take such a connection first, run one statement and return values of ``model``.
+inside a transaction, or one of which a single statement writes, which is a transaction by itself.
+
+Beside this file there is one per table (``audit``, ``clients``, ``revocations``, ``sessions``, ``signing_keys``,
+``tallies``, ``users``), whose functions take such a connection first. The others are no tables: ``schema``,
+``migrations`` and ``inspection`` say what a database must be; ``connection`` is how either kind runs SQL,
+``postgresql`` the one kind, and ``sqlite`` the other, with ``sqlite_file``, ``lanes``, ``commits`` and ``checkpoints``.
 """
 
 import asyncio
