@@ -48,10 +48,10 @@ class Stopwatch:
 
 def cheap_settings(*, instance: Path, database_url: str, **changes: Any) -> Settings:
     """Settings with hashes that cost next to nothing."""
-    settings = Settings(
+    settings = replace(
+        Settings.read({"WATCHWORD_SECRET_KEY": SECRET, "WATCHWORD_METRICS_BIND": "off"}),
         instance=instance,
         database_url=database_url,
-        secret_key=SECRET.encode(),
         hash_memory_kib=8,
         hash_passes=1,
         hash_threads=2,

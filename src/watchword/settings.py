@@ -78,23 +78,23 @@ class Settings:
     instance: Path
     database_url: str = field(repr=False)
     secret_key: bytes = field(repr=False)
-    secret_key_fallbacks: tuple[bytes, ...] = field(default=(), repr=False)
-    algorithm: str = "ES256"
-    issuer: str = "http://127.0.0.1:8000"
-    audience: str | None = "watchword"
-    access_token_lifetime: int = 900
-    refresh_idle_lifetime: int = 604_800
-    session_lifetime: int = 2_592_000
-    refresh_grace: int = 10
-    hash_memory_kib: int = 19_456
-    hash_passes: int = 2
-    hash_threads: int = field(default_factory=cores)
-    hash_max_wait: float = 1.0
-    password_min_length: int = 15
-    trusted_proxies: tuple[Network, ...] = ()
-    audit_retention: int = 90
-    metrics_bind: tuple[str, int] | None = None
-    api_docs: bool = True
+    secret_key_fallbacks: tuple[bytes, ...] = field(repr=False)
+    algorithm: str
+    issuer: str
+    audience: str | None
+    access_token_lifetime: int
+    refresh_idle_lifetime: int
+    session_lifetime: int
+    refresh_grace: int
+    hash_memory_kib: int
+    hash_passes: int
+    hash_threads: int
+    hash_max_wait: float
+    password_min_length: int
+    trusted_proxies: tuple[Network, ...]
+    audit_retention: int
+    metrics_bind: tuple[str, int] | None
+    api_docs: bool
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -167,7 +167,7 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> dict[str, str | No
 
     They are told and not refused: some platforms set variables that begin with a service's name.
     """
-    known = {f"{PREFIX}{name}" for field_name in Settings.__dataclass_fields__ for name in [field_name.upper()]}
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.__dataclass_fields__}
     unknown = (name for name in environ if name.startswith(PREFIX) and name.removesuffix("_FILE") not in known)
     return {name: next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), None) for name in sorted(unknown)}
 
