@@ -49,7 +49,6 @@ async def closed_loop(
     requests: Iterator[Request],
     clients: int,
     seconds: float,
-    honour_retry_after: bool = True,
     watch: Watcher | None = None,
 ) -> Phase:
     """Let each of many clients send its next request when it has the answer to the last.
@@ -57,7 +56,8 @@ async def closed_loop(
     They come one after the other within the first second (or tenth of the phase): no crowd arrives at one instant, and
     one that did would measure how quickly a server accepts connections.
 
-    A refused request (429 or 503) is sent again by the same client, until it is answered otherwise or the phase ends.
+    A refused request (429 or 503) is sent again by the same client when it was told to, until it is answered otherwise
+    or the phase ends.
 
     Args:
         name: the phase's.
@@ -66,7 +66,6 @@ async def closed_loop(
         requests: what is sent, one after the other, whichever client comes; the phase ends early when they do.
         clients: how many there are.
         seconds: for how long new requests are sent.
-        honour_retry_after: sleep as a refusal tells before sending again; else send again at once.
         watch: told of each sample at once.
 
     Returns:
@@ -80,7 +79,7 @@ async def closed_loop(
         sample = Sample(started, running.elapsed() - started, answer.status if answer else NO_ANSWER, retry)
         if watch:
             watch(sample)
-        return sample, seconds_to_wait(answer.header("retry-after")) if answer and honour_retry_after else 0.0
+        return sample, seconds_to_wait(answer.header("retry-after")) if answer else 0.0
 
     async def work(line: Line, request: Request) -> list[Sample]:
         tries: list[Sample] = []
