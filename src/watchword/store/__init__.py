@@ -95,13 +95,13 @@ class Store(ABC):
         """
         return await self._outliving(self._begin_write(story), then, otherwise)
 
-    async def write_one(self, story: Story[T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write_one(self, story: Story[T]) -> T:
         """As ``write``, for a story of which one statement writes, and others may read before it.
 
         The database makes a transaction of each by itself, so what was read may be old when it is written: the
         statement that writes must say under which conditions.
         """
-        return await self._outliving(self._begin_write_one(story), then)
+        return await self._outliving(self._begin_write_one(story))
 
     @abstractmethod
     def _begin_read(self, story: Story[T]) -> Awaitable[T]:
@@ -133,7 +133,7 @@ class Store(ABC):
     async def _outliving(
         self,
         writing: "asyncio.Future[T]",
-        then: Callable[[T], None] | None,
+        then: Callable[[T], None] | None = None,
         otherwise: Callable[[BaseException], None] | None = None,
     ) -> T:
         started = time.perf_counter()
