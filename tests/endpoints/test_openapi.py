@@ -97,7 +97,7 @@ def test_what_is_asked_for_is_strict(described: Described) -> None:
     assert schemas["Credentials"]["properties"]["username"]["minLength"] == 1
     assert schemas["Credentials"]["properties"]["password"]["maxLength"] == 1024
     assert schemas["Passwords"]["properties"]["new_password"]["minLength"] == 15
-    sent = {"Credentials", "Presented", "Passwords", "TokenForm"}
+    sent = {"Credentials", "RefreshRequest", "Passwords", "TokenForm"}
     closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
     assert closed == schemas.keys() - sent - {"Anything"}
 

@@ -15,7 +15,7 @@ from watchword.problems import INTERNAL_ERROR, Problem, problem_of, problem_of_s
 
 Time = Annotated[int, msgspec.Meta(ge=0, description="seconds since 1970")]
 Seconds = Annotated[int, msgspec.Meta(ge=0, description="seconds")]
-Scopes = Annotated[str, msgspec.Meta(description="scopes, separated by spaces")]
+ScopeText = Annotated[str, msgspec.Meta(description="scopes, separated by spaces")]
 
 _FIRST_ERROR: Final = 400
 

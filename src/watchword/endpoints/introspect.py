@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from quart import Response
 
-from watchword.endpoints.answers import Scopes, Time, answer
+from watchword.endpoints.answers import ScopeText, Time, answer
 from watchword.endpoints.oauth import read_token_form
 from watchword.flows import Tools
 from watchword.flows.introspect import Refreshable
@@ -28,7 +28,7 @@ class Active(msgspec.Struct, kw_only=True):
     """
 
     active: Annotated[bool, msgspec.Meta(extra_json_schema={"const": True})]
-    scope: Scopes | UnsetType = UNSET
+    scope: ScopeText | UnsetType = UNSET
     client_id: str
     username: str
     token_type: str | UnsetType = UNSET

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from watchword.endpoints.answers import Scopes, Time
+from watchword.endpoints.answers import ScopeText, Time
 from watchword.endpoints.doors import Call, Reply
 from watchword.endpoints.exchange import JSON
 from watchword.flows import Tools
@@ -15,7 +15,7 @@ class Me(msgspec.Struct):
 
     sub: Annotated[str, msgspec.Meta(description="the user's id, never given to another")]
     username: str
-    scope: Scopes
+    scope: ScopeText
     sid: Annotated[str, msgspec.Meta(description="the session")]
     iat: Time
     exp: Time

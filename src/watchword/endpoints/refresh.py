@@ -9,7 +9,7 @@ from watchword.flows import Tools
 from watchword.flows.refresh import refresh as exchange
 
 
-class Presented(msgspec.Struct):
+class RefreshRequest(msgspec.Struct):
     """What the client sends."""
 
     refresh_token: Text
@@ -17,6 +17,6 @@ class Presented(msgspec.Struct):
 
 async def refresh(tools: Tools, call: Call) -> Reply:
     """Exchange a refresh token; it takes so little time that nobody looks whether the client still waits."""
-    presented = await call.read(Presented)
+    sent = await call.read(RefreshRequest)
     asker = call.asker(tools)
-    return token_answer(await exchange(tools, refresh_token=presented.refresh_token, asker=asker))
+    return token_answer(await exchange(tools, refresh_token=sent.refresh_token, asker=asker))

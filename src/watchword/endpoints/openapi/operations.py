@@ -13,7 +13,7 @@ from watchword.endpoints.oauth import TokenForm
 from watchword.endpoints.openapi.parts import FORM, Answer, Operation, Parameter
 from watchword.endpoints.openapi.shapes import Alive, Description, EllipticKey, KeySet, Ready
 from watchword.endpoints.password import Passwords
-from watchword.endpoints.refresh import Presented
+from watchword.endpoints.refresh import RefreshRequest
 from watchword.endpoints.sessions import SessionAnswer, SessionsAnswer
 from watchword.endpoints.tokens import TokenAnswer
 from watchword.flows.logout import Scope
@@ -63,7 +63,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         said="Exchanges a refresh token for the next one and a new access token. The token just exchanged gets the "
         "same answer again for some seconds, in case an answer was lost; an older one ends the session, as only a "
         "thief would have it.",
-        body=Presented(refresh_token=_ISSUED.refresh_token),
+        body=RefreshRequest(refresh_token=_ISSUED.refresh_token),
         answers=(Answer(said="The next tokens.", body=_ISSUED, headers={"Pragma": "no-cache"}),),
         refusals=(errors.InvalidRefreshToken(), _UNAVAILABLE),
     ),
