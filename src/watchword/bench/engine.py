@@ -19,7 +19,7 @@ from threading import Event
 from typing import Final
 
 from watchword.bench.http import Answer, Line, Request
-from watchword.bench.measurement import Phase, Sample, nearest_rank
+from watchword.bench.measurement import TRY_LATER, Phase, Sample, nearest_rank
 
 __all__ = ["Phase", "Request", "Sample", "closed_loop", "once", "open_loop"]
 
@@ -27,7 +27,6 @@ Watcher = Callable[[Sample], None]
 """Called with each sample as it is taken."""
 
 NO_ANSWER: Final = 0
-REFUSED: Final = frozenset({429, 503})
 DRAIN_SECONDS: Final = 10.0
 """How long after a phase its last answers may come; the rest counts as not answered."""
 ARRIVAL_SECONDS: Final = 1.0
@@ -86,7 +85,7 @@ async def closed_loop(
         while True:
             sample, wait = await attempt(line, request, len(tries))
             tries.append(sample)
-            if sample.status not in REFUSED or wait >= running.left():
+            if sample.status not in TRY_LATER or wait >= running.left():
                 return tries
             await asyncio.sleep(wait)
 
@@ -96,7 +95,7 @@ async def closed_loop(
             tries = await work(line, request)
             running.samples.extend(tries)
             last = tries[-1].status
-            if last in REFUSED:
+            if last in TRY_LATER:
                 return  # told to come again when the phase is over
             if last == NO_ANSWER:
                 await asyncio.sleep(FAILURE_WAIT)

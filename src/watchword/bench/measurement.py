@@ -17,6 +17,9 @@ BUSY: Final = 0.75
 LATE: Final = 0.005
 """Seconds of lateness from which on the generator shows in the times that it takes."""
 
+TRY_LATER: Final = frozenset({429, 503})
+"""Statuses that refuse a request for now."""
+
 TIMELINE_BINS: Final = 30
 BIN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -69,7 +72,7 @@ class Outcome(Enum):
     @classmethod
     def of(cls, status: int) -> "Outcome":
         """The outcome that a status stands for; 0 is no answer."""
-        if status in {429, 503}:
+        if status in TRY_LATER:
             return cls.REFUSED
         return {0: cls.LOST, 2: cls.GOOD, 5: cls.BROKEN}.get(status // 100, cls.FAULTY)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import cycle, repeat
 from typing import Final
 
-from watchword.bench.engine import REFUSED, Request, Watcher, closed_loop, once, open_loop, seconds_to_wait
-from watchword.bench.measurement import Outcome, Phase, generator_limits
+from watchword.bench.engine import Request, Watcher, closed_loop, once, open_loop, seconds_to_wait
+from watchword.bench.measurement import TRY_LATER, Outcome, Phase, generator_limits
 from watchword.bench.target import Target, token_of
 from watchword.bench.users import User
 
@@ -136,7 +136,7 @@ async def _first_login(plan: Plan) -> tuple[str, str]:
     address, status, headers, body = await _answer_to(target, target.login(user))
     for _ in range(LOGIN_RETRIES):
         wait = seconds_to_wait(headers.get("retry-after"))
-        if status not in REFUSED or wait > LOGIN_PATIENCE:
+        if status not in TRY_LATER or wait > LOGIN_PATIENCE:
             break
         await asyncio.sleep(wait)
         address, status, headers, body = await _answer_to(target, target.login(user))

@@ -4,8 +4,6 @@ from typing import Final
 
 from watchword.bench.measurement import Outcome
 
-NO_ANSWER: Final = "no answer"
-
 _THREE_DIGITS: Final = 100.0
 _TWO_DIGITS: Final = 10.0
 
@@ -38,7 +36,7 @@ def share(part: float) -> str:
 
 def status(code: int) -> str:
     """A status as a label."""
-    return NO_ANSWER if Outcome.of(code) is Outcome.LOST else str(code)
+    return Outcome.LOST.value if Outcome.of(code) is Outcome.LOST else str(code)
 
 
 def _digits(number: float) -> str:
