@@ -55,9 +55,10 @@ def end(session_id: str | None, user: str | None) -> None:
 
     async def story(store: Store, asker: Asker) -> int:
         now = system_clock()
+        if session_id is not None:
+            await end_session(store, session_id=session_id, now=now, token_lifetime=lifetime, asker=asker)
         if user is not None:
             return await end_sessions_of(store, username=user, now=now, token_lifetime=lifetime, asker=asker)
-        await end_session(store, session_id=str(session_id), now=now, token_lifetime=lifetime, asker=asker)
         return 1
 
     try:

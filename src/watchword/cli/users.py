@@ -5,7 +5,6 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -86,8 +85,17 @@ def list_(as_json: bool) -> None:
 def disable(name: str) -> None:
     """Lock a user out; all sessions end."""
     settings = Settings.read()
-    end = partial(admin.disable_user, username=name, token_lifetime=settings.access_token_lifetime)
-    _change(settings, name, lambda store, asker: end(store, now=system_clock(), asker=asker))
+    _change(
+        settings,
+        name,
+        lambda store, asker: admin.disable_user(
+            store,
+            username=name,
+            now=system_clock(),
+            token_lifetime=settings.access_token_lifetime,
+            asker=asker,
+        ),
+    )
     click.echo(f"Disabled {name}.")
 
 
@@ -104,8 +112,17 @@ def enable(name: str) -> None:
 def delete(name: str) -> None:
     """Remove an account for good; all sessions end."""
     settings = Settings.read()
-    end = partial(admin.delete_user, username=name, token_lifetime=settings.access_token_lifetime)
-    _change(settings, name, lambda store, asker: end(store, now=system_clock(), asker=asker))
+    _change(
+        settings,
+        name,
+        lambda store, asker: admin.delete_user(
+            store,
+            username=name,
+            now=system_clock(),
+            token_lifetime=settings.access_token_lifetime,
+            asker=asker,
+        ),
+    )
     click.echo(f"Deleted {name}.")
 
 
