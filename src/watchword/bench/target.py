@@ -3,17 +3,14 @@
 import asyncio
 import ipaddress
 import json
-import re
 import socket
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlsplit
 
 from watchword import strictjson
+from watchword.bearer_tokens import is_bearer_token
 from watchword.bench.http import Request, authority
 from watchword.bench.users import User
-
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +83,6 @@ def token_of(body: bytes) -> str:
         token = strictjson.loads(body)["token"]
     except (ValueError, TypeError, KeyError):
         token = None
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+    if not isinstance(token, str) or not is_bearer_token(token):
         raise ValueError("no token in it")
     return token

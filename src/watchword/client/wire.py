@@ -12,6 +12,7 @@ from typing import Final, cast
 import httpx
 
 from watchword import strictjson
+from watchword.bearer_tokens import is_bearer_token
 from watchword.client.errors import UnexpectedAnswer
 from watchword.loopback import is_loopback
 
@@ -32,7 +33,6 @@ _SENT_AT_ONCE: Final = 1 << 16
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 _MAX_PORT: Final = 65_535
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 §2.1; nothing that could end a header
 # Matched from the start, and by one word "bearer" only: a long row of them would cost the square of its length.
 _INVALID_TOKEN: Final = re.compile(r"(?>.*?\bbearer\s).*\berror\s*=\s*\"?invalid_token\b", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -266,7 +266,7 @@ def read_token_answer(response: httpx.Response) -> TokenAnswer:
     if not isinstance(answer, dict):
         raise ValueError("no object")
     token, expires_in, refresh_token = (answer.get(name) for name in ("token", "expires_in", "refresh_token"))
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+    if not isinstance(token, str) or not is_bearer_token(token):
         raise ValueError("no token")
     if type(expires_in) is not int or expires_in <= 0:
         raise ValueError("no lifetime")

@@ -4,7 +4,6 @@ So one ``Guard`` object may serve several applications, each with its own issuer
 """
 
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ from typing import Final, TypeVar
 
 from quart import Blueprint, Quart, current_app
 
+from watchword.bearer_tokens import is_bearer_token
 from watchword.clock import system_clock
 from watchword.denials import MAX_STALENESS, Denials, since_boot
 from watchword.guard.acting import Actor, acting
@@ -34,7 +34,6 @@ from watchword.tokens import Profile
 _DEFAULT_ISSUER: Final = "http://127.0.0.1:8000"
 _DEFAULT_AUDIENCE: Final = "watchword"
 _ACTING_SECONDS: Final = 900
-_BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 §2.1; nothing that could end a header
 
 _log: Final = logging.getLogger("watchword.guard")
 
@@ -221,7 +220,7 @@ class Guard:
         if denials is None:
             token = self._service_token or service_token(app)
         if token:
-            if not _BEARER_TOKEN.fullmatch(token):
+            if not is_bearer_token(token):
                 raise ValueError("WATCHWORD_SERVICE_TOKEN is no bearer token")
             denials = Denials(monotonic=self._monotonic, max_staleness=self._max_staleness)
         remote = Remote(
