@@ -56,62 +56,79 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         is_ours: whether a path belongs to a route of ours.
         tools: count and time the requests, and take those that are not allowed.
     """
-    inside = app.asgi_app
-    door_at = {door.path.encode(): door for door in doors}
+    doorstep = _Doorstep(app, doors=doors, is_ours=is_ours, tools=tools)
+    app.before_serving(doorstep.refuse_views_behind_a_door)
+    app.asgi_app = doorstep  # type: ignore[method-assign]  # the place that Quart has for middleware
 
-    @app.before_serving
-    async def refuse_views_behind_a_door() -> None:
-        hidden = sorted(rule.rule for rule in app.url_map.iter_rules() if rule.rule.encode() in door_at)
+
+class _Doorstep:
+    """ASGI middleware: a request ends at one of its steps, or enters the application."""
+
+    def __init__(self, app: Quart, *, doors: Iterable[Door], is_ours: Callable[[str], bool], tools: Tools) -> None:
+        self._app = app
+        self._inside = app.asgi_app
+        self._doors = {door.path.encode(): door for door in doors}
+        self._is_ours = is_ours
+        self._tools = tools
+        self._is_told = False
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer a request, or have it answered inside."""
+        if scope["type"] == "lifespan":
+            await self._inside(scope, receive, send)
+            return
+        below = _below_its_root(scope) if scope.get("root_path") else scope
+        exchange = Exchange(below or scope, send, self._tools.metrics)
+        if scope["type"] == "http" and (_has_two_ends(scope) or _has_no_method(scope)):
+            # Before all else: whatever it asks for, it is the last.
+            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
+        elif not self._has_started() and (below is None or below["raw_path"] != _HEALTH):
+            await exchange.refuse(problem_of(Unavailable("the application was not started")))
+        elif below is not None and below["type"] == "http" and (door := self._doors.get(below["raw_path"])) is not None:
+            await self._answer_at(door, exchange, below, receive)
+        elif below is None or self._is_no_path(below):
+            await exchange.refuse(problem_of_status(_NOT_FOUND))
+        else:
+            await self._let_in(exchange, scope, receive)
+        if exchange.forbidden is not None:
+            _tell(exchange.forbidden, asker_of(self._tools, scope, request_id=exchange.request_id))
+
+    async def refuse_views_behind_a_door(self) -> None:
+        """See that no view of the application stands where a door does.
+
+        Raises:
+            RuntimeError: one does, and would never be reached.
+        """
+        hidden = sorted(rule.rule for rule in self._app.url_map.iter_rules() if rule.rule.encode() in self._doors)
         if hidden:
             raise RuntimeError(f"the login service answers there, and no view is reached: {', '.join(hidden)}")
 
-    is_told = False
-
-    def has_started() -> bool:
+    def _has_started(self) -> bool:
         """Whether the start has come to its end, which is the first news of ended sessions; if not, the log says so."""
-        nonlocal is_told
-        is_up = tools.denials.staleness < inf
-        if not is_up and not is_told:
-            is_told = True
+        is_up = self._tools.denials.staleness < inf
+        if not is_up and not self._is_told:
+            self._is_told = True
             _log.warning(
                 "all but /healthz is answered 503, for the application was not started; does its server, its parent or "
                 "its test send the events of ASGI's lifespan?"
             )
         return is_up
 
-    async def doorstep(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "lifespan":
-            await inside(scope, receive, send)
-            return
-        below = _below_its_root(scope) if scope.get("root_path") else scope
-        exchange = Exchange(below or scope, send, tools.metrics)
-        if scope["type"] == "http" and (_has_two_ends(scope) or _has_no_method(scope)):
-            # Before all else: whatever it asks for, it is the last.
-            await exchange.refuse(problem_of_status(_BAD_REQUEST), headers=_END)
-        elif not has_started() and (below is None or below["raw_path"] != _HEALTH):
-            await exchange.refuse(problem_of(Unavailable("the application was not started")))
-        elif below is not None and below["type"] == "http" and (door := door_at.get(below["raw_path"])) is not None:
-            exchange.route = door.path
-            await at_the_door(door, exchange, below, receive)
-        elif (
-            below is None
-            or not below["path"].startswith("/")
-            or (_is_spelled_oddly(below["raw_path"]) and is_ours(f"/{below['path'].lstrip('/')}"))
-        ):
-            await exchange.refuse(problem_of_status(_NOT_FOUND))
-        else:
-            cast("dict[str, object]", scope)[KEY] = exchange
-            await enter(exchange, scope, receive)
-        if exchange.forbidden is not None:
-            _tell(exchange.forbidden, asker_of(tools, scope, request_id=exchange.request_id))
+    def _is_no_path(self, scope: HTTPScope | WebsocketScope) -> bool:
+        """Whether its target is no path, or another spelling of one of ours."""
+        path = scope["path"]
+        return not path.startswith("/") or (
+            _is_spelled_oddly(scope["raw_path"]) and self._is_ours(f"/{path.lstrip('/')}")
+        )
 
-    async def at_the_door(door: Door, exchange: Exchange, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
+    async def _answer_at(self, door: Door, exchange: Exchange, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
+        exchange.route = door.path
         if scope["method"] not in door.methods:
             allow = ", ".join(door.methods).encode()
             await exchange.refuse(problem_of_status(_METHOD_NOT_ALLOWED), headers=[(b"allow", allow)])
             return
         try:
-            reply = await door.view(Call(app, scope, receive, request_id=exchange.request_id))
+            reply = await door.view(Call(self._app, scope, receive, request_id=exchange.request_id))
         except ClientHasLeft:
             return
         except Exception as fault:
@@ -120,15 +137,16 @@ def watch_the_doorstep(app: Quart, *, doors: Iterable[Door], is_ours: Callable[[
         length = (b"content-length", b"%d" % len(reply.body))
         await exchange.answer(status=reply.status, body=reply.body, headers=(length, *reply.headers))
 
-    async def enter(exchange: Exchange, scope: HTTPScope | WebsocketScope, receive: ASGIReceiveCallable) -> None:
+    async def _let_in(
+        self, exchange: Exchange, scope: HTTPScope | WebsocketScope, receive: ASGIReceiveCallable
+    ) -> None:
+        cast("dict[str, object]", scope)[KEY] = exchange
         try:
-            await inside(scope, receive, exchange.send)
+            await self._inside(scope, receive, exchange.send)
         except Exception as fault:
             if exchange.has_begun:
                 raise  # too late for another answer; the server logs it and closes
             await _refuse(exchange, fault)
-
-    app.asgi_app = doorstep  # type: ignore[method-assign]  # the place that Quart has for middleware
 
 
 def _below_its_root(scope: HTTPScope | WebsocketScope) -> HTTPScope | WebsocketScope | None:
