@@ -1,5 +1,9 @@
 """A request arrives: read it, call one flow, shape the answer. The whole route table is on this screen.
 
+It is in two parts, for two kinds of view. Those of ``DOORS`` are what an operator sizes a machine by, and are answered
+before Quart, whose part would cost as much as theirs; those of ``ROUTES`` are views of Quart as anybody's are
+(docs/decisions/0009). How the answers of both are written is in docs/decisions/0019.
+
 Each view takes the instruments; ``mount`` hands them over and puts the guard before those that ask for a bearer. Those
 that ask for a client or a service admit it in the same visit to the database as what it asks for (``flows.admission``).
 """
