@@ -6,7 +6,7 @@ A real service under libfaketime, which tells it another time than the machine's
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import pytest
 from tests.attacks.raw import ask
 from tests.races.clients import add_users, at_once, me, post, refresh, tokens
 from tests.servers import Server, environment, free_port, running, watchword
+from tests.waiting import until
 
 HOUR = 3600
-SECONDS = 20.0
 
 
 class Wall:
@@ -99,14 +99,6 @@ def everywhere(server: Server, token: str) -> set[int]:
 def until_everywhere(server: Server, token: str, status: int) -> None:
     """Wait until all workers say so."""
     until(lambda: everywhere(server, token) == {status})
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that must come to pass."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_an_hour_forward_and_back(server: Server, wall: Wall) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.builders import FakeClock, an_asker
 from tests.trail import a_recorder_like, events, trail
+from tests.waiting import eventually
 from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.flows import Tools, audit
 from watchword.flows.audit import Verdict, export, keeping, recognise, tail, verify
@@ -28,13 +29,6 @@ AWAY, BACK = Statement(RENAME.format("audit_events", "away")), Statement(RENAME.
 async def happen(tools: Tools, statement: Statement) -> None:
     """Do something to the database behind our back."""
     await tools.store.write(lambda connection: connection.fetch(statement))
-
-
-async def eventually(true: Callable[[], bool]) -> None:
-    """Wait for what is done beside."""
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def judged(tools: Tools, seals: Seals | None = None) -> list[Verdict]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.builders import FakeClock
 from tests.trail import an_operator
+from tests.waiting import eventually
 from watchword.flows import keyring
 from watchword.flows.keyring import catch_up, follow, load
 from watchword.flows.rotation import list_keys, retire, rotate
@@ -181,16 +182,16 @@ async def test_following_survives_whatever_goes_wrong(
     away, back = Statement(rename.format("signing_keys", "away")), Statement(rename.format("away", "signing_keys"))
     with caplog.at_level(logging.WARNING):
         await store.write(lambda connection: signing_keys.insert(connection, foreign))
-        await until(lambda: "foreign was sealed under another secret" in caplog.text)
-        await until(lambda: keys.ring.find(new) is not None)
+        await eventually(lambda: "foreign was sealed under another secret" in caplog.text)
+        await eventually(lambda: keys.ring.find(new) is not None)
         await store.write(lambda connection: connection.fetch(away))
-        await until(lambda: len(caplog.records) == 2)
+        await eventually(lambda: len(caplog.records) == 2)
         clock.advance(PUBLISH_AHEAD)
-        await until(lambda: keys.ring.signer.kid == new)
+        await eventually(lambda: keys.ring.signer.kid == new)
         assert keys.ring.find(old) is not None
     await store.write(lambda connection: connection.fetch(back))
     await retire(store, kid=old, algorithm="ES256", now=clock.now, asker=an_operator())
-    await until(lambda: keys.ring.find(old) is None)
+    await eventually(lambda: keys.ring.find(old) is None)
     following.cancel()
     await asyncio.wait([following])
     assert len([record for record in caplog.records if "sealed under" in record.message]) in {1, 2}
@@ -215,13 +216,13 @@ async def test_a_cell_of_another_kind_ends_nothing(
         await store.write(lambda connection: connection.fetch(spoil))
         await asyncio.sleep(0.1)
         clock.advance(PUBLISH_AHEAD)
-        await until(lambda: keys.ring.signer.kid == new)
+        await eventually(lambda: keys.ring.signer.kid == new)
         assert keys.ring.find(old) is not None
     for key in before:
         values = {"kid": key.kid, "value": getattr(key, column)}
         await store.write(lambda connection, values=values: connection.fetch(restore, **values))  # type: ignore[misc]
     await retire(store, kid=old, algorithm="ES256", now=clock.now, asker=an_operator())
-    await until(lambda: keys.ring.find(old) is None)
+    await eventually(lambda: keys.ring.find(old) is None)
     following.cancel()
     await asyncio.wait([following])
     await store.close()
@@ -235,13 +236,6 @@ async def test_under_hs256_the_secret_signs_and_its_predecessors_verify(store: S
     assert (old.signer.private, new.signer.private) == (OLD, NEW)
     assert new.find(old.signer.kid) is not None
     assert new.jwks() == {"keys": []}
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that must come to pass."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_stolen_database_holds_no_private_key(store: Store) -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from tests.postgresql import fresh_database
 from tests.races.clients import PROBES, add_users, me, post, tokens
 from tests.races.rounds import IS_FULL
 from tests.servers import Server, watchword_server
+from tests.waiting import until
 from watchword.base64url import b64decode
 
 SECONDS = 1.0 if IS_FULL else 10.0
 """The promise is a second; on a machine that does other things too it is only asked for in full."""
-PATIENCE = 20.0
 
 
 @pytest.fixture(params=["two workers on SQLite", "two nodes on PostgreSQL"])
@@ -78,14 +78,6 @@ def clients(nodes: tuple[Server, ...]) -> Iterator[list[tuple[int, str]]]:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def until(condition: Callable[[], bool], *, seconds: float = PATIENCE) -> None:
-    """Wait for something that must come to pass."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def published(server: Server) -> set[str]:

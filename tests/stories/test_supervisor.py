@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.commands import COMMAND, HYPERCORN
 from tests.servers import Server, environment, free_port, running, watchword
+from tests.waiting import until
 
 SECONDS = 20.0
 SILENCE = 3.0
@@ -56,14 +57,6 @@ def hasty(tmp_path: Path) -> Iterator[Server]:
         yield server
         for each in children(server):
             os.kill(each, signal.SIGCONT)  # where a claim failed one may be stopped still, for ever
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that must come to pass."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_open(port: int) -> bool:
