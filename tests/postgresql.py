@@ -9,7 +9,6 @@ Nothing here skips: `make test` installs a server where there is none, so a miss
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import asyncpg
+
+from tests.servers import free_port
 
 PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql")
 
@@ -50,7 +51,7 @@ def postgresql() -> Iterator[str]:
     # Not under TMPDIR, for root's is often closed to every other account.
     home = Path(tempfile.mkdtemp(prefix="watchword-postgresql-", dir="/tmp"))
     try:
-        data, port = home / "data", _free_port()
+        data, port = home / "data", free_port()
         programs = _within_reach(_find_programs(), account, home)
         _give(account, home)
         initdb = (programs / "initdb", "-D", data, "-U", "ww", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
@@ -131,13 +132,6 @@ def _give(account: _Account, *paths: Path) -> None:
     if account.uid is not None and account.gid is not None:
         for path in paths:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _run(command: Sequence[str | Path], folder: Path = Path("/"), account: _Account = _CALLER) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from tests.trail import events
 from watchword.audit import Entry, Event, Outcome, Seals
 from watchword.errors import ChainBroken
 from watchword.recorder import Recorder
@@ -38,11 +39,6 @@ class Days:
         await store.write(partial(audit.append, entries=batch))
         self.recorder.written(batch)
         return batch
-
-
-async def events(store: Store) -> list[Entry]:
-    """All that is there."""
-    return [entry for _, entry in await store.read(partial(audit.newest, limit=10_000))]
 
 
 async def check(store: Store, writer: str) -> int:
