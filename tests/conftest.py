@@ -18,6 +18,7 @@ from quart import Quart
 from quart.typing import TestClientProtocol
 
 from tests.builders import FakeClock, cheap_settings
+from tests.cli.commands import COMMAND, fresh_environment, run
 from tests.postgresql import fresh_database, postgresql
 from tests.servers import Server, watchword_server
 from watchword import telemetry
@@ -149,6 +150,20 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """``watchword serve`` as a process of its own, on a loopback port and a fresh SQLite instance."""
     with watchword_server(tmp_path / "instance") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An instance that is set up without a secret in the environment, to be copied."""
+    instance = tmp_path_factory.mktemp("installation") / "instance"
+    run([*COMMAND, "init"], environ=fresh_environment(instance)).check_returncode()
+    return instance
+
+
+@pytest.fixture
+def instance(installation: Path, tmp_path: Path) -> Path:
+    """An instance that is set up, to be spoilt."""
+    return Path(shutil.copytree(installation, tmp_path / "instance"))
 
 
 @pytest.fixture

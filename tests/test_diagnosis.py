@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import resource
-import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -27,20 +26,6 @@ from watchword.store import inspection, lanes, migrations, sessions, store_at
 from watchword.store.lanes import TunedConnection
 
 CANARY = "canary-in-a-setting"
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An instance that is set up, to be copied."""
-    instance = tmp_path_factory.mktemp("installation") / "instance"
-    run([*COMMAND, "init"], environ=fresh_environment(instance)).check_returncode()
-    return instance
-
-
-@pytest.fixture
-def instance(installation: Path, tmp_path: Path) -> Path:
-    """An instance that is set up, to be spoilt."""
-    return Path(shutil.copytree(installation, tmp_path / "instance"))
 
 
 def bad(findings: list[Finding]) -> list[str]:

@@ -1,7 +1,6 @@
 """A start that cannot succeed: one clear line, a status that is not 0, nothing left running — served either way."""
 
 import json
-import shutil
 import signal
 import socket
 from collections.abc import Mapping
@@ -15,20 +14,6 @@ from tests.servers import free_port, running
 
 CANARY = "canary-in-the-url"
 OTHER_SECRET = "another root secret, 9876543210 and more"
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An instance that is set up, to be copied."""
-    instance = tmp_path_factory.mktemp("installation") / "instance"
-    run([*COMMAND, "init"], environ=fresh_environment(instance)).check_returncode()
-    return instance
-
-
-@pytest.fixture
-def instance(installation: Path, tmp_path: Path) -> Path:
-    """An instance that is set up, to be spoilt."""
-    return Path(shutil.copytree(installation, tmp_path / "instance"))
 
 
 def starts() -> list[list[str]]:
