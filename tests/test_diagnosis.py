@@ -287,6 +287,55 @@ async def test_a_sequence_that_does_not_count_by_one_is_found_and_mended_as_told
     await connection.close()
 
 
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        ("ALTER SEQUENCE revocations_seq_seq OWNED BY NONE", "revocations_seq_seq"),
+        (
+            'CREATE SCHEMA others; CREATE SEQUENCE others."Its own";'
+            " ALTER TABLE revocations ALTER seq SET DEFAULT nextval('others.\"Its own\"')",
+            'others."Its own"',
+        ),
+        (
+            "ALTER TABLE revocations ALTER seq DROP DEFAULT, ALTER seq ADD GENERATED ALWAYS AS IDENTITY",
+            "revocations_seq_seq1",
+        ),
+    ],
+    ids=["owned by none", "another", "identity"],
+)
+async def test_a_sequence_is_found_by_the_column_that_takes_numbers_of_it(
+    tmp_path: Path, postgresql_url: str, how: str, name: str
+) -> None:
+    """``OWNED BY`` and the name tell of none that logouts are numbered by: one with a cache would be called good."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute(how)
+    assert bad(await examine(environ)) == []
+    row = "INSERT INTO revocations OVERRIDING SYSTEM VALUE VALUES (30, 's', 0, 0)"
+    for fault, told, mend in [
+        (f"ALTER SEQUENCE {name} CACHE 50", f"{name} gives numbers out of turn", "{}"),
+        (row, "the next number for revocations is below those of its rows", "{}"),
+        (f"ALTER SEQUENCE {name} RESTART WITH 7", "the next number for revocations is below those of its rows", "{}"),
+        (f"ALTER SEQUENCE {name} SET UNLOGGED", f"would empty {name}; run", f"ALTER TABLE {name} SET LOGGED"),
+    ]:
+        await connection.execute(fault)
+        (message,) = bad(await examine(environ))
+        assert told in message
+        await connection.execute(mend.format(message.partition("; do ")[2]))
+        assert bad(await examine(environ)) == []
+    await connection.execute("CREATE ROLE watchword LOGIN")
+    try:
+        await connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO watchword")
+        await connection.execute("GRANT USAGE ON SEQUENCE audit_events_id_seq TO watchword")
+        url = urlsplit(postgresql_url)
+        theirs = url._replace(netloc=f"watchword@{url.hostname}:{url.port}").geturl()
+        (message,) = bad(await examine({**environ, "WATCHWORD_DATABASE_URL": theirs}))
+        assert message.endswith(f"the database's owner has not granted this user USAGE on {name}")
+    finally:
+        await connection.execute("DROP OWNED BY watchword; DROP ROLE watchword")
+        await connection.close()
+
+
 async def test_a_number_below_those_of_rows_ends_nothing(tmp_path: Path, postgresql_url: str) -> None:
     """The oldest rows are gone, so it is free: but everybody asks for what is above those that are there, and an end
     below them would be a logout that no other process hears of.

@@ -134,12 +134,12 @@ async def _judge_sequences(store: Store) -> Finding | None:
     for sequence in await store.read(sequences.odd):
         told = f"{sequence} gives numbers out of turn, and others miss what has a smaller one"
         return Finding("database", "bad", f"{told}; do {sequences.in_turn(sequence)}")
-    for table in sequences.NUMBERED:
-        if await store.read(partial(sequences.is_behind, table=table)):
+    for table, sequence in (await store.read(sequences.of_tables)).items():
+        if await store.read(partial(sequences.is_behind, table=table, sequence=sequence)):
             told = (
                 f"the next number for {table} is below those of its rows, as in a logical replica or a restore of data"
             )
-            return Finding("database", "bad", f"{told}; do {sequences.caught_up(table)}")
+            return Finding("database", "bad", f"{told}; do {sequences.caught_up(table, sequence)}")
     return None
 
 

@@ -10,7 +10,7 @@ from watchword.errors import Locked, SchemaRefused, Unavailable
 from watchword.store import Store
 from watchword.store.connection import Connection, Row, Statement, first
 from watchword.store.migrations import HEAD, knows
-from watchword.store.sequences import NUMBERED
+from watchword.store.sequences import GIVING
 
 # What the service does there. To add users and clients, and to remove old audit events, may be somebody else's right.
 _RIGHTS: Final = {
@@ -30,7 +30,6 @@ _UNIQUE: Final = (
 )
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
 _TABLES: Final = ", ".join(f"('{table}')" for table in ("alembic_version", *_RIGHTS))
-_NAMES: Final = ", ".join(f"('{table}_{column}_seq')" for table, column in NUMBERED.items())
 _INDEXES: Final = ", ".join(f"('{index}')" for index in _UNIQUE)
 _MISSING: Final = (
     f"SELECT name FROM (VALUES {_TABLES}, {_INDEXES}) AS t (name) WHERE NOT EXISTS ("
@@ -40,7 +39,8 @@ _MISSING: Final = (
     " AND ours.oid = to_regclass('alembic_version') AND indisvalid IS NOT FALSE)"
 )
 _PASSING: Final = (  # those that are UNLOGGED; of a temporary one we know already that it is not ours
-    f"SELECT name FROM (VALUES {_TABLES}, {_NAMES}) AS t (name) JOIN pg_class ON oid = to_regclass(name)"
+    f"SELECT name FROM (SELECT name, to_regclass(name)::oid AS oid FROM (VALUES {_TABLES}) AS t (name)"
+    f" UNION ALL SELECT name, oid FROM {GIVING} AS giving) AS ours JOIN pg_class USING (oid)"
     " WHERE relpersistence <> 'p' ORDER BY relkind <> 'r', name <> 'users'"  # to which others refer, and so the first
 )
 _LACKING: Final = (
@@ -51,8 +51,8 @@ _LACKING: Final = (
     " WHERE attrelid = to_regclass(name) AND attnum > 0 AND NOT attisdropped) END"
     f" UNION ALL SELECT 'a way around row security on ' || name FROM (VALUES {_TABLES}) AS r (name)"
     " WHERE row_security_active(to_regclass(name))"
-    f" UNION ALL SELECT 'USAGE on ' || name FROM (VALUES {_NAMES}) AS s (name)"
-    " WHERE NOT has_sequence_privilege(to_regclass(name), 'USAGE, UPDATE')"
+    f" UNION ALL SELECT 'USAGE on ' || name FROM {GIVING} AS giving"
+    " WHERE NOT has_sequence_privilege(oid, 'USAGE, UPDATE')"
 )
 _VERSION: Final = Statement(
     "SELECT (SELECT version_num FROM alembic_version)"

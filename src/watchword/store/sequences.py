@@ -10,24 +10,35 @@ from watchword.store.connection import Connection, Statement
 NUMBERED: Final = {"revocations": "seq", "audit_events": "id"}
 """Columns whose numbers PostgreSQL gives."""
 
-_OF_COLUMNS: Final = ", ".join(f"pg_get_serial_sequence('{table}', '{column}')" for table, column in NUMBERED.items())
+_COLUMNS: Final = ", ".join(f"('{table}', '{column}')" for table, column in NUMBERED.items())
+GIVING: Final = (
+    "(SELECT relation, seqrelid AS oid, seqrelid::regclass::text AS name, seqincrement, seqcache, seqcycle"
+    f" FROM (VALUES {_COLUMNS}) AS numbered (relation, number)"
+    " JOIN pg_attribute ON attrelid = to_regclass(relation) AND attname = number JOIN ("
+    "SELECT adrelid AS of_table, adnum AS of_column, refobjid AS giver FROM pg_attrdef JOIN pg_depend"
+    " ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid AND refclassid = 'pg_class'::regclass"
+    " UNION ALL SELECT refobjid, refobjsubid, objid FROM pg_depend"  # an identity's
+    " WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype = 'i'"
+    ") AS dependence ON of_table = attrelid AND of_column = attnum"
+    " JOIN pg_sequence ON seqrelid = giver)"
+)
+"""Those that the columns take their numbers from, by their defaults or as identities: no name says so, nor does
+``OWNED BY``. ``relation`` is the table's name, ``name`` the sequence's own as statements take it."""
+
+_OF_TABLES: Final = Statement(f"SELECT relation, name FROM {GIVING} AS giving")
 _ODD: Final = Statement(
-    "SELECT sequencename FROM pg_sequences WHERE (increment_by, cache_size, cycle) <> (1, 1, false)"
-    f" AND format('%I.%I', schemaname, sequencename) IN ({_OF_COLUMNS})"
+    f"SELECT name FROM {GIVING} AS giving WHERE (seqincrement, seqcache, seqcycle) <> (1, 1, false)"
 )
 _NEWEST_AND_LAST: Final = {
-    table: Statement(
-        f"SELECT coalesce(max({column}), 0), (SELECT last_value FROM pg_sequences"
-        " WHERE format('%I.%I', schemaname, sequencename)"
-        f" = pg_get_serial_sequence('{table}', '{column}')) FROM {table}"
-    )
+    table: Statement(f"SELECT coalesce(max({column}), 0), pg_sequence_last_value(to_regclass(:sequence)) FROM {table}")
     for table, column in NUMBERED.items()
 }
 """The newest number that a row has, and the last that the sequence gave; NULL if none, as after RESTART WITH."""
-_BEFORE_THE_NEXT: Final = {
-    table: Statement(f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {table}_{column}_seq")
-    for table, column in NUMBERED.items()
-}
+
+
+async def of_tables(connection: Connection) -> dict[str, str]:
+    """The names of those that give numbers, by the tables that they give them to."""
+    return dict(await connection.fetch(_OF_TABLES))
 
 
 async def odd(connection: Connection) -> list[str]:
@@ -35,11 +46,12 @@ async def odd(connection: Connection) -> list[str]:
     return [name for (name,) in await connection.fetch(_ODD)]
 
 
-async def is_behind(connection: Connection, *, table: str) -> bool:
+async def is_behind(connection: Connection, *, table: str, sequence: str) -> bool:
     """Whether the next number for a table is not above those of its rows."""
-    ((newest, last),) = await connection.fetch(_NEWEST_AND_LAST[table])
+    ((newest, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
     if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
-        ((last,),) = await connection.fetch(_BEFORE_THE_NEXT[table])
+        before_the_next = f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
+        ((last,),) = await connection.fetch(Statement(before_the_next))
     return bool(newest > (last or 0))
 
 
@@ -48,7 +60,6 @@ def in_turn(sequence: str) -> str:
     return f"ALTER SEQUENCE {sequence} INCREMENT 1 CACHE 1 NO CYCLE"
 
 
-def caught_up(table: str) -> str:
+def caught_up(table: str, sequence: str) -> str:
     """What the owner of a table runs whose sequence is behind."""
-    column = NUMBERED[table]
-    return f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"
+    return f"SELECT setval('{sequence}', max({NUMBERED[table]})) FROM {table}"
