@@ -336,6 +336,48 @@ async def test_a_sequence_is_found_by_the_column_that_takes_numbers_of_it(
         await connection.close()
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        "ALTER TABLE revocations ALTER seq DROP DEFAULT",
+        "DROP SEQUENCE revocations_seq_seq CASCADE",
+        "ALTER TABLE audit_events ALTER id DROP DEFAULT",
+    ],
+)
+async def test_a_column_that_lost_its_default_is_found_and_mended_as_told(
+    tmp_path: Path, postgresql_url: str, how: str
+) -> None:
+    """Logins would go on and no logout, or no line of the audit trail, be written: neither is ready, nor started."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+    await asyncio.to_thread(migrations.upgrade, postgresql_url)
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(1, 30) g")
+    await connection.execute("SELECT setval('revocations_seq_seq', 30)")
+    await connection.execute(how)
+    (message,) = bad(await examine(environ))
+    assert message.startswith("database: WATCHWORD_DATABASE_URL: the database gives rows no number")
+    with pytest.raises(SchemaRefused, match="the database gives rows no number"):
+        await preflight(Settings.read(environ))
+    await connection.execute(message.partition("; do ")[2])
+    for behind in bad(await examine(environ)):  # as a sequence of its own begins with 1
+        await connection.execute(behind.partition("; do ")[2])
+    assert bad(await examine(environ)) == []
+    await connection.close()
+
+
+async def test_a_row_without_a_value_is_the_databases_fault(postgresql_url: str) -> None:
+    """A default that is lost under a running service: what adds a row is 503, which is tried again, and no 500."""
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
+    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    await connection.execute("ALTER TABLE revocations ALTER seq DROP DEFAULT")
+    await connection.close()
+    store = await store_at(postgresql_url).open()
+    with pytest.raises(Unavailable, match=r"has no value for revocations\.seq; `watchword doctor`"):
+        await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))
+    await store.close()
+
+
 async def test_a_number_below_those_of_rows_ends_nothing(tmp_path: Path, postgresql_url: str) -> None:
     """The oldest rows are gone, so it is free: but everybody asks for what is above those that are there, and an end
     below them would be a logout that no other process hears of.

@@ -10,7 +10,7 @@ from watchword.errors import Locked, SchemaRefused, Unavailable
 from watchword.store import Store
 from watchword.store.connection import Connection, Row, Statement, first
 from watchword.store.migrations import HEAD, knows
-from watchword.store.sequences import GIVING
+from watchword.store.sequences import GIVING, UNNUMBERED
 
 # What the service does there. To add users and clients, and to remove old audit events, may be somebody else's right.
 _RIGHTS: Final = {
@@ -57,10 +57,10 @@ _LACKING: Final = (
 _VERSION: Final = Statement(
     "SELECT (SELECT version_num FROM alembic_version)"
     " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
-    f" array({_MISSING}), array({_PASSING}), array({_LACKING}) */"
+    f" array({_MISSING}), array({UNNUMBERED}), array({_PASSING}), array({_LACKING}) */"
 )
-"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, what it has not, which tables
-it would empty after a crash and which rights we lack."""
+"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, what it has not, how to
+have rows numbered that come without, which tables it would empty after a crash and which rights we lack."""
 _WRITE_NOTHING: Final = {
     # A page as it was, and for that SQLite needs room: what writes no row, or is rolled back, works on a full disk too.
     "sqlite": Statement("UPDATE alembic_version SET version_num = version_num"),
@@ -85,7 +85,7 @@ async def check(store: Store, *, to_write: bool = True) -> None:
 
     Raises:
         SchemaRefused: it is behind, or nothing that we know, or in an encoding that lacks characters; or parts of it
-            are missing, or would be empty after a crash.
+            are missing, or rows would get no number, or would be empty after a crash.
         Unavailable: it takes no writes, or not all of ours from this user.
     """
 
@@ -95,12 +95,16 @@ async def check(store: Store, *, to_write: bool = True) -> None:
 
     version, *of_postgresql = await store.watch(find) or (None,)
     if of_postgresql:
-        encoding, is_read_only, missing, passing, lacking = of_postgresql
+        encoding, is_read_only, missing, unnumbered, passing, lacking = of_postgresql
         expect_utf8(encoding)
         if version == HEAD and missing:
             raise SchemaRefused(
                 f"WATCHWORD_DATABASE_URL: the database is at schema {HEAD} without its own {', '.join(missing)};"
                 " restore it, or see what comes first in search_path"
+            )
+        if version == HEAD and unnumbered:  # there would be no logout
+            raise SchemaRefused(
+                f"WATCHWORD_DATABASE_URL: the database gives rows no number that should have one; do {unnumbered[0]}"
             )
         if version == HEAD and passing:  # a logout would be undone
             raise SchemaRefused(

@@ -344,6 +344,9 @@ def _translated() -> Iterator[None]:
     except asyncpg.IntegrityConstraintViolationError as fault:
         if fault.constraint_name in _ON_NUMBERS:
             raise Unavailable("the database gives a number that a row has; `watchword doctor` says more") from fault
+        if isinstance(fault, asyncpg.NotNullViolationError):  # of a number again, or a column that is not ours
+            wanting = f"{fault.table_name}.{fault.column_name}"
+            raise Unavailable(f"the database has no value for {wanting}; `watchword doctor` says more") from fault
         raise
     except TimeoutError as fault:
         raise Unavailable(f"the database has not answered within {PATIENCE:g} s") from fault
