@@ -2,15 +2,17 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import methodcaller
+from typing import Any
 
 import pytest
 
 from tests.builders import a_session, a_user
-from watchword.errors import Unavailable
+from watchword.errors import Unavailable, UnknownUser
 from watchword.model import AccessToken, Revocation, Session, User
 from watchword.store import Store, revocations, sessions, store_at, users
 from watchword.store.connection import Connection, Row, Statement
@@ -358,24 +360,52 @@ async def test_an_end_that_a_trigger_drops_is_no_end(store: Store) -> None:
     assert await find(store, session) == session
 
 
-async def test_a_name_is_one_spelling_whatever_the_database_compares(sqlite_url: str) -> None:
-    """The throttle counts each spelling by itself: with a collation that takes more for the same it would see none."""
+@pytest.fixture
+async def loose(sqlite_url: str) -> AsyncIterator[Store]:
+    """A database to whose collation users' names in another case are the same."""
     path = sqlite_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")
-        loose = "replace(sql, 'canonical_name TEXT', 'canonical_name TEXT COLLATE NOCASE')"
-        connection.execute(f"UPDATE sqlite_schema SET sql = {loose} WHERE name = 'users'")
+        compared = "replace(sql, 'canonical_name TEXT', 'canonical_name TEXT COLLATE NOCASE')"
+        connection.execute(f"UPDATE sqlite_schema SET sql = {compared} WHERE name = 'users'")
     store = await store_at(sqlite_url).open()
     try:
         await store.write(methodcaller("fetch", Statement("REINDEX users")))
-        user = a_user()
-        await store.write(partial(users.insert, user=user))
-        loosely = Statement("SELECT id FROM users WHERE canonical_name = :name")
-        assert await store.read(methodcaller("fetch", loosely, name=user.canonical_name.upper())) == [(user.id,)]
-        assert await store.read(partial(users.find_by_name, canonical_name=user.canonical_name)) == user
-        assert await store.read(partial(users.find_by_name, canonical_name=user.canonical_name.upper())) is None
+        yield store
     finally:
         await store.close()
+
+
+async def test_a_name_is_one_spelling_whatever_the_database_compares(loose: Store) -> None:
+    """The throttle counts each spelling by itself: with a collation that takes more for the same it would see none."""
+    user = a_user()
+    await loose.write(partial(users.insert, user=user))
+    loosely = Statement("SELECT id FROM users WHERE canonical_name = :name")
+    assert await loose.read(methodcaller("fetch", loosely, name=user.canonical_name.upper())) == [(user.id,)]
+    assert await loose.read(partial(users.find_by_name, canonical_name=user.canonical_name)) == user
+    assert await loose.read(partial(users.find_by_name, canonical_name=user.canonical_name.upper())) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        partial(users.set_disabled, disabled_at=NOW),
+        partial(users.set_password, password_hash="another"),
+        users.delete,
+    ],
+    ids=["disable", "set-password", "delete"],
+)
+async def test_another_spelling_changes_no_user(
+    loose: Store, change: Callable[..., Coroutine[Any, Any, str | None]]
+) -> None:
+    """Who disables or deletes one whose name is not there would be told that it is done, and do it to somebody else."""
+    user = a_user()
+    await loose.write(partial(users.insert, user=user))
+    with pytest.raises(UnknownUser):
+        await loose.write(partial(change, canonical_name=user.canonical_name.upper()))
+    assert await loose.read(partial(users.find_by_id, user_id=user.id)) == user
+    await loose.write(partial(change, canonical_name=user.canonical_name))
+    assert await loose.read(partial(users.find_by_id, user_id=user.id)) != user
 
 
 async def test_only_what_may_have_a_token_is_loaded(store: Store) -> None:

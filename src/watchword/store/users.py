@@ -19,16 +19,16 @@ _REHASH = Statement(
 )
 _SET_PASSWORD = Statement(
     "UPDATE users SET password_hash = :password_hash, password_version = password_version + 1"
-    " WHERE canonical_name = :canonical_name RETURNING id"
+    " WHERE canonical_name = :canonical_name RETURNING id, canonical_name"
 )
 _REPLACE_PASSWORD = Statement(
     "UPDATE users SET password_hash = :password_hash, password_version = password_version + 1"
     " WHERE id = :id AND password_version = :password_version AND disabled_at IS NULL RETURNING password_version"
 )
 _SET_DISABLED = Statement(
-    "UPDATE users SET disabled_at = :disabled_at WHERE canonical_name = :canonical_name RETURNING id"
+    "UPDATE users SET disabled_at = :disabled_at WHERE canonical_name = :canonical_name RETURNING id, canonical_name"
 )
-_DELETE = Statement("DELETE FROM users WHERE canonical_name = :canonical_name RETURNING id")
+_DELETE = Statement("DELETE FROM users WHERE canonical_name = :canonical_name RETURNING id, canonical_name")
 
 
 async def find_by_name(connection: Connection, *, canonical_name: str) -> User | None:
@@ -143,11 +143,11 @@ async def delete(connection: Connection, *, canonical_name: str) -> None:
     Raises:
         UnknownUser: nobody has the name.
     """
-    if not await connection.fetch(_DELETE, canonical_name=canonical_name):
-        raise UnknownUser(canonical_name)
+    _only_id(await connection.fetch(_DELETE, canonical_name=canonical_name), canonical_name)
 
 
 def _only_id(rows: Sequence[Row], canonical_name: str) -> str:
-    if not rows:
+    """The id of the user that was changed, if it is the one with just this name; the transaction is undone if not."""
+    if not rows or {name for _, name in rows} != {canonical_name}:
         raise UnknownUser(canonical_name)
     return str(rows[0][0])
