@@ -24,19 +24,31 @@ _RIGHTS: Final = {
     "clients": "SELECT",
 }
 # What stories rely on when two want the same; a restore makes them last, and may have stopped before.
-_UNIQUE: Final = (
-    *(f"{table}_pkey" for table in _RIGHTS),
-    *("users_canonical_name_key", "audit_events_in_order", "signing_keys_kid_key", "clients_name_key"),
-)
+_UNIQUE: Final = {
+    "users": ("id", "canonical_name"),
+    "sessions": ("id",),
+    "revocations": ("seq",),
+    "audit_events": ("id", "seq, writer"),
+    "audit_anchors": ("writer",),
+    "tallies": ("key",),
+    "signing_keys": ("algorithm, generation", "kid"),
+    "clients": ("id", "name"),
+}
+"""Columns, those of one index in the order of the alphabet."""
 _PAIRS: Final = ", ".join(f"('{table}', '{each}')" for table, rights in _RIGHTS.items() for each in rights.split())
 _TABLES: Final = ", ".join(f"('{table}')" for table in ("alembic_version", *_RIGHTS))
-_INDEXES: Final = ", ".join(f"('{index}')" for index in _UNIQUE)
+_INDEXES: Final = ", ".join(f"('{table}', '{columns}')" for table, each in _UNIQUE.items() for columns in each)
 _MISSING: Final = (
-    f"SELECT name FROM (VALUES {_TABLES}, {_INDEXES}) AS t (name) WHERE NOT EXISTS ("
+    f"SELECT name FROM (VALUES {_TABLES}) AS t (name) WHERE NOT EXISTS ("
     # Of the same name another application's may come first in ``search_path``.
     "SELECT FROM pg_class AS found JOIN pg_class AS ours USING (relnamespace)"
-    " LEFT JOIN pg_index ON indexrelid = found.oid WHERE found.oid = to_regclass(name)"
-    " AND ours.oid = to_regclass('alembic_version') AND indisvalid IS NOT FALSE)"
+    " WHERE found.oid = to_regclass(name) AND ours.oid = to_regclass('alembic_version'))"
+    " UNION ALL SELECT 'unique index on ' || name || ' (' || columns || ')'"
+    f" FROM (VALUES {_INDEXES}) AS i (name, columns) WHERE NOT EXISTS ("  # whatever it is called
+    "SELECT FROM pg_index WHERE indrelid = to_regclass(name) AND indisunique AND indisvalid AND indimmediate"
+    " AND indpred IS NULL AND indexprs IS NULL"  # as ON CONFLICT looks for one
+    " AND columns = (SELECT string_agg(attname, ', ' ORDER BY attname) FROM pg_attribute"
+    " WHERE attrelid = indrelid AND attnum = ANY ((indkey::int2[])[0 : indnkeyatts - 1])))"
 )
 _PASSING: Final = (  # those that are UNLOGGED; of a temporary one we know already that it is not ours
     f"SELECT name FROM (SELECT name, to_regclass(name)::oid AS oid FROM (VALUES {_TABLES}) AS t (name)"
