@@ -86,6 +86,11 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "{{ lookup('env', 'WATCHWORD_SECRET_KEY') }}",
         "<%= ENV.fetch('WATCHWORD_SECRET_KEY') %>",
         "%env(resolve:WATCHWORD_SECRET_KEY)%",
+        "`openssl rand -base64 48 | tr -d '\\n'`",
+        "'`/usr/bin/head -c 32 /dev/urandom | base64`'\n",
+        "$WATCHWORD_SECRET_KEY_FROM_VAULT_PROD",
+        '"%WATCHWORD_SECRET_KEY_PRODUCTION%"',
+        "<your-generated-secret-goes-here-now>",
     ],
 )
 def test_what_says_where_the_secret_is_is_guessable(secret: str) -> None:

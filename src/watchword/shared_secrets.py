@@ -66,6 +66,11 @@ _TEMPLATE: Final = re.compile(
     r"\$\((?:<.+|[^)]*\s.*|[A-Z][A-Z_]+)\)|\$\{[\w.:]{10,}.*\}|\{\{.*\}\}|<%.*%>|%env\(",
     re.DOTALL,
 )
+_WHOLE_TEMPLATE: Final = re.compile(
+    # Nothing else before or behind: a command of an older shell, variables of two systems', a blank to be filled in.
+    r"`[a-z/][\w/.-]*\s.*`|\$[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|<[a-z]+(?:[-_ ][a-z]+)+>",
+    re.DOTALL,
+)
 _BETWEEN: Final = re.compile(r"[/\\:._~ -]+")
 _NAMED: Final = re.compile(r"[A-Z]*[a-z]*(?:[A-Z][a-z]+)*(?:\d+[a-z]*)?")
 """A part of a file's name: a word in any of the usual letters, or some in ``CamelCase``."""
@@ -77,12 +82,13 @@ def is_guessable(secret: bytes) -> bool:
     Args:
         secret: a text in UTF-8, or any bytes.
     """
-    text = secret.decode(errors="surrogateescape").strip(_AROUND)
+    whole = secret.decode(errors="surrogateescape")
+    text = whole.strip(_AROUND)
     once = _unit(text)
     for known in (text.lower(), once.lower()):
         if known in _HASHED or sha256(known.encode(errors="surrogateescape")).hexdigest() in _PUBLISHED:
             return True
-    if once.lower() in _COUNTED or is_template(text) or is_path(text):
+    if once.lower() in _COUNTED or is_template(whole) or is_path(text):
         return True
     # What makes up the length of a well-known word must be random by itself: "changeme" and 24 zeros are not.
     rest = _without_runs(_EXAMPLE_WORDS.sub("", once))
@@ -91,7 +97,8 @@ def is_guessable(secret: bytes) -> bool:
 
 def is_template(text: str) -> bool:
     """Whether a text still says where its value was to come from: ``${NAME}``, ``$(openssl …)``."""
-    return _TEMPLATE.search(text) is not None
+    whole = text.strip(_AROUND.replace("`", ""))
+    return _TEMPLATE.search(text) is not None or _WHOLE_TEMPLATE.fullmatch(whole) is not None
 
 
 def is_path(text: str) -> bool:
