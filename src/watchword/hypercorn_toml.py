@@ -1,6 +1,5 @@
 """hypercorn.toml, with the server's addresses, certificate and time limits: where it is, and what it may say."""
 
-import logging
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -85,9 +84,6 @@ _MOUNT: Final = _kind(
     "a path that begins with / and ends with none, without blanks, %, ? and #, or nothing",
     lambda value: _is_text(value) and _ROOT.fullmatch(value) is not None,
 )
-_LEVEL: Final = _kind(
-    "the name of a log level", lambda value: _is_text(value) and value.upper() in logging.getLevelNamesMapping()
-)
 _LOGGING: Final = _kind(
     "a table for logging.config, with no other option behind its line",
     lambda value: isinstance(value, dict) and value.keys() <= _LOGGING_KEYS,
@@ -109,13 +105,11 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
     "alpn_protocols": _TEXTS,
     "ssl_handshake_timeout": _SECONDS,
     "startup_timeout": _SECONDS_FROM_1,  # less is over before the service has started
-    "read_timeout": _SECONDS,
     "keep_alive_timeout": _SECONDS,
     "graceful_timeout": _SECONDS_OR_0,
     "shutdown_timeout": _SECONDS,
     "keep_alive_max_requests": _whole(1),
     "h11_max_incomplete_size": _whole(1024),  # less would refuse the head of every request
-    "websocket_max_message_size": _whole(1),
     "server_names": _TEXTS,
     "root_path": _MOUNT,
     "include_date_header": _SWITCH,
@@ -123,7 +117,6 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
     "workers": _one_of(0),
     "worker_class": _one_of("uvloop", "asyncio"),
     "debug": _SWITCH,
-    "loglevel": _LEVEL,
     "accesslog": _one_of(""),
     "errorlog": _one_of("-"),
     "logconfig_dict": _LOGGING,
@@ -132,9 +125,11 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
 
 Not among them are those that the supervisor decides (``insecure_bind``, ``quic_bind``, which no worker is handed,
 ``pid_path``, ``use_reloader``, ``daemon``, ``application_path``), those of what ``http1`` does not have (HTTP/2, HTTP/3
-and its ``alt_svc_headers``, pings, raw headers, a queue of another length, WSGI), those of lines and counts that
-``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``) and ``max_requests`` with its
-jitter: a worker that ends unasked is an error to the supervisor, and until its successor serves nobody stands in.
+and its ``alt_svc_headers``, WebSockets, pings, raw headers, a queue of another length, WSGI), those of lines and counts
+that ``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``), ``loglevel``, for the
+level stands in ``logconfig_dict``, ``read_timeout``, which cuts off who waits for a hash that takes longer, and
+``max_requests`` with its jitter: a worker that ends unasked is an error to the supervisor, and until its successor
+serves nobody stands in.
 """
 
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
