@@ -110,6 +110,7 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
     "shutdown_timeout": _SECONDS,
     "keep_alive_max_requests": _whole(1),
     "h11_max_incomplete_size": _whole(1024),  # less would refuse the head of every request
+    "websocket_max_message_size": _whole(1),  # of no use here, but in copies of the file that came with us once
     "server_names": _TEXTS,
     "root_path": _MOUNT,
     "include_date_header": _SWITCH,
@@ -125,7 +126,7 @@ OPTIONS: Final[Mapping[str, _Kind]] = {
 
 Not among them are those that the supervisor decides (``insecure_bind``, ``quic_bind``, which no worker is handed,
 ``pid_path``, ``use_reloader``, ``daemon``, ``application_path``), those of what ``http1`` does not have (HTTP/2, HTTP/3
-and its ``alt_svc_headers``, WebSockets, pings, raw headers, a queue of another length, WSGI), those of lines and counts
+and its ``alt_svc_headers``, pings, raw headers, a queue of another length, WSGI), those of lines and counts
 that ``telemetry`` writes in their place (``access_log_format``, ``logconfig``, ``statsd_…``), ``loglevel``, for the
 level stands in ``logconfig_dict``, ``read_timeout``, which cuts off who waits for a hash that takes longer, and
 ``max_requests`` with its jitter: a worker that ends unasked is an error to the supervisor, and until its successor
