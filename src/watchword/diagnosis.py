@@ -124,8 +124,7 @@ async def _judge_by_the_trail(current: Settings, store: Store) -> Finding | None
     try:
         await recognise(store, seals=Seals(current.secret_key, current.secret_key_fallbacks))
     except KeyRefused as refusal:
-        lost = "if that one is lost, start the service once with this one"
-        return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {lost}")
+        return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}")
     return None
 
 
@@ -163,6 +162,7 @@ async def _try_database(current: Settings, clock: Clock) -> Finding:
     except Unavailable as fault:
         return Finding("database", "bad", f"WATCHWORD_DATABASE_URL: {fault}")
     except KeyRefused as refusal:
-        advice = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS, or as a line to its _FILE"
+        add = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS, or as a line to its _FILE"
+        advice = f"{add}, unless it has leaked: docs/keys.md has what to do then"
         return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {advice}")
     return Finding("database", "good", f"{kind} is there, at the right schema, with {keys.count} key(s) that open")

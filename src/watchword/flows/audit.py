@@ -136,8 +136,8 @@ async def recognise(store: Store, *, seals: Seals) -> None:
     recent = await store.read(partial(audit.newest_links, limit=_RECENT))
     if recent and not any(seals.have_made(entry, previous=previous) for entry, previous in recent):
         raise KeyRefused(
-            "the last audit events were sealed under another secret; give the service's,"
-            " or the former one in WATCHWORD_SECRET_KEY_FALLBACKS"
+            "the last audit events were sealed under another secret; give the service's, or the former one in"
+            " WATCHWORD_SECRET_KEY_FALLBACKS; if that is lost or has leaked, start the service once with this one"
         )
 
 
