@@ -64,6 +64,7 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         ("שa1", "letters that are read from right to left"),
         ("\U0001f600", "symbols"),
         ("a\u0378", "characters that Unicode does not know"),
+        ("م\u0640", "characters that only lengthen or repeat others"),
     ],
     ids=ascii,
 )

@@ -21,9 +21,10 @@ name of nothing else it would read a hundred times, up to 50 ms for who only sen
 
 _IN_WORDS: Final = {
     "bidi_rule": "letters that are read from right to left together with others, or a digit before them",
+    "exceptions": "characters that only lengthen or repeat others",
     "has_compat": "characters that stand for others, as ligatures do",
     "old_hangul_jamo": "single parts of Hangul syllables",
-    "other": "what is not UTF-8, or of private use",
+    "other": "what is not UTF-8, or no letter, digit or mark",
     "other_letter_digits": "letters or digits of a rare kind, as Roman numerals",
     "precis_ignorable_properties": "characters that nobody sees",
     "unassigned": "characters that Unicode does not know",
