@@ -548,6 +548,14 @@ def test_a_host_stands_in_one_place() -> None:
     assert "has the option 'host' beside a host" in str(refusal_of(DATABASE_URL="postgresql://u@h/d?host=i"))
 
 
+@pytest.mark.parametrize("hosts", ["db1,db2", "db1:5432,db2:5433", "[::1]:5432,db2"])
+def test_several_hosts_may_stand_before_the_path(hosts: str) -> None:
+    """As ``psql`` takes them, each with its port or without; a fault in any is told."""
+    url = f"postgresql://u:p,q@{hosts}/d"
+    assert database_url(environ(DATABASE_URL=url)) == url
+    assert "is not a URL" in str(refusal_of(DATABASE_URL=f"postgresql://u:p@{hosts}:x/d"))
+
+
 def test_the_server_that_is_sought_takes_writes() -> None:
     """What the driver does not know is told here, and a server that may be for reading alone is no use."""
     for value in ("any", "read-only", "nope"):

@@ -289,7 +289,8 @@ def _split(text: str) -> SplitResult:
     """Take a URL apart. It may hold a password, so no message repeats any of it."""
     try:
         url = urlsplit(_text(text))  # which drops tabs and line ends unseen, but for _text
-        _ = url.port
+        for host in url.netloc.rpartition("@")[2].split(","):  # PostgreSQL's may be several
+            _ = urlsplit(f"//{host}").port
     except ValueError:
         raise ValueError("is not a URL") from None
     return url
