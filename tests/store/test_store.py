@@ -250,9 +250,9 @@ def overwrite_with_a_copy(path: Path) -> None:
     path.write_bytes(path.with_suffix(".copy").read_bytes())
 
 
-@pytest.mark.parametrize("lose", [replace_by_a_copy, remove, overwrite_with_a_copy])
+@pytest.mark.parametrize("lose", [replace_by_a_copy, overwrite_with_a_copy])
 @pytest.mark.parametrize("is_link", [False, True])
-async def test_a_file_that_is_no_longer_there_is_told(
+async def test_a_file_that_is_another_now_is_told(
     sqlite_url: str, tmp_path: Path, lose: Callable[[Path], None], is_link: bool
 ) -> None:
     """Once the service has looked, which it does for its news and for its readiness: what is written would be gone.
@@ -266,7 +266,7 @@ async def test_a_file_that_is_no_longer_there_is_told(
     lose(path)
     remedy = rf"stop the service, remove {path}-wal and {path}-shm, put the file there again, and"
     for use in (store.watch, store.write, store.write_one, store.read):
-        with pytest.raises(Unavailable, match=rf"was (replaced or removed|overwritten); {remedy}"):
+        with pytest.raises(Unavailable, match=rf"was (replaced|overwritten); {remedy}"):
             await use(partial(users.find_by_name, canonical_name="alice"))
     await store.close()
 
@@ -280,8 +280,46 @@ async def test_a_write_to_a_file_that_is_no_longer_there_is_not_told_as_done(
     store = await store_at(sqlite_url).open()
     await register(store, a_user("alice"))
     lose(path)
-    with pytest.raises(Unconfirmed, match=r"was (replaced or removed|overwritten); stop the service, remove"):
+    with pytest.raises(Unconfirmed, match=r"was (replaced|overwritten); stop the service, remove|is gone; put it back"):
         await register(store, a_user("bob"))
+    await store.close()
+
+
+def move(path: Path, to: Path) -> None:
+    """As who looks for room, or tidies."""
+    path.rename(to)
+
+
+async def test_a_file_that_was_away_is_there_again_with_all_that_was_told(sqlite_url: str) -> None:
+    """Its log must not be removed: nothing of that is moved into a file that is not found, also when the store ends."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = await store_at(sqlite_url).open()
+    await register(store, a_user("alice"))
+    move(path, path.with_suffix(".aside"))
+    for use in (store.watch, store.write, store.read):
+        with pytest.raises(Unavailable, match=f"{path} is gone; put it back, and nothing is lost; before another is"):
+            await use(partial(users.find_by_name, canonical_name="alice"))
+    await store.close()
+    move(path.with_suffix(".aside"), path)
+    store = await store_at(sqlite_url).open()
+    assert await store.watch(partial(users.find_by_name, canonical_name="alice")) is not None
+    await store.close()
+
+
+async def test_a_file_that_cannot_be_looked_at_is_not_called_gone(sqlite_url: str, tmp_path: Path) -> None:
+    """As in a folder that is closed for a moment: whoever then did as one does with another file would lose its log."""
+    path, link = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "link.db"
+    link.symlink_to(path)
+    store = await store_at(f"sqlite:///{link}").open()
+    link.unlink()
+    link.symlink_to(link)
+    for use in (store.watch, store.write):
+        with pytest.raises(Unavailable, match=r"the database answers: .*Too many levels of symbolic links"):
+            await use(partial(users.find_by_name, canonical_name="alice"))
+    link.unlink()
+    link.symlink_to(path)
+    assert await store.watch(partial(users.find_by_name, canonical_name="alice")) is None
+    await register(store, a_user("alice"))
     await store.close()
 
 
@@ -314,7 +352,7 @@ async def test_a_symlink_that_leads_elsewhere_is_told(sqlite_url: str, tmp_path:
     shutil.copy(path, tmp_path / "other.db")
     link.unlink()
     link.symlink_to(tmp_path / "other.db")
-    with pytest.raises(Unavailable, match=f"{link} was replaced or removed"):
+    with pytest.raises(Unavailable, match=f"{link} was replaced; "):
         await store.watch(partial(users.find_by_name, canonical_name="alice"))
     await store.close()
 

@@ -68,11 +68,16 @@ class SqliteFile:
             # While connections are open nobody can take it out of WAL mode. A checkpoint may hide that it is ruined.
             self._is_overwritten |= self._is_in_wal_mode and not is_in_wal_mode
             self._is_in_wal_mode = is_in_wal_mode
-            changed = [file for file, known in self._ids.items() if _identity(file) != known]
+            found = {file: _identity(file) for file in self._ids}
+            changed = [file for file, known in self._ids.items() if found[file] != known]
             wal, shm = self._log
-            if self._is_overwritten or self._path in changed:
+            if self._path in changed and found[self._path] is None:
+                # Its log has what it lacks, also when we end: SQLite moves nothing into a file that it does not find.
+                another = f"before another is put there, stop the service and remove {wal} and {shm}"
+                self._trouble = f"{self._path} is gone; put it back, and nothing is lost; {another}"
+            elif self._is_overwritten or self._path in changed:
                 # Whoever opens the file that is there now would play the old one's log into it.
-                what = "overwritten" if self._is_overwritten else "replaced or removed"
+                what = "overwritten" if self._is_overwritten else "replaced"
                 remedy = f"stop the service, remove {wal} and {shm}, put the file there again, and start"
                 self._trouble = f"{self._path} was {what}; {remedy}"
             elif changed:
@@ -128,9 +133,9 @@ _DESCRIPTORS: Final = _Descriptors()
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Which file is at a path, by device and number; None where there is none."""
+    """Which file is at a path, by device and number; None where there is none. Raises OSError if that is not known."""
     try:
         found = file.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
