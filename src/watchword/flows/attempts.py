@@ -1,7 +1,11 @@
 """An attempt to prove a password, as the throttle sees it: charged before the hash is computed, settled after.
 
-Charging and finding the user are one hand-over to the database. Between the two nothing is held: a process that is
-killed leaves a charge behind that becomes a failure by itself.
+    charge ─┬─ the hash fits ───────► succeed     the charge is taken back, and the failures that it came after
+            ├─ it does not ─────────► fail        one more of the account, and of a network that is strange to it
+            ├─ nothing was guessed ─► give_back   a fault, or a client who left before the hash was begun
+            └─ nobody is left ──────►             a failure, after one to two LEASE: the process was killed
+
+Charging and finding the user are one hand-over to the database. Between the charge and its settlement nothing is held.
 """
 
 import asyncio
