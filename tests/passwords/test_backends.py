@@ -146,6 +146,30 @@ def test_a_build_for_another_cpu_does_not_stop_the_service(
     assert [backend.name for backend in backends.available()] == ["PyNaCl"]
 
 
+_FORKED_AT_ANY_MOMENT = """
+import sys, threading
+from watchword.passwords import Hasher, Parameters
+
+loaded = []
+
+
+class Watch:
+    def find_spec(name, *_):
+        if threading.current_thread() is not threading.main_thread():
+            loaded.append(name)
+
+
+sys.meta_path.insert(0, Watch)
+assert Hasher(Parameters(memory_kib=8, passes=1), threads=1, max_wait=1).backend
+assert not loaded, loaded
+"""
+
+
+def test_the_thread_that_times_them_loads_nothing() -> None:
+    """A process forked while it did would wait for ever at the same import: a worker of an application made before."""
+    subprocess.run([sys.executable, "-c", _FORKED_AT_ANY_MOMENT], check=True)
+
+
 _STARVED = """
 import resource
 from watchword.errors import Overloaded

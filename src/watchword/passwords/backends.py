@@ -18,6 +18,13 @@ from typing import Final
 from watchword.errors import Overloaded, UnreadableHash
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, Parameters
 
+# Not for the first time in the thread that times them: a process that is forked meanwhile would have a lock of
+# theirs for ever, in the hands of that thread of its parent.
+with contextlib.suppress(ImportError):
+    import argon2.low_level  # noqa: F401
+with contextlib.suppress(ImportError):
+    import nacl.pwhash  # noqa: F401
+
 Derive = Callable[[bytes, bytes, Parameters, int], bytes]
 """(password, salt, parameters, digest length) to digest."""
 
