@@ -101,6 +101,26 @@ os._exit(threads.begin(os.getpid)() != os.getpid())
     assert done.returncode == 0
 
 
+def test_a_process_that_was_forked_runs_a_first_job_itself() -> None:
+    """It waited for ever for a thread of the parent's: of an application made before the fork, for its back end."""
+    program = """
+import os, signal, sys, threading
+from watchword.threads import Threads
+
+threads, go = Threads(1, name="worker"), threading.Event()
+threads.begin(lambda: go.wait(30))
+pid_of = threads.begin(os.getpid)
+if child := os.fork():
+    _, status = os.waitpid(child, 0)
+    go.set()
+    sys.exit(status != 0 or pid_of() != os.getpid())
+signal.alarm(10)
+os._exit(pid_of() != os.getpid() or threads.begin(pid_of)() != os.getpid())
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], timeout=PATIENCE, check=False)
+    assert done.returncode == 0
+
+
 async def test_whether_a_job_ran_or_was_dropped_is_told_once(thread: Threads) -> None:
     """Cancelled at any moment, a job either runs to its end or never begins, and one of the two is told."""
     told: list[Times | None] = []

@@ -75,7 +75,11 @@ class Threads:
         return queued.future
 
     def begin(self, job: Callable[[], T]) -> Callable[[], T]:
-        """Queue a job where there is no loop yet; any thread may call what is returned, to wait for its outcome."""
+        """Queue a job where there is no loop yet; any thread may call what is returned, to wait for its outcome.
+
+        In a process that was forked since, the caller runs the job: the thread that has it is the parent's, and one of
+        our own, which may be the caller, could wait for itself.
+        """
         future: Future[T] = Future()  # its locks cost nothing here: what comes before there is a loop is no request's
 
         def settle() -> None:
@@ -86,8 +90,12 @@ class Threads:
             else:
                 future.set_result(result)
 
+        def outcome() -> T:
+            return future.result() if os.getpid() == process else job()
+
+        process = os.getpid()
         self._put(settle)
-        return future.result
+        return outcome
 
     def start(self) -> None:
         """Start those that have not; later there may be no room for them.
