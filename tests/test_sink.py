@@ -1,6 +1,8 @@
 """The sink of the log: nobody waits for it, what waits is bounded, what is lost is counted, no line is half a line."""
 
 import errno
+import subprocess
+import sys
 import threading
 from select import PIPE_BUF
 
@@ -166,3 +168,50 @@ def test_no_more_is_written_at_once_than_a_pipe_takes_in_one_piece() -> None:
     assert file.held == lines
     assert all(piece.endswith(b"\n") for piece in file.pieces)
     assert [len(piece) for piece in file.pieces if len(piece) > PIPE_BUF] == [9001]
+
+
+_FORKED = """
+import os, signal, sys, threading
+from io import FileIO
+from watchword.sink import Sink
+
+sink = Sink(FileIO(1, "w", closefd=False))
+other = threading.Thread(target=sink.put, args=[b"parent\\n"])
+start, is_held, goes_on, parent = threading.Thread.start, threading.Event(), threading.Event(), os.getpid()
+
+def start_late(thread):
+    if thread.name == "log" and os.getpid() == parent:
+        is_held.set()
+        goes_on.wait(30)
+    start(thread)
+
+def log_meanwhile():
+    threading.Thread.start = start_late
+    other.start()
+    is_held.wait(30)
+
+def log_before():
+    other.start()
+    other.join()
+    sink.drain()
+
+{log}()
+if child := os.fork():
+    _, status = os.waitpid(child, 0)
+    goes_on.set()
+    other.join()
+    sink.drain()
+    sys.exit(status != 0)
+signal.alarm(10)
+sink.put(b"child\\n")
+sink.drain()
+os._exit(sink.lost)
+"""
+
+
+@pytest.mark.parametrize("log", ["log_before", "log_meanwhile"])
+def test_a_process_that_was_forked_logs(log: str) -> None:
+    """It lost every line if its parent had logged before, and hung at the first if a thread there was just doing so."""
+    program = [sys.executable, "-W", "ignore", "-c", _FORKED.format(log=log)]
+    done = subprocess.run(program, stdout=subprocess.PIPE, timeout=SECONDS * 3, check=True)
+    assert sorted(done.stdout.splitlines()) == [b"child", b"parent"]

@@ -6,14 +6,17 @@ Laws of this file:
 2. What waits is bounded, so that a log that nobody reads does not become a process without memory.
 3. A lost line is lost whole: a file that took half of one gets a line end before the next. And no more is written at
    once than a pipe takes in one piece: where workers share one, the half of a line would end in that of another's.
+4. A process that was forked begins anew: what waited is its parent's to write.
 """
 
+import os
 import threading
 import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from select import PIPE_BUF
 from typing import Final, Protocol
+from weakref import WeakSet
 
 MOST: Final = 1 << 20
 """Bytes that may wait: some 5,000 lines."""
@@ -46,6 +49,10 @@ class Sink:
     def __init__(self, file: Writable, *, most: int = MOST) -> None:
         self._file = file
         self._most = most
+        self._begin()
+        _SINKS.add(self)
+
+    def _begin(self) -> None:
         self._blocks: SimpleQueue[bytes] = SimpleQueue()
         self._changed = threading.Condition()
         self._waiting = 0
@@ -117,3 +124,15 @@ class Sink:
         while not (written := self._file.write(data)):
             time.sleep(_PAUSE)  # somebody who shares the file has asked not to be made to wait, which goes for us too
         return written
+
+
+_SINKS: Final[WeakSet[Sink]] = WeakSet()
+
+
+def _begin_anew() -> None:
+    """In a process that was forked: the thread is the parent's, and so may be who holds the condition, for ever."""
+    for sink in _SINKS:
+        sink._begin()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
