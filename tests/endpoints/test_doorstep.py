@@ -137,6 +137,27 @@ class TestBelowAPath:
         assert refusal.value.response.status_code == 404
 
 
+@pytest.mark.parametrize("given", [{}, {"raw_path": None}], ids=["left out", "none"])
+async def test_a_server_may_know_no_raw_path(app: Quart, client: Client, given: dict[str, Any]) -> None:
+    """ASGI lets it be left out: each request was a traceback before any answer. It goes by the path then."""
+    inside = app.asgi_app
+
+    async def without(scope: Any, receive: Any, send: Any) -> None:
+        del scope["raw_path"]
+        scope.update(given)
+        await inside(scope, receive, send)
+
+    app.asgi_app = without  # type: ignore[method-assign]
+    for path, status in (("/healthz", 200), ("/me", 401), ("/sessions", 401), ("//me", 404), ("/é", 404)):
+        assert (await client.get(path)).status_code == status
+        assert (await client.get(f"/a b/ü{path}", root_path="/a b/ü")).status_code == status
+        assert (await client.get(path, root_path="/auth")).status_code == 404
+    with pytest.raises(WebsocketResponseError) as refusal:
+        async with client.websocket("/me") as websocket:
+            await websocket.receive()
+    assert refusal.value.response.status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/login", "/me", "/nowhere"])
 async def test_a_method_in_small_letters_is_none(client: Client, path: str) -> None:
     """Row 35: whichever server is in front, as one may be that makes a POST of a ``post``."""

@@ -11,6 +11,8 @@
 4. Everything but /healthz, until the application has started: without a parent's lifespan events there are no keys, no
    database and no news, and an empty set of keys or a 401 would be believed.
 
+ASGI lets a server leave ``raw_path`` out: how a path was spelled is not known then, and the usual way is taken for it.
+
 Where the application is mounted below a path, as ASGI's ``root_path`` says, all this goes by what stands behind it.
 """
 
@@ -77,6 +79,9 @@ class _Doorstep:
         if scope["type"] == "lifespan":
             await self._inside(scope, receive, send)
             return
+        if scope.get("raw_path") is None:
+            scope = scope.copy()
+            scope["raw_path"] = quote(scope["path"], safe=_PLAIN).encode()
         below = _below_its_root(scope) if scope.get("root_path") else scope
         exchange = Exchange(below or scope, send, self._tools.metrics)
         if scope["type"] == "http" and (_has_two_ends(scope) or _has_no_method(scope)):
