@@ -76,6 +76,25 @@ async def test_a_resolver_that_is_silent_holds_up_nobody(monkeypatch: pytest.Mon
     assert not resolver.is_alive(), "it would be one more with each application that has been stopped"
 
 
+@pytest.mark.parametrize("name", ["metrics", "resolver"])
+async def test_without_room_for_a_thread_it_tries_again(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was not begun again until the service was, and its port was bound: scrapes were let in and waited."""
+    start, refusals = threading.Thread.start, iter((True, True, False))
+
+    def start_if_there_is_room(thread: threading.Thread) -> None:
+        if thread.name == name and next(refusals):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_there_is_room)
+    async with exposed("127.0.0.1") as address, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://{address}/metrics")).text == "answer 42\n"
+    (told,) = caplog.messages
+    assert told == f"no metrics on {address} yet: can't start new thread"
+
+
 async def test_its_end_holds_up_nobody(busy: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop goes on while it is waited for, also where slow views have all of its own threads."""
     loop, is_asked, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()

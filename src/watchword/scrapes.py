@@ -34,15 +34,14 @@ _log = logging.getLogger(__name__)
 async def expose(exposition: Exposition, host: str, port: int) -> None:
     """Answer ``GET /metrics`` until cancelled.
 
-    While the address cannot be had, as from a predecessor that still drains, the service goes on without it.
+    While the address cannot be had, as from a predecessor that still drains, or a thread to listen there, the service
+    goes on without it.
     """
     # A thread of our own for what makes its caller wait, as views may take all of the event loop's. Nobody waits for it
     # in the end: the resolver may be asked for the host, and be silent.
     beside = Threads(1, name="resolver")
     try:
-        listener = await _listener(beside, exposition, host, port)
-        serving = threading.Thread(target=listener.serve_forever, name="metrics", daemon=True)
-        serving.start()
+        listener, serving = await _begin(beside, exposition, host, port)
         try:
             await asyncio.Event().wait()
         finally:
@@ -53,19 +52,31 @@ async def expose(exposition: Exposition, host: str, port: int) -> None:
         beside.dismiss()
 
 
-async def _listener(beside: Threads, exposition: Exposition, host: str, port: int) -> "_Listener":
-    """Try until the address can be had."""
+async def _begin(beside: Threads, exposition: Exposition, host: str, port: int) -> tuple["_Listener", threading.Thread]:
+    """Try until the address can be had, and a thread to listen there."""
     is_told = False
     while True:
         # Before the first try too: an application starts before its server listens, and where both are told the same
         # address it would take the server's from it, again in each successor.
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            return await beside.run(partial(_Listener, exposition, host, port))
-        except (OSError, OverflowError, UnicodeError) as fault:  # taken, beyond 65535, no host name
+            listener = await beside.run(partial(_Listener, exposition, host, port))
+            return listener, _serving(listener)
+        except (OSError, OverflowError, UnicodeError, RuntimeError) as fault:
+            # It is taken, beyond 65535, or no host name; or there is no room for a thread.
             if not is_told:
                 _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
             is_told = True
+
+
+def _serving(listener: "_Listener") -> threading.Thread:
+    serving = threading.Thread(target=listener.serve_forever, name="metrics", daemon=True)
+    try:
+        serving.start()
+    except RuntimeError:
+        listener.server_close()  # else whoever scrapes would be let in by the kernel, and wait
+        raise
+    return serving
 
 
 class _Listener(ThreadingTCPServer):
