@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,25 @@ def serve_and_be_told_to_end(instance: Path, database_url: str) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     asyncio.run(serve())
+
+
+def test_a_thread_of_a_child_process_may_start_it(tmp_path: Path, sqlite_url: str) -> None:
+    """Python lets none but the main thread set what a signal does: each start was refused there."""
+    child = multiprocessing.get_context("spawn").Process(target=start_in_a_thread, args=(tmp_path, sqlite_url))
+    child.start()
+    child.join(30)
+    assert child.exitcode == TOLD
+
+
+def start_in_a_thread(instance: Path, database_url: str) -> None:
+    """Start the service beside the main thread, and end."""
+    has_started = threading.Event()
+
+    async def serve() -> None:
+        async with create_app(cheap_settings(instance=instance, database_url=database_url)).test_app():
+            has_started.set()
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    thread.join()
+    sys.exit(TOLD if has_started.is_set() else 1)

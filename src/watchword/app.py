@@ -7,6 +7,7 @@ import asyncio
 import logging
 import multiprocessing
 import signal
+import threading
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -119,7 +120,9 @@ async def start_tools(tools: Tools, settings: Settings, running: AsyncExitStack)
 def _leave_sigterm_to_the_master() -> None:
     """Under plain `hypercorn -w N` the master's SIGTERM would end a worker before it has answered what is in flight.
 
-    Other masters, as uvicorn's, tell their workers to end by that very signal, for which these have a handler.
+    Other masters, as uvicorn's, tell their workers to end by that very signal, for which these have a handler. Where
+    the service has a thread of its own, Python lets it set none, and signals are the business of whose process it is.
     """
-    if multiprocessing.parent_process() is not None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    is_a_worker = multiprocessing.parent_process() is not None and threading.current_thread() is threading.main_thread()
+    if is_a_worker and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
