@@ -83,6 +83,7 @@ class Hasher:
         self.pool = HashPool(threads=threads, max_wait=max_wait, expected=_FIRST_GUESS, observe=observe)
         self.stopwatch: Callable[[], float] = time.thread_time  # how long others keep the core is no work of ours
         self._recent: deque[float] = deque(maxlen=_REMEMBERED)
+        backends.load()
         # In a thread of the pool: a thread keeps the memory of its hashes, and one that does nothing else would too.
         # And in the background: the rest of a start takes about as long.
         self._timings = self.pool.prepare(lambda: backends.time_backends(parameters))

@@ -13,17 +13,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Final
 
 from watchword.errors import Overloaded, UnreadableHash
 from watchword.passwords.encoded import DIGEST_BYTES, SALT_BYTES, Parameters
-
-# Not for the first time in the thread that times them: a process that is forked meanwhile would have a lock of
-# theirs for ever, in the hands of that thread of its parent.
-with contextlib.suppress(ImportError):
-    import argon2.low_level  # noqa: F401
-with contextlib.suppress(ImportError):
-    import nacl.pwhash  # noqa: F401
 
 Derive = Callable[[bytes, bytes, Parameters, int], bytes]
 """(password, salt, parameters, digest length) to digest."""
@@ -55,6 +49,16 @@ class Timing:
 
     backend: BackEnd
     seconds: float
+
+
+def load() -> None:
+    """Import the libraries, before a thread times them.
+
+    Were it to load them, a process that is forked meanwhile would find them locked for ever, by a thread of its parent.
+    """
+    for library in ("argon2.low_level", "nacl.pwhash"):
+        with contextlib.suppress(ImportError):
+            import_module(library)
 
 
 def time_backends(parameters: Parameters, *, tries: int = 2) -> Sequence[Timing]:
