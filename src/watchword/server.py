@@ -49,7 +49,9 @@ class PatientServer(TCPServer):
         self._deadline: asyncio.TimerHandle | None = None
 
     def leave(self) -> None:
-        """Close the connection, once what was written has been taken."""
+        """Close the connection, once what was written has been taken, within the time that the first call gives."""
+        if self._leaving is not None:  # idle until the last call, and idle for too long since
+            return
         self._leaving = self.loop.create_task(self._initiate_server_close())
         self._abort_after(self.config.keep_alive_timeout)
 
