@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from quart import Blueprint, Quart
 from quart import websocket as current_websocket
+from wsproto.events import TextMessage
 
 from tests.builders import SECRET, FakeClock, Stopwatch
 from tests.guard.elsewhere import SERVICE_TOKEN, login_service
@@ -231,6 +232,42 @@ async def test_one_without_a_token_goes_on(port: int, stopwatch: Stopwatch) -> N
         assert await client.receive() == "nobody's"
         stopwatch.seconds += 3600
         assert await goes_on(client)
+
+
+async def test_nobody_is_obeyed_after_the_end_though_the_view_goes_on(
+    guard: Guard, issuer: Issuer, denials: Denials
+) -> None:
+    """A view that misses its cancellation, as by Python 3.11's ``wait_for``, would do what the client says for as long
+    as that sends.
+    """
+    app, obeyed, missed = Quart(__name__), list[str](), asyncio.Event()
+    guard.init_app(app)
+
+    @app.websocket("/ws")
+    @token_required
+    async def obey() -> None:
+        await current_websocket.send(current_token.sid)
+        while True:
+            try:
+                obeyed.append(str(await current_websocket.receive()))
+            except asyncio.CancelledError:
+                if missed.is_set():
+                    raise
+                missed.set()
+
+    async with serving(app) as port, websocket(port, "/ws", issuer.bearer()) as client:
+        session_id = await client.receive()
+        order = client.protocol.send(TextMessage("do it"))
+        client.writer.write(order)
+        end(denials, session_id)
+        assert await code_of(client) == 1008
+        await cleaned_up(missed)
+        missed.set()
+        before = len(obeyed)
+        for _ in range(20):
+            client.writer.write(order)
+            await asyncio.sleep(0.01)
+        assert len(obeyed) == before
 
 
 async def test_a_client_that_does_not_read_holds_up_nothing(

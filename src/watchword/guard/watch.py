@@ -1,7 +1,7 @@
 """A WebSocket that was let in, looked at again for as long as it is open.
 
-A request is judged each time; a WebSocket would outlive its token, its session, its user and its key. It is closed
-first and its view cancelled then, so that a view that will not end has nobody left to speak to.
+A request is judged each time; a WebSocket would outlive its token, its session, its user and its key. It is heard no
+more, closed, and its view cancelled then, so that a view that will not end has nobody left to obey or to speak to.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
-from quart import websocket
+from quart import Websocket, websocket
 
 from watchword.errors import InvalidToken, Unavailable
 from watchword.guard.checkpoint import Checkpoint
@@ -46,16 +46,20 @@ def watch(
     if _WATCHED in scope:
         return
     refusal = partial(_refusal, checkpoint, token, authorization=authorization, keys=checkpoint.tokens.keys)
-    watcher = scope[_WATCHED] = asyncio.create_task(_watch(view, refusal))
+    asked: Websocket = websocket._get_current_object()  # type: ignore[attr-defined]  # what this name stands for here
+    watcher = scope[_WATCHED] = asyncio.create_task(_watch(asked, view, refusal))
     view.add_done_callback(lambda _: watcher.cancel())
 
 
-async def _watch(view: "asyncio.Task[Any]", refusal: Callable[[], Awaitable[int]]) -> None:
+async def _watch(asked: Websocket, view: "asyncio.Task[Any]", refusal: Callable[[], Awaitable[int]]) -> None:
     try:
         code = await refusal()
+        # A view may miss its cancellation, as by Python 3.11's ``wait_for`` where a message comes at the same time, and
+        # the server hands on what comes behind our close.
+        asked._receive = asyncio.Event().wait
         with suppress(TimeoutError, RuntimeError):  # RuntimeError: the view has closed it already
             async with asyncio.timeout(_PATIENCE):
-                await websocket.close(code)
+                await asked.close(code)
     finally:
         view.cancel()
 
