@@ -25,6 +25,7 @@ NO_KEYS: Final = "it publishes no keys; if it signs with HS256, the guard needs 
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.ASCII | re.IGNORECASE)
 _LONGEST_ID: Final = 256
+_TOO_LARGE: Final = 10**18
 
 
 class Trouble(Exception):
@@ -153,7 +154,8 @@ def _object(document: bytes, what: str) -> dict[str, Any]:
 
 def _whole(members: dict[str, Any], name: str) -> int:
     value = members.get(name)
-    if type(value) is not int or value < 0:  # not bool, not float
+    # Not bool, not float; and none that the service would refuse when it is asked for what comes behind it.
+    if type(value) is not int or not 0 <= value < _TOO_LARGE:
         raise Trouble(f"the feed has a {name} that is none")
     return value
 
