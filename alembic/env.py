@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 
 from watchword.store.inspection import expect_utf8
 from watchword.store.schema import metadata
+from watchword.store.sqlite_file import expect_no_log_alone
 
 LOCK = 0x77617463  # any number; all that upgrade one PostgreSQL database must use the same
 SECONDS_TO_WAIT = 30  # for another process that is upgrading the same SQLite file
@@ -38,7 +39,9 @@ def migrate(connection: Connection) -> None:
 
 def migrate_sqlite(url: URL) -> None:
     """On SQLite the driver would commit before each DDL statement, so we begin and end the transaction ourselves."""
-    Path(url.database or "").touch(mode=0o600)  # password hashes are nobody else's to read
+    path = Path(url.database or "")
+    expect_no_log_alone(path)
+    path.touch(mode=0o600)  # password hashes are nobody else's to read
     engine = create_engine(
         url.set(drivername="sqlite"), poolclass=pool.NullPool, connect_args={"timeout": SECONDS_TO_WAIT}
     )

@@ -15,7 +15,7 @@ from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.checkpoints import Checkpoints
 from watchword.store.commits import Commits
 from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, translated
-from watchword.store.sqlite_file import SqliteFile
+from watchword.store.sqlite_file import SqliteFile, expect_no_log_alone
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class SqliteStore(Store):
     async def open(self) -> Self:
         """See that the file is there and is a database, and open it."""
         with translated():
+            expect_no_log_alone(self._path)
             if not self._path.exists():  # SQLite would make an empty file and call it a database
                 raise Unavailable(f"there is no database at {self._path}; run `watchword init`")
             try:

@@ -29,8 +29,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        real = os.path.realpath(path)  # SQLite has its log beside that
-        self._log = (Path(f"{real}-wal"), Path(f"{real}-shm"))
+        self._log = _log_of(path)
         self._one_looks = threading.Lock()
         self._descriptor = -1
         self._ids: dict[Path, tuple[int, int]] = {}
@@ -71,15 +70,16 @@ class SqliteFile:
             found = {file: _identity(file) for file in self._ids}
             changed = [file for file, known in self._ids.items() if found[file] != known]
             wal, shm = self._log
+            # Whoever opens another file that is there now would play the old one's log into it.
+            remedy = f"stop the service, remove {wal} and {shm}, put the file there again, and start"
             if self._path in changed and found[self._path] is None:
                 # Its log has what it lacks, also when we end: SQLite moves nothing into a file that it does not find.
-                another = f"before another is put there, stop the service and remove {wal} and {shm}"
-                self._trouble = f"{self._path} is gone; put it back, and nothing is lost; {another}"
-            elif self._is_overwritten or self._path in changed:
-                # Whoever opens the file that is there now would play the old one's log into it.
-                what = "overwritten" if self._is_overwritten else "replaced"
-                remedy = f"stop the service, remove {wal} and {shm}, put the file there again, and start"
-                self._trouble = f"{self._path} was {what}; {remedy}"
+                self._trouble = _gone(self._path, wal, shm)
+            elif self._path in changed:
+                came_back = "if it is the one that was gone, only stop the service and start"
+                self._trouble = f"{self._path} was replaced; {remedy}; {came_back}"
+            elif self._is_overwritten:
+                self._trouble = f"{self._path} was overwritten; {remedy}"
             elif changed:
                 # Who has the old log open as the last one moves it into the file.
                 self._trouble = f"{changed[0]} was replaced or removed; stop the service, but do not kill it, and start"
@@ -100,6 +100,28 @@ class SqliteFile:
         if self._descriptor >= 0:
             _DESCRIPTORS.give_back(self._descriptor)
             self._descriptor = -1
+
+
+def expect_no_log_alone(path: Path) -> None:
+    """See that a file that is not there has left no log: a new file would be opened with it, and use it up.
+
+    Raises:
+        Unavailable: it has.
+    """
+    wal, shm = _log_of(path)
+    if not path.exists() and wal.exists() and wal.stat().st_size:
+        raise Unavailable(_gone(path, wal, shm))
+
+
+def _gone(path: Path, wal: Path, shm: Path) -> str:
+    remedy = "stop the service, but do not kill it, put the file back and start, and nothing is lost"
+    return f"{path} is gone; {remedy}; before another is put there, or made, remove {wal} and {shm}"
+
+
+def _log_of(path: Path) -> tuple[Path, Path]:
+    """The two files of the log, which SQLite has beside what a symlink leads to."""
+    real = os.path.realpath(path)
+    return Path(f"{real}-wal"), Path(f"{real}-shm")
 
 
 class _Descriptors:
