@@ -129,7 +129,7 @@ class LoginService:
         if int(counter) == login.counter:
             login.counter += 1
             login.refreshed_at = self.clock()
-        elif int(counter) != login.counter - 1 or self.clock() > login.refreshed_at + GRACE:
+        elif int(counter) != login.counter - 1 or self.clock() >= login.refreshed_at + GRACE:
             del self.logins[session]  # theft, for all it knows
             return refresh_refused()
         return self._issue(session)

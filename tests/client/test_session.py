@@ -94,14 +94,22 @@ async def test_a_token_is_refreshed_before_it_expires(
     assert all(arrived.bearer in service.tokens for arrived in service.arrived if arrived.url.path == "/reports")
 
 
+@pytest.mark.parametrize(("lifetime", "used"), [(20, 18), (5, 4), (3, 2)])
 async def test_a_short_lived_token_is_used_for_most_of_its_life(
-    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+    service: LoginService,
+    stopwatch: Stopwatch,
+    auth: WatchwordAuth,
+    caller: httpx.AsyncClient,
+    lifetime: int,
+    used: int,
 ) -> None:
-    """A tenth of a short lifetime is kept back, not half a minute: that might be all of it."""
-    service.plan("/login", token_answer("short", service.open(), lifetime=20))
-    service.tokens["short"] = stopwatch() + 20
+    """A tenth of a short lifetime is kept back, not half a minute: that might be all of it. But a second at least, as
+    it is over in a whole second, and not when it has lasted so long.
+    """
+    service.plan("/login", token_answer("short", service.open(), lifetime=lifetime))
+    service.tokens["short"] = stopwatch() + lifetime
     await caller.get(REPORTS, auth=auth)
-    stopwatch.advance(17)
+    stopwatch.advance(used - 1)
     await caller.get(REPORTS, auth=auth)
     assert service.count("/refresh") == 0
     stopwatch.advance(1)
@@ -289,6 +297,31 @@ async def test_a_lost_refresh_answer_ends_no_session(
     first, second = (arrived.body for arrived in service.arrived if arrived.url.path == "/refresh")
     assert first == second
     stopwatch.advance(LIFETIME)  # and the successor is the right one
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize("seconds_left", [20, 2])
+async def test_a_lost_answer_to_an_early_refresh_ends_no_session(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient, seconds_left: int
+) -> None:
+    """While the token lives the others go on with it, but the next try comes before the service calls it a theft."""
+    auth = make_auth(refresh_token=service.open())
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - seconds_left)
+
+    async def break_once() -> None:
+        service.afterwards.clear()
+        raise httpx.ReadError("the connection is gone")
+
+    service.afterwards["/refresh"] = break_once
+    with pytest.raises(httpx.ReadError):
+        await caller.get(REPORTS, auth=auth)
+    for _ in range(GRACE + 1):
+        stopwatch.advance(1)
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    _, lost, again = (arrived.body for arrived in service.arrived if arrived.url.path == "/refresh")
+    assert lost == again
+    stopwatch.advance(LIFETIME)
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
 
@@ -656,7 +689,7 @@ async def test_while_a_token_lives_it_serves_though_it_cannot_be_renewed(
     assert service.count("/refresh") == 2
 
 
-async def test_while_a_token_lives_a_service_that_is_gone_fails_one_request_in_ten_seconds(
+async def test_while_a_token_lives_a_service_that_is_gone_fails_one_request_in_four_seconds(
     service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
 ) -> None:
     """httpx raises what happens to the connection past the client; so one tries, and the token serves the others."""
@@ -674,7 +707,7 @@ async def test_while_a_token_lives_a_service_that_is_gone_fails_one_request_in_t
         except httpx.ConnectError:
             failed_at.append(second)
         stopwatch.advance(1)
-    assert failed_at == [0, 10, 20]
+    assert failed_at == [*range(0, 30, 4)]
     service.afterwards.clear()
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 

@@ -6,7 +6,7 @@ Laws of this file:
 2. One request at a time logs in or refreshes. Those who waited for it share what came of it, good or bad.
 3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
-4. A token is renewed before it expires, and until then one request in ten seconds tries; the others go on with it. The
+4. A token is renewed before it expires, and until then one request in four seconds tries; the others go on with it. The
    one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a large body that
    got no answer: a server may refuse a token and hang up while the body is on its way, and the refusal is lost.
 5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
@@ -28,8 +28,12 @@ MARGIN_SECONDS: Final = 30.0
 MARGIN_SHARE: Final = 0.1
 """How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime."""
 
-EARLY_PAUSE: Final = 10.0
-"""Seconds between two tries to renew a token that lives: a service that is gone fails or delays the one that tries."""
+EARLY_PAUSE: Final = 4.0
+"""Seconds between two tries to renew a token that lives: a service that is gone fails or delays the one that tries.
+Less than half of the ten for which a refresh whose answer was lost may be repeated: later that looks like a theft."""
+
+DOUBT_PAUSE: Final = 10.0
+"""Seconds between two successors that are sought because an endpoint has hung up."""
 
 LAST_WORD: Final = 10.0
 """Seconds for which a refusal is the last word about a token that was got because its predecessor was refused."""
@@ -137,7 +141,7 @@ class Access:
 
     def doubt(self, *, now: float) -> None:
         """Have a successor sought by the next request, unless one was a moment ago."""
-        if now >= self.renewable_from + EARLY_PAUSE and now < self.renew_at - EARLY_PAUSE:
+        if now >= self.renewable_from + DOUBT_PAUSE and now < self.renew_at - DOUBT_PAUSE:
             self.renew_at = now
 
 
@@ -323,7 +327,8 @@ class Session:
             message = f"{response.url.path} does not answer as a login service: {fault}"
             raise UnexpectedAnswer(message, request=errand.request)
         expires_at = asked_at + answer.expires_in
-        margin = min(MARGIN_SECONDS, MARGIN_SHARE * answer.expires_in)
+        # A token's ``exp`` is whole seconds, and so comes up to one before ``expires_in`` says.
+        margin = min(MARGIN_SECONDS, max(MARGIN_SHARE * answer.expires_in, min(1.0, answer.expires_in / 3)))
         # An endpoint that takes no token of ours, for its clock or its audience is wrong, would cause a refresh with
         # every request.
         renewable_from = self._clock() + LAST_WORD if self._was_refused else asked_at
