@@ -47,16 +47,35 @@ def watch(
         return
     refusal = partial(_refusal, checkpoint, token, authorization=authorization, keys=checkpoint.tokens.keys)
     asked: Websocket = websocket._get_current_object()  # type: ignore[attr-defined]  # what this name stands for here
-    watcher = scope[_WATCHED] = asyncio.create_task(_watch(asked, view, refusal))
+    is_over = _deafened(asked)
+    watcher = scope[_WATCHED] = asyncio.create_task(_watch(asked, is_over, view, refusal))
     view.add_done_callback(lambda _: watcher.cancel())
 
 
-async def _watch(asked: Websocket, view: "asyncio.Task[Any]", refusal: Callable[[], Awaitable[int]]) -> None:
+def _deafened(asked: Websocket) -> asyncio.Event:
+    """Have a WebSocket hand no message on once the event is set.
+
+    A view may miss its cancellation, as by Python 3.11's ``wait_for`` where a message comes at the same time, or have
+    other tasks that receive, and the server hands on what comes behind our close.
+    """
+    is_over, heard = asyncio.Event(), asked._receive
+
+    async def hear() -> Any:
+        message = await heard()
+        if is_over.is_set():
+            await asyncio.Event().wait()  # for the end of who listens
+        return message
+
+    asked._receive = hear
+    return is_over
+
+
+async def _watch(
+    asked: Websocket, is_over: asyncio.Event, view: "asyncio.Task[Any]", refusal: Callable[[], Awaitable[int]]
+) -> None:
     try:
         code = await refusal()
-        # A view may miss its cancellation, as by Python 3.11's ``wait_for`` where a message comes at the same time, and
-        # the server hands on what comes behind our close.
-        asked._receive = asyncio.Event().wait
+        is_over.set()
         with suppress(TimeoutError, RuntimeError):  # RuntimeError: the view has closed it already
             async with asyncio.timeout(_PATIENCE):
                 await asked.close(code)
