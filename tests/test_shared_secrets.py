@@ -91,6 +91,8 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "$WATCHWORD_SECRET_KEY_FROM_VAULT_PROD",
         '"%WATCHWORD_SECRET_KEY_PRODUCTION%"',
         "<your-generated-secret-goes-here-now>",
+        "<YOUR_SECRET_KEY_GOES_IN_THIS_PLACE>",
+        "<your-random-secret-of-at-least-32-bytes>",
     ],
 )
 def test_what_says_where_the_secret_is_is_guessable(secret: str) -> None:

@@ -68,7 +68,7 @@ _TEMPLATE: Final = re.compile(
 )
 _WHOLE_TEMPLATE: Final = re.compile(
     # Nothing else before or behind: a command of an older shell, variables of two systems', a blank to be filled in.
-    r"`[a-z/][\w/.-]*\s.*`|\$[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|<[a-z]+(?:[-_ ][a-z]+)+>",
+    r"`[a-z/][\w/.-]*\s.*`|\$[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|<[A-Za-z]+(?:[-_ ][A-Za-z\d]+)+>",
     re.DOTALL,
 )
 _BETWEEN: Final = re.compile(r"[/\\:._~ -]+")
