@@ -5,7 +5,8 @@ import json
 import re
 import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -415,6 +416,38 @@ async def test_a_sequence_that_was_set_is_behind_only_if_its_next_number_is_no_n
         await connection.execute(restart)
         told = "".join(bad(await examine(environ)))
         assert ("the next number for revocations is below" in told) == (first == 30), told
+    await connection.close()
+
+
+@asynccontextmanager
+async def another_role(url: str, owner: asyncpg.Connection) -> AsyncIterator[str]:
+    """The URL by which a role serves that has what the README grants to it."""
+    parts = urlsplit(url)
+    await owner.execute("CREATE ROLE watchword LOGIN")
+    try:
+        for grant in re.findall(r"^GRANT .*;$", (ROOT / "README.md").read_text(), re.MULTILINE):
+            await owner.execute(grant)
+        yield parts._replace(netloc=f"watchword@{parts.hostname}:{parts.port}").geturl()
+    finally:
+        await owner.execute("DROP OWNED BY watchword; DROP ROLE watchword")
+
+
+async def test_a_sequence_that_may_not_be_read_is_judged_by_what_it_gave(tmp_path: Path, postgresql_url: str) -> None:
+    """Before it has given a number only its owner can tell whether it is behind; to others it is no fault."""
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(1, 30) g")
+    async with another_role(postgresql_url, connection) as url:
+        theirs, owners = (
+            fresh_environment(tmp_path, DATABASE_URL=each, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+            for each in (url, postgresql_url)
+        )
+        await connection.execute("ALTER SEQUENCE revocations_seq_seq RESTART WITH 1000000")
+        assert (bad(await examine(theirs)), bad(await examine(owners))) == ([], [])
+        await connection.execute("ALTER SEQUENCE revocations_seq_seq RESTART WITH 7")
+        assert (bad(await examine(theirs)), len(bad(await examine(owners)))) == ([], 1)
+        await connection.execute("SELECT nextval('revocations_seq_seq')")
+        (message,) = bad(await examine(theirs))
+        assert message.startswith("database: the next number for revocations is below")
     await connection.close()
 
 

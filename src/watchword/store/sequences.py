@@ -36,10 +36,15 @@ _ODD: Final = Statement(
     f"SELECT name FROM {GIVING} AS giving WHERE (seqincrement, seqcache, seqcycle) <> (1, 1, false)"
 )
 _NEWEST_AND_LAST: Final = {
-    table: Statement(f"SELECT coalesce(max({column}), 0), pg_sequence_last_value(to_regclass(:sequence)) FROM {table}")
+    table: Statement(
+        f"SELECT coalesce(max({column}), 0), has_sequence_privilege(to_regclass(:sequence), 'SELECT'),"
+        " CASE WHEN has_sequence_privilege(to_regclass(:sequence), 'SELECT, USAGE')"
+        f" THEN pg_sequence_last_value(to_regclass(:sequence)) END FROM {table}"
+    )
     for table, column in NUMBERED.items()
 }
-"""The newest number that a row has, and the last that the sequence gave; NULL if none, as after RESTART WITH."""
+"""The newest number that a row has, whether we may read the sequence, and the last that it gave: NULL if it gave none,
+as after RESTART WITH, or if we have no right to it."""
 
 
 async def of_tables(connection: Connection) -> dict[str, str]:
@@ -53,9 +58,14 @@ async def odd(connection: Connection) -> list[str]:
 
 
 async def is_behind(connection: Connection, *, table: str, sequence: str) -> bool:
-    """Whether the next number for a table is not above those of its rows."""
-    ((newest, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
-    if newest and last is None:  # only then: who may take numbers of a sequence need not be allowed to read it
+    """Whether the next number for a table is not above those of its rows, so far as this user may know.
+
+    Who may take numbers of a sequence need not be allowed to read it, and learns the last only when there is one.
+    """
+    ((newest, may_read, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
+    if last is None and not may_read:
+        return False
+    if newest and last is None:  # the next may be any
         before_the_next = f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
         ((last,),) = await connection.fetch(Statement(before_the_next))
     return bool(newest > (last or 0))
