@@ -330,8 +330,9 @@ async def test_a_sequence_is_found_by_the_column_that_takes_numbers_of_it(
         await connection.execute("GRANT USAGE ON SEQUENCE audit_events_id_seq TO watchword")
         url = urlsplit(postgresql_url)
         theirs = url._replace(netloc=f"watchword@{url.hostname}:{url.port}").geturl()
-        (message,) = bad(await examine({**environ, "WATCHWORD_DATABASE_URL": theirs}))
-        assert message.endswith(f"the database's owner has not granted this user USAGE on {name}")
+        told = "database: WATCHWORD_DATABASE_URL: the database's owner has not granted this user USAGE on"
+        lacking = [] if how.endswith("IDENTITY") else [f"{told} {name}"]
+        assert bad(await examine({**environ, "WATCHWORD_DATABASE_URL": theirs})) == lacking
     finally:
         await connection.execute("DROP OWNED BY watchword; DROP ROLE watchword")
         await connection.close()
@@ -448,6 +449,27 @@ async def test_a_sequence_that_may_not_be_read_is_judged_by_what_it_gave(tmp_pat
         await connection.execute("SELECT nextval('revocations_seq_seq')")
         (message,) = bad(await examine(theirs))
         assert message.startswith("database: the next number for revocations is below")
+    await connection.close()
+
+
+async def test_who_is_numbered_by_an_identity_needs_no_right_to_its_sequence(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    """It comes without any when the owner does what is told; a service that could log out would be refused."""
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
+    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    async with another_role(postgresql_url, connection) as url:
+        environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+        await connection.execute("ALTER TABLE revocations ALTER seq DROP DEFAULT")
+        (message,) = bad(await examine(environ))
+        await connection.execute(message.partition("; do ")[2])
+        assert bad(await examine(environ)) == []
+        await preflight(Settings.read(environ))
+        store = await store_at(url).open()
+        assert len(await store.write(partial(sessions.end_all, user_id="u", now=5, token_lifetime=900))) == 1
+        await store.close()
+        assert bad(await examine(environ)) == []
     await connection.close()
 
 

@@ -64,7 +64,7 @@ _LACKING: Final = (
     f" UNION ALL SELECT 'a way around row security on ' || name FROM (VALUES {_TABLES}) AS r (name)"
     " WHERE row_security_active(to_regclass(name))"
     f" UNION ALL SELECT 'USAGE on ' || name FROM {GIVING} AS giving"
-    " WHERE NOT has_sequence_privilege(oid, 'USAGE, UPDATE')"
+    " WHERE NOT is_identity AND NOT has_sequence_privilege(oid, 'USAGE, UPDATE')"
 )
 _VERSION: Final = Statement(
     "SELECT (SELECT version_num FROM alembic_version)"
