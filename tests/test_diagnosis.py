@@ -293,9 +293,9 @@ async def test_a_sequence_that_does_not_count_by_one_is_found_and_mended_as_told
     [
         ("ALTER SEQUENCE revocations_seq_seq OWNED BY NONE", "revocations_seq_seq"),
         (
-            'CREATE SCHEMA others; CREATE SEQUENCE others."Its own";'
-            " ALTER TABLE revocations ALTER seq SET DEFAULT nextval('others.\"Its own\"')",
-            'others."Its own"',
+            'CREATE SCHEMA "it\'s"; CREATE SEQUENCE "it\'s"."Its own";'
+            " ALTER TABLE revocations ALTER seq SET DEFAULT nextval('\"it''s\".\"Its own\"')",
+            '"it\'s"."Its own"',
         ),
         (
             "ALTER TABLE revocations ALTER seq DROP DEFAULT, ALTER seq ADD GENERATED ALWAYS AS IDENTITY",
@@ -360,8 +360,13 @@ async def test_a_column_that_lost_its_default_is_found_and_mended_as_told(
     assert message.startswith("database: WATCHWORD_DATABASE_URL: the database gives rows no number")
     with pytest.raises(SchemaRefused, match="the database gives rows no number"):
         await preflight(Settings.read(environ))
+    # Of the user ``ww`` the schema of that name comes first in ``search_path``, as another may in the owner's.
+    await connection.execute("CREATE SCHEMA ww; CREATE TABLE ww.revocations (seq int NOT NULL)")
+    await connection.execute("CREATE TABLE ww.audit_events (id int NOT NULL)")
     await connection.execute(message.partition("; do ")[2])
+    await connection.execute("DROP SCHEMA ww CASCADE")
     for behind in bad(await examine(environ)):  # as a sequence of its own begins with 1
+        assert "the next number for revocations is below" in behind
         await connection.execute(behind.partition("; do ")[2])
     assert bad(await examine(environ)) == []
     await connection.close()
