@@ -617,6 +617,26 @@ async def test_ports_that_the_environment_names_are_those_of_the_hosts(
     await store.close()
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "postgresql://ww@:{port}{path}?host=127.0.0.1",
+        "postgresql://:{port}{path}?host=127.0.0.1",
+        "postgresql://ww@:{port}{path}?host=127.0.0.1:1,127.0.0.1",
+        "postgresql://ww@:1{path}?host=127.0.0.1:{port}",
+    ],
+)
+async def test_a_port_alone_before_the_path_is_that_of_the_hosts_behind_it(
+    postgresql_url: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``psql`` has it; a host that names its own keeps that."""
+    real = urlsplit(postgresql_url)
+    monkeypatch.setenv("PGUSER", "ww")
+    store = await store_at(form.format(port=real.port, path=real.path)).open()
+    assert await count(store, COUNT_USERS) == 0
+    await store.close()
+
+
 async def test_a_slow_statement_is_given_up_by_the_server(postgresql_url: str) -> None:
     """Also where it waits for no lock, and nobody for it: else it would go on, and its connection beside the pool's."""
     store = await store_at(postgresql_url).open()

@@ -5,6 +5,7 @@ A small pool more is for what the service itself must know in time: in the other
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -308,7 +309,7 @@ def with_known_options(url: str) -> str:
 
 
 def _each_host(url: str) -> Iterator[str]:
-    """The URL of each of the hosts that one names before its path, or as an option.
+    """The URL of each of the hosts that one names before its path, or as an option, perhaps with their port before it.
 
     Of several the one that takes writes is meant, though the URL does not say so: where the first is silent for a
     moment, a standby would be taken for as long as connections to it last.
@@ -316,6 +317,9 @@ def _each_host(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     account, at, netloc = parts.netloc.rpartition("@")
+    port = ""
+    if "host" in options and re.fullmatch(":[0-9]*", netloc):  # which asyncpg takes for a host
+        port, netloc, parts = netloc[1:], "", parts._replace(netloc=f"{account}{at}")
     hosts = (netloc or options.get("host", "")).split(",")
     if len(hosts) > 1:
         options = {"target_session_attrs": "read-write", **options}
@@ -324,6 +328,8 @@ def _each_host(url: str) -> Iterator[str]:
     for host in hosts:
         one = {"netloc": f"{account}{at}{host}"} if netloc else {}
         its_options = {**options, "host": host} if "host" in options else options
+        if port and (host.startswith("/") or ":" not in host.rpartition("]")[2]):  # it names none itself
+            its_options["port"] = port
         yield parts._replace(query=urlencode(its_options), **one).geturl()
 
 
