@@ -47,12 +47,12 @@ def watch(
         return
     refusal = partial(_refusal, checkpoint, token, authorization=authorization, keys=checkpoint.tokens.keys)
     asked: Websocket = websocket._get_current_object()  # type: ignore[attr-defined]  # what this name stands for here
-    is_over = _deafened(asked)
+    is_over = _end_of_hearing(asked)
     watcher = scope[_WATCHED] = asyncio.create_task(_watch(asked, is_over, view, refusal))
     view.add_done_callback(lambda _: watcher.cancel())
 
 
-def _deafened(asked: Websocket) -> asyncio.Event:
+def _end_of_hearing(asked: Websocket) -> asyncio.Event:
     """Have a WebSocket hand no message on once the event is set.
 
     A view may miss its cancellation, as by Python 3.11's ``wait_for`` where a message comes at the same time, or have
