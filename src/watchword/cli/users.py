@@ -84,18 +84,7 @@ def list_(as_json: bool) -> None:
 @name_argument
 def disable(name: str) -> None:
     """Lock a user out; all sessions end."""
-    settings = Settings.read()
-    _change(
-        settings,
-        name,
-        lambda store, asker: admin.disable_user(
-            store,
-            username=name,
-            now=system_clock(),
-            token_lifetime=settings.access_token_lifetime,
-            asker=asker,
-        ),
-    )
+    _shut_out(name, admin.disable_user)
     click.echo(f"Disabled {name}.")
 
 
@@ -111,18 +100,7 @@ def enable(name: str) -> None:
 @name_argument
 def delete(name: str) -> None:
     """Remove an account for good; all sessions end."""
-    settings = Settings.read()
-    _change(
-        settings,
-        name,
-        lambda store, asker: admin.delete_user(
-            store,
-            username=name,
-            now=system_clock(),
-            token_lifetime=settings.access_token_lifetime,
-            asker=asker,
-        ),
-    )
+    _shut_out(name, admin.delete_user)
     click.echo(f"Deleted {name}.")
 
 
@@ -188,6 +166,17 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
         click.echo(f"{verb} {totals['added']}; {totals['exists']} were there already; {totals['refused']} refused.")
     if totals["refused"]:
         raise SystemExit(1)
+
+
+def _shut_out(name: str, flow: Callable[..., Awaitable[None]]) -> None:
+    """Run a flow that ends all sessions of a user."""
+    settings = Settings.read()
+    lifetime = settings.access_token_lifetime
+    _change(
+        settings,
+        name,
+        lambda store, asker: flow(store, username=name, now=system_clock(), token_lifetime=lifetime, asker=asker),
+    )
 
 
 def _change(settings: Settings, name: str, story: Callable[[Store, Asker], Awaitable[None]]) -> None:
