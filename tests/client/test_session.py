@@ -279,17 +279,23 @@ async def test_a_streamed_answer_is_left_to_the_caller(
         assert await answer.aread() == b'{"received":""}'
 
 
-async def test_a_lost_refresh_answer_ends_no_session(
-    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
-) -> None:
-    """The connection breaks when the service has refreshed already: the same token is presented again, and is good."""
-    auth = make_auth(refresh_token=service.open())
+def lose_one_refresh(service: LoginService) -> None:
+    """Let the next refresh be done, and its answer be lost."""
 
     async def break_once() -> None:
         service.afterwards.clear()
         raise httpx.ReadError("the connection is gone")
 
     service.afterwards["/refresh"] = break_once
+
+
+async def test_a_lost_refresh_answer_ends_no_session(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The connection breaks when the service has refreshed already: the same token is presented again, and is good."""
+    auth = make_auth(refresh_token=service.open())
+
+    lose_one_refresh(service)
     with pytest.raises(httpx.ReadError):
         await caller.get(REPORTS, auth=auth)
     stopwatch.advance(GRACE - 1)
@@ -309,11 +315,7 @@ async def test_a_lost_answer_to_an_early_refresh_ends_no_session(
     await caller.get(REPORTS, auth=auth)
     stopwatch.advance(LIFETIME - seconds_left)
 
-    async def break_once() -> None:
-        service.afterwards.clear()
-        raise httpx.ReadError("the connection is gone")
-
-    service.afterwards["/refresh"] = break_once
+    lose_one_refresh(service)
     with pytest.raises(httpx.ReadError):
         await caller.get(REPORTS, auth=auth)
     for _ in range(GRACE + 1):
