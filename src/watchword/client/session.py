@@ -26,7 +26,8 @@ from watchword.client.errors import LoginRefused, ServiceUnavailable, SessionOve
 
 MARGIN_SECONDS: Final = 30.0
 MARGIN_SHARE: Final = 0.1
-"""How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime."""
+"""How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime; where that is
+some seconds, a little more."""
 
 EARLY_PAUSE: Final = 4.0
 """Seconds between two tries to renew a token that lives: a service that is gone fails or delays the one that tries.
