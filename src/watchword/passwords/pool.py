@@ -21,6 +21,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from enum import Enum, auto
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
@@ -169,6 +170,14 @@ class HashPool:
             self._observe(place.waited + times.waited, times.took)
 
 
+class _Stage(Enum):
+    """Whose a place is: its request's, then that of the job or the work it was given to, then nobody's."""
+
+    HELD = auto()
+    GIVEN = auto()
+    OVER = auto()
+
+
 class Place:
     """A place in the queue; a context manager that leaves it unless a job has taken it over.
 
@@ -179,24 +188,12 @@ class Place:
         waited: seconds that it waited for its turn.
     """
 
-    __slots__ = (
-        "_has_ended",
-        "_is_left",
-        "_is_mine",
-        "_over",
-        "_pool",
-        "_waiting",
-        "fault",
-        "has_turn",
-        "network",
-        "waited",
-    )
+    __slots__ = ("_is_left", "_over", "_pool", "_stage", "_waiting", "fault", "has_turn", "network", "waited")
 
     def __init__(self, pool: HashPool, network: str) -> None:
         self._pool = pool
-        self._is_mine = True
+        self._stage = _Stage.HELD
         self._is_left = False
-        self._has_ended = False
         self._waiting: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self.network = network
@@ -209,14 +206,14 @@ class Place:
 
     def __exit__(self, *_: object) -> None:
         self._is_left = True
-        if self._is_mine:
+        if self._stage is _Stage.HELD:
             self.end()
-        elif self._has_ended:
+        elif self._stage is _Stage.OVER:
             self._pool.return_turn(self)
 
     def end(self) -> None:
         """Give the place back, as there is no job or it is done; with it the turn, if nobody holds on to that."""
-        self._has_ended = True
+        self._stage = _Stage.OVER
         if self._over is not None:
             self._over.set_result(None)
         self._pool.queue.leave(self.network)
@@ -225,7 +222,7 @@ class Place:
 
     def outlast(self, work: "asyncio.Future[Any]") -> None:
         """Keep the place, and its turn, until something is done that goes on when nobody awaits it any more."""
-        self._is_mine = False
+        self._stage = _Stage.GIVEN
         work.add_done_callback(lambda _: self.end())
 
     async def turn(self) -> None:
@@ -239,10 +236,10 @@ class Place:
 
     async def run(self, job: Callable[[], T]) -> T:
         """Give the place to a job when its turn comes and await its result; a place serves one job."""
-        if not self._is_mine:
+        if self._stage is not _Stage.HELD:
             raise RuntimeError("this place has had its job")
         await self.turn()
-        self._is_mine = False
+        self._stage = _Stage.GIVEN
 
         def noting_its_fault() -> T:
             try:
@@ -255,7 +252,7 @@ class Place:
 
     async def over(self) -> None:
         """Wait until the place is given back: a job that has begun goes on when nobody awaits it any more."""
-        if not self._has_ended:
+        if self._stage is not _Stage.OVER:
             self._over = asyncio.get_running_loop().create_future()
             await self._over
 
