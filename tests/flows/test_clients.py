@@ -15,7 +15,7 @@ from watchword.errors import (
     Unconfirmed,
 )
 from watchword.flows import Tools
-from watchword.flows.admission import Credentials, admit, admit_bearer
+from watchword.flows.admission import ClientCredentials, admit, admit_bearer
 from watchword.flows.clients import add_client, list_clients, revoke_client
 from watchword.model import Client, ClientScope
 from watchword.store.connection import Statement
@@ -71,7 +71,8 @@ async def test_a_client_is_admitted_by_its_name_or_its_id(tools: Tools) -> None:
     (client,) = await listed(tools)
     scope = ClientScope.TOKENS_INTROSPECT
     for name in (client.name, client.id):
-        assert await tools.store.read(partial(admit, credentials=Credentials(name, secret), scope=scope)) == client
+        credentials = ClientCredentials(name, secret)
+        assert await tools.store.read(partial(admit, credentials=credentials, scope=scope)) == client
     assert await tools.store.read(partial(admit_bearer, service_token=secret, scope=scope)) == client
 
 
@@ -90,7 +91,7 @@ async def test_whoever_has_proven_nothing_is_not_admitted(tools: Tools) -> None:
         ("reports", digest),
     ):
         with pytest.raises(InvalidClient):
-            await tools.store.read(partial(admit, credentials=Credentials(name, presented), scope=scope))
+            await tools.store.read(partial(admit, credentials=ClientCredentials(name, presented), scope=scope))
     with pytest.raises(InvalidToken):
         await tools.store.read(partial(admit_bearer, service_token=digest, scope=scope))
 
@@ -104,7 +105,7 @@ async def test_a_client_does_only_what_it_is_there_for(tools: Tools) -> None:
     )
     with pytest.raises(InsufficientScope):
         await tools.store.read(partial(admit_bearer, service_token=secret, scope=ClientScope.METRICS_READ))
-    credentials = Credentials("reports", secret)
+    credentials = ClientCredentials("reports", secret)
     with pytest.raises(UnauthorizedClient):
         await tools.store.read(partial(admit, credentials=credentials, scope=ClientScope.TOKENS_REVOKE))
 
@@ -114,7 +115,7 @@ async def test_a_revoked_client_is_refused_at_once(tools: Tools) -> None:
     secret = await added(tools)
     await revoke_client(tools.store, name="reports", asker=an_asker(tools, actor="cli"))
     await added(tools)
-    credentials, scope = Credentials("reports", secret), ClientScope.TOKENS_INTROSPECT
+    credentials, scope = ClientCredentials("reports", secret), ClientScope.TOKENS_INTROSPECT
     with pytest.raises(InvalidClient):
         await tools.store.read(partial(admit, credentials=credentials, scope=scope))
     with pytest.raises(InvalidToken):

@@ -9,7 +9,7 @@ from tests.builders import add_user, an_asker, log_in
 from watchword.denials import MAX_STALENESS, Denials
 from watchword.errors import Unavailable
 from watchword.flows import Tools
-from watchword.flows.admission import Credentials
+from watchword.flows.admission import ClientCredentials
 from watchword.flows.clients import add_client
 from watchword.flows.introspect import introspect
 from watchword.flows.sessions import end_sessions_of
@@ -19,7 +19,7 @@ from watchword.store.connection import Statement
 from watchword.tokens import Profile
 
 
-async def a_client(tools: Tools) -> Credentials:
+async def a_client(tools: Tools) -> ClientCredentials:
     """A client that may introspect."""
     secret = await add_client(
         tools.store,
@@ -28,7 +28,7 @@ async def a_client(tools: Tools) -> Credentials:
         now=tools.clock(),
         asker=an_asker(tools, actor="cli"),
     )
-    return Credentials("reports", secret)
+    return ClientCredentials("reports", secret)
 
 
 @pytest.fixture

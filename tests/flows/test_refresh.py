@@ -13,7 +13,7 @@ from watchword import tokens
 from watchword.audit import Event
 from watchword.errors import InvalidCredentials, InvalidRefreshToken, InvalidToken, Unavailable, UnknownSession
 from watchword.flows import Tools, admin
-from watchword.flows.admission import Credentials
+from watchword.flows.admission import ClientCredentials
 from watchword.flows.clients import add_client
 from watchword.flows.logout import Scope, log_out
 from watchword.flows.revoke import revoke
@@ -209,7 +209,7 @@ async def test_a_session_ends_that_the_database_does_not_know(
         secret = await add_client(
             tools.store, name="reports", scopes=["tokens:revoke"], now=clock.now, asker=an_asker(tools, actor="cli")
         )
-        await revoke(tools, client=Credentials("reports", secret), token=first.token, asker=an_asker(tools))
+        await revoke(tools, client=ClientCredentials("reports", secret), token=first.token, asker=an_asker(tools))
     else:
         scope = Scope.LOCAL if how == "log out" else Scope.GLOBAL
         await log_out(tools, token=older, scope=scope, asker=an_asker(tools))

@@ -9,7 +9,7 @@ from quart import request
 
 from watchword.endpoints.forms import read_form
 from watchword.errors import InvalidClient, InvalidRequest
-from watchword.flows.admission import Credentials
+from watchword.flows.admission import ClientCredentials
 
 
 class TokenForm(msgspec.Struct, omit_defaults=True):
@@ -25,7 +25,7 @@ class TokenForm(msgspec.Struct, omit_defaults=True):
     client_secret: str = ""
 
 
-async def read_token_form() -> tuple[Credentials, str]:
+async def read_token_form() -> tuple[ClientCredentials, str]:
     """The client that asks, not yet believed, and the token that it asks about.
 
     Raises:
@@ -36,16 +36,16 @@ async def read_token_form() -> tuple[Credentials, str]:
     return _credentials(form), form.token
 
 
-def _credentials(form: TokenForm) -> Credentials:
+def _credentials(form: TokenForm) -> ClientCredentials:
     """Name and secret from HTTP Basic or from the form, but from one of them (RFC 6749 §2.3)."""
     sent = request.headers.getlist("Authorization")
     in_form = bool(form.client_id or form.client_secret)
     if len(sent) + in_form > 1:
         raise InvalidRequest("A client proves itself in one way only")
-    return _basic(sent[0]) if sent else Credentials(form.client_id, form.client_secret)
+    return _basic(sent[0]) if sent else ClientCredentials(form.client_id, form.client_secret)
 
 
-def _basic(authorization: str) -> Credentials:
+def _basic(authorization: str) -> ClientCredentials:
     """Name and secret as RFC 6749 §2.3.1 puts them into RFC 7617's header: each encoded as in a form."""
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "basic":
@@ -54,6 +54,6 @@ def _basic(authorization: str) -> Credentials:
         name, colon, secret = b64decode(text.lstrip(" "), validate=True).decode("ascii").partition(":")
         if not colon:
             raise InvalidClient("form")
-        return Credentials(unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict"))
+        return ClientCredentials(unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict"))
     except ValueError:
         raise InvalidClient("form") from None

@@ -14,7 +14,7 @@ from watchword.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class ClientCredentials:
     """What a client proves itself with (RFC 6749 §2.3.1).
 
     Attributes:
@@ -26,7 +26,7 @@ class Credentials:
     secret: str = field(repr=False)
 
 
-async def admit(connection: Connection, credentials: Credentials, *, scope: ClientScope) -> Client:
+async def admit(connection: Connection, credentials: ClientCredentials, *, scope: ClientScope) -> Client:
     """Admit a client that gives name and secret.
 
     Raises:

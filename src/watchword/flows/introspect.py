@@ -10,7 +10,7 @@ from functools import partial
 from watchword import tokens
 from watchword.errors import InvalidRefreshToken, InvalidToken
 from watchword.flows import Tools
-from watchword.flows.admission import Credentials, admit
+from watchword.flows.admission import ClientCredentials, admit
 from watchword.model import AccessToken, ClientScope, Presented, Session, User
 from watchword.refresh_tokens import RefreshToken
 from watchword.store import sessions
@@ -30,7 +30,7 @@ class Refreshable:
     user: User
 
 
-async def introspect(tools: Tools, *, client: Credentials, token: str) -> AccessToken | Refreshable | None:
+async def introspect(tools: Tools, *, client: ClientCredentials, token: str) -> AccessToken | Refreshable | None:
     """Judge a token.
 
     Returns:
@@ -51,7 +51,7 @@ async def introspect(tools: Tools, *, client: Credentials, token: str) -> Access
 
 
 async def _asked_by(
-    connection: Connection, client: Credentials, session_id: str | None = None
+    connection: Connection, client: ClientCredentials, session_id: str | None = None
 ) -> tuple[Session, User] | None:
     await admit(connection, client, scope=ClientScope.TOKENS_INTROSPECT)
     return None if session_id is None else await sessions.find(connection, session_id=session_id)

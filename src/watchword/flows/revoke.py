@@ -11,7 +11,7 @@ from watchword import tokens
 from watchword.audit import Event
 from watchword.errors import InvalidRefreshToken, InvalidToken
 from watchword.flows import Tools
-from watchword.flows.admission import Credentials, admit
+from watchword.flows.admission import ClientCredentials, admit
 from watchword.model import AccessToken, Client, ClientScope, Revocation, Session, User
 from watchword.recorder import Asker
 from watchword.refresh_tokens import RefreshToken
@@ -19,7 +19,7 @@ from watchword.store import sessions
 from watchword.store.connection import Connection
 
 
-async def revoke(tools: Tools, *, client: Credentials, token: str, asker: Asker) -> None:
+async def revoke(tools: Tools, *, client: ClientCredentials, token: str, asker: Asker) -> None:
     """End the session of a token.
 
     Raises:
@@ -50,7 +50,7 @@ async def revoke(tools: Tools, *, client: Credentials, token: str, asker: Asker)
 
 
 async def _asked_by(
-    connection: Connection, client: Credentials, session_id: str | None = None
+    connection: Connection, client: ClientCredentials, session_id: str | None = None
 ) -> tuple[Client, tuple[Session, User] | None]:
     asking = await admit(connection, client, scope=ClientScope.TOKENS_REVOKE)
     return asking, None if session_id is None else await sessions.find(connection, session_id=session_id)
