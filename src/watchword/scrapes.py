@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 from watchword.metrics import TEXT
 from watchword.threads import Threads
+from watchword.told import Told
 
 RETRY_SECONDS: Final = 1.0
 MOST_CONNECTIONS: Final = 16
@@ -54,19 +55,27 @@ async def expose(exposition: Exposition, host: str, port: int) -> None:
 
 async def _begin(beside: Threads, exposition: Exposition, host: str, port: int) -> tuple["_Listener", threading.Thread]:
     """Try until the address can be had, and a thread to listen there."""
-    is_told = False
+    # It is taken, beyond 65535, or no host name; or there is no room for a thread.
+    foreseen = OSError, OverflowError, UnicodeError, RuntimeError
+    told = Told(
+        _log,
+        trouble=f"no metrics on {host}:{port} yet",
+        meanwhile="the service goes on without",
+        over=f"metrics are on {host}:{port}",
+        foreseen=foreseen,
+    )
     while True:
         # Before the first try too: an application starts before its server listens, and where both are told the same
         # address it would take the server's from it, again in each successor.
         await asyncio.sleep(RETRY_SECONDS)
         try:
             listener = await beside.run(partial(_Listener, exposition, host, port))
-            return listener, _serving(listener)
-        except (OSError, OverflowError, UnicodeError, RuntimeError) as fault:
-            # It is taken, beyond 65535, or no host name; or there is no room for a thread.
-            if not is_told:
-                _log.warning("no metrics on %s:%d yet: %s", host, port, fault)
-            is_told = True
+            serving = _serving(listener)
+        except foreseen as fault:
+            told.say(fault)
+        else:
+            told.is_over()
+            return listener, serving
 
 
 def _serving(listener: "_Listener") -> threading.Thread:

@@ -1,6 +1,7 @@
 """Following a feed: what is asked, what is learnt, and which answers are no news."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,8 @@ from watchword.denials import MAX_STALENESS, Denials
 from watchword.errors import InvalidToken, Unavailable
 from watchword.guard.feed import INTERVAL, PROMISE, Feed
 from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
-from watchword.guard.told import Told
 from watchword.model import Revocation
+from watchword.told import Told
 
 
 def news(seq: int, *session_ids: str, more: bool = False, now: int = 0) -> News:
@@ -41,7 +42,7 @@ class Scripted:
             self.denials,
             ask=self.answer,
             compare=self.compared.append,
-            told=Told("https://l.example", trouble="%s %s", over="%s"),
+            told=Told(logging.getLogger(__name__), trouble="no news", meanwhile="", over="", foreseen=Trouble),
             clock=self.clock,
         )
 
@@ -241,7 +242,7 @@ async def test_a_short_silence_is_not_told(
     assert caplog.messages == []
     scripted.stopwatch.seconds += PROMISE + 0.1
     await asked(20)
-    assert caplog.messages == ["https://l.example it is away"]
+    assert caplog.messages == ["no news: it is away; "]
     following.cancel()
     await asyncio.wait([following])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,11 +12,16 @@ from watchword.errors import Unavailable, UnknownKey
 from watchword.flows import keyring
 from watchword.guard.issuer import Trouble
 from watchword.guard.published import INTERVAL, Published, PublishedKeys
-from watchword.guard.told import Told
 from watchword.key_states import HEAD_START
 from watchword.keys import KeyRing, SigningKey
+from watchword.told import Told
 
 SECONDS = 10
+
+
+def told() -> Told:
+    """What has been said of trouble: nothing."""
+    return Told(logging.getLogger(__name__), trouble="", meanwhile="", over="", foreseen=Trouble)
 
 
 class Publisher:
@@ -63,8 +69,7 @@ def ring() -> KeyRing:
 @pytest.fixture
 async def keys(ring: KeyRing, publisher: Publisher, stopwatch: Stopwatch) -> AsyncIterator[PublishedKeys]:
     """Who keeps it, after the first fetch."""
-    told = Told("https://l.example", trouble="%s %s", over="%s")
-    keys = PublishedKeys(ring, fetch=publisher.fetch, told=told, monotonic=stopwatch)
+    keys = PublishedKeys(ring, fetch=publisher.fetch, told=told(), monotonic=stopwatch)
     keeping = asyncio.create_task(keys.keep())
     async with asyncio.timeout(SECONDS):
         await keys.tried.wait()
@@ -188,8 +193,7 @@ def test_a_key_that_is_new_in_an_emergency_is_known_when_it_signs() -> None:
 async def test_without_any_keys_it_is_not_known_who_may_pass(publisher: Publisher, stopwatch: Stopwatch) -> None:
     """``Unavailable`` and not ``UnknownKey``, in every interval."""
     publisher.ring = Trouble("it is away")
-    told = Told("https://l.example", trouble="%s %s", over="%s")
-    keys = PublishedKeys(KeyRing(), fetch=publisher.fetch, told=told, monotonic=stopwatch)
+    keys = PublishedKeys(KeyRing(), fetch=publisher.fetch, told=told(), monotonic=stopwatch)
     for _ in range(3):
         with pytest.raises(Unavailable):
             await keys.look_again()

@@ -14,6 +14,7 @@ from watchword.flows.trail import write_down
 from watchword.keys import KeyRefused
 from watchword.recorder import Asker, Recorder
 from watchword.store import Store, audit
+from watchword.told import Told
 
 DELAY: Final = 0.1
 """Seconds that an event waits for others, so that many are one transaction."""
@@ -53,19 +54,22 @@ async def keeping(asker: Asker, store: Store) -> AsyncIterator[None]:
 
 
 async def _keep(recorder: Recorder, store: Store) -> NoReturn:
-    """Write for ever; what goes wrong is told once, and lasts no longer than its cause."""
-    is_told = False
+    """Write for ever; what goes wrong is told, and lasts no longer than its cause."""
+    told = Told(
+        _log,
+        trouble="audit events wait for the database",
+        meanwhile="the log has them",
+        over="audit events are written again",
+        foreseen=Unavailable,
+    )
     while True:
         await recorder.news.wait()
         await asyncio.sleep(DELAY)
         try:
             await write_down(recorder, store)
-            is_told = False
+            told.is_over()
         except Exception as fault:
-            if not is_told:
-                unforeseen = None if isinstance(fault, Unavailable) else fault
-                _log.warning("audit events wait for the database: %s", fault, exc_info=unforeseen)
-            is_told = True
+            told.say(fault)
             await asyncio.sleep(_RETRY)
 
 

@@ -15,6 +15,7 @@ from watchword.keyholder import KeyHolder
 from watchword.keys import KeyRefused
 from watchword.model import Clock, SealedKey
 from watchword.store import Store, signing_keys
+from watchword.told import Told
 
 INTERVAL: Final = 0.3
 """Seconds between two looks, so that with the look itself a key that was retired is refused within half a second."""
@@ -60,16 +61,19 @@ async def catch_up(keys: KeyHolder, *, store: Store, clock: Clock) -> None:
 
 
 async def follow(keys: KeyHolder, *, store: Store, clock: Clock) -> NoReturn:
-    """Catch up for ever. What goes wrong is told once, and leaves the keys that there are; their times go on."""
-    told: type[Exception] | None = None
+    """Catch up for ever. What goes wrong is told, and leaves the keys that there are; their times go on."""
+    told = Told(
+        _log,
+        trouble="the keys may be out of date",
+        meanwhile="those known before go on",
+        over="the keys are those of the database again",
+        foreseen=(Unavailable, KeyRefused),
+    )
     while True:
         await asyncio.sleep(INTERVAL)
         try:
             await catch_up(keys, store=store, clock=clock)
-            told = None
+            told.is_over()
         except Exception as fault:
             keys.turn(now=clock())
-            if type(fault) is not told:
-                unforeseen = None if isinstance(fault, Unavailable | KeyRefused) else fault
-                _log.warning("the keys may be out of date: %s", fault, exc_info=unforeseen)
-            told = type(fault)
+            told.say(fault)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, NoReturn
 
-from watchword.denials import Denials, news_in
+from watchword.denials import MAX_STALENESS, Denials, news_in
 from watchword.errors import Unavailable
 from watchword.model import Clock, Revocation
 from watchword.store import Store, revocations
+from watchword.told import Told
 
 INTERVAL: Final = 0.3
 """Seconds between two questions, so that with the question itself a logout bites elsewhere within half a second."""
@@ -68,15 +69,18 @@ def _learn(denials: Denials, news: Sequence[Revocation], *, now: int) -> None:
 
 
 async def follow(denials: Denials, *, store: Store, clock: Clock) -> NoReturn:
-    """Catch up for ever; what goes wrong is told once, and lasts no longer than its cause."""
-    is_told = False
+    """Catch up for ever; what goes wrong is told, and lasts no longer than its cause."""
+    told = Told(
+        _log,
+        trouble="no news of ended sessions",
+        meanwhile=f"after {MAX_STALENESS:g} s without any, guarded routes answer 503",
+        over="there are news of ended sessions again",
+        foreseen=Unavailable,
+    )
     while True:
         await asyncio.sleep(INTERVAL)
         try:
             await catch_up(denials, store=store, clock=clock)
-            is_told = False
+            told.is_over()
         except Exception as fault:
-            if not is_told:
-                unforeseen = None if isinstance(fault, Unavailable) else fault
-                _log.warning("no news of ended sessions: %s", fault, exc_info=unforeseen)
-            is_told = True
+            told.say(fault)

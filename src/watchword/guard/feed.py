@@ -6,9 +6,9 @@ from typing import Final, NoReturn
 
 from watchword.denials import Denials, news_in
 from watchword.guard.issuer import News, ServiceTokenRefused, Trouble
-from watchword.guard.told import Told
 from watchword.model import Clock, Revocation
 from watchword.tokens import CLOCK_SKEW
+from watchword.told import Told
 
 INTERVAL: Final = 0.3
 """Seconds between two questions, so that with all that is on the way a logout bites within a second."""
@@ -118,9 +118,8 @@ class Feed:
                     pause = _REFUSED_PAUSE
                 else:
                     pause = min(2 * pause, _LONGEST_PAUSE)
-                unforeseen = None if isinstance(fault, Trouble) else fault
-                if unforeseen is not None or self._denials.staleness > PROMISE:
-                    self._told.say(str(fault) if unforeseen is None else type(fault).__name__, unforeseen=unforeseen)
+                if not isinstance(fault, Trouble) or self._denials.staleness > PROMISE:
+                    self._told.say(fault)
             finally:
                 self.tried.set()
             await asyncio.sleep(pause)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from watchword.errors import Unavailable, UnknownKey
 from watchword.guard.issuer import NO_KEYS, Issuer, Trouble, lifetime_of
-from watchword.guard.told import Told
 from watchword.identifiers import new_id
 from watchword.keys import MAX_JWKS_BYTES, KeyRefused, KeyRing
+from watchword.told import Told
 
 if TYPE_CHECKING:
     from watchword.guard.wire import Wire
@@ -161,8 +161,7 @@ class PublishedKeys:
             self._pause, self._next_pause = published.lifetime, _FIRST_PAUSE
             self._told.is_over()
         except Exception as fault:
-            unforeseen = None if isinstance(fault, Trouble) else fault
-            self._told.say(str(fault) if unforeseen is None else type(fault).__name__, unforeseen=unforeseen)
+            self._told.say(fault)
             self._pause, self._next_pause = self._next_pause, min(2 * self._next_pause, _LONGEST_PAUSE)
         finally:
             self.tried.set()

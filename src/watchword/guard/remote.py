@@ -11,12 +11,12 @@ from watchword.beside import run_beside
 from watchword.denials import Denials
 from watchword.errors import Unavailable
 from watchword.guard.feed import Feed
-from watchword.guard.issuer import Issuer, News, read_news
+from watchword.guard.issuer import Issuer, News, Trouble, read_news
 from watchword.guard.published import PublishedKeys, fetch_published
-from watchword.guard.told import Told
 from watchword.keys import KeyRing
 from watchword.model import Clock
 from watchword.threads import Threads
+from watchword.told import Told
 
 if TYPE_CHECKING:
     from watchword.guard.wire import Wire
@@ -124,10 +124,13 @@ class Remote:
         await self._keys.look_again()
 
     def _keep_keys(self, wire: "Wire") -> PublishedKeys:
+        issuer = self._issuer.url
         told = Told(
-            self._issuer.url,
-            trouble="the keys of %s cannot be had: %s; those known before stay; without any, guarded routes answer 503",
-            over="the keys of %s are there",
+            _log,
+            trouble=f"the keys of {issuer} cannot be had",
+            meanwhile="those known before stay; without any, guarded routes answer 503",
+            over=f"the keys of {issuer} are there",
+            foreseen=Trouble,
         )
         keys = PublishedKeys(
             self._ring, fetch=partial(fetch_published, wire, self._issuer), told=told, monotonic=self._monotonic
@@ -151,10 +154,13 @@ class Remote:
                 return read_news(answer.body)
             return await reader.run(partial(read_news, answer.body))
 
+        issuer = self._issuer.url
         told = Told(
-            self._issuer.url,
-            trouble="no news of ended sessions from %s: %s; after too long without any, guarded routes answer 503",
-            over="there are news of ended sessions from %s",
+            _log,
+            trouble=f"no news of ended sessions from {issuer}",
+            meanwhile="after too long without any, guarded routes answer 503",
+            over=f"there are news of ended sessions from {issuer}",
+            foreseen=Trouble,
         )
         feed = Feed(denials, ask=ask, compare=keys.compare, told=told, clock=self._clock)
         run_beside(feed.follow(), self._running, log=_log)

@@ -1,0 +1,50 @@
+"""What an operator is told of something that goes wrong again and again: each reason once, and when it is over."""
+
+import logging
+from typing import Final
+
+_MOST_REASONS: Final = 20
+"""A reason that names a number or a moment is another each time, and would fill the log."""
+
+
+class Told:
+    """What has been said about one trouble since all was well.
+
+    Args:
+        log: where it is said.
+        trouble: what goes wrong.
+        meanwhile: what follows from it; the reason is said between the two.
+        over: what is said when all is well again.
+        foreseen: faults whose words are the reason; of any other the reason is its type, and it is shown whole.
+    """
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        *,
+        trouble: str,
+        meanwhile: str,
+        over: str,
+        foreseen: type[Exception] | tuple[type[Exception], ...],
+    ) -> None:
+        self._log = log
+        self._trouble = trouble
+        self._meanwhile = meanwhile
+        self._over = over
+        self._foreseen = foreseen
+        self._said: set[str] = set()
+
+    def say(self, fault: Exception) -> None:
+        """Say why it goes wrong, unless that was said."""
+        is_foreseen = isinstance(fault, self._foreseen)
+        reason = str(fault) if is_foreseen else type(fault).__name__
+        if reason not in self._said and len(self._said) < _MOST_REASONS:
+            self._said.add(reason)
+            shown = None if is_foreseen else fault
+            self._log.warning("%s: %s; %s", self._trouble, reason, self._meanwhile, exc_info=shown)
+
+    def is_over(self) -> None:
+        """Say that all is well again, if it was not."""
+        if self._said:
+            self._said.clear()
+            self._log.info("%s", self._over)
