@@ -327,6 +327,80 @@ async def test_a_lost_answer_to_an_early_refresh_ends_no_session(
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
 
+async def test_an_answer_that_is_missed_late_ends_no_session(
+    service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """Who does not get the turn to renew, for the one that has it still waits, puts the next try off for nobody."""
+    auth = make_auth(refresh_token=service.open())
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    hold = Hold()
+
+    async def stall() -> None:
+        service.afterwards.clear()
+        await hold()
+        raise httpx.ReadTimeout("no answer")
+
+    service.afterwards["/refresh"] = stall
+    late = asyncio.create_task(caller.get(REPORTS, auth=auth))
+    await hold.reached.wait()
+    for _ in range(GRACE - 1):
+        stopwatch.advance(1)
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    hold.released.set()
+    with pytest.raises(httpx.ReadTimeout):
+        await late
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    stopwatch.advance(LIFETIME)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+class TestARefreshThatWasLostBesideOthers:
+    """One endpoint has refused the token, the answer to the refresh is lost, and all others take the token still."""
+
+    @pytest.fixture
+    async def auth(
+        self, service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
+    ) -> WatchwordAuth:
+        """As it is then."""
+        auth = make_auth(refresh_token=service.open())
+        await caller.get(REPORTS, auth=auth)
+        stopwatch.advance(60)
+        service.plan("/reports", token_refused())
+        return auth
+
+    async def test_it_is_repeated_in_time(
+        self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+    ) -> None:
+        """Sent when the token is about to expire, the refresh token that was used would look stolen."""
+        lose_one_refresh(service)
+        with pytest.raises(httpx.ReadError):
+            await caller.get(REPORTS, auth=auth)
+        for _ in range(LIFETIME):
+            stopwatch.advance(1)
+            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        stopwatch.advance(LIFETIME)
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+    async def test_a_service_that_is_gone_fails_no_more_than_a_few(
+        self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+    ) -> None:
+        """Once it is too late for a repetition, no request that the token is good for has to find out that it is."""
+
+        async def be_gone() -> None:
+            raise httpx.ConnectError("nobody listens")
+
+        service.afterwards["/refresh"] = be_gone
+        failed = 0
+        for _ in range(LIFETIME // 2):
+            try:
+                await caller.get(REPORTS, auth=auth)
+            except httpx.ConnectError:
+                failed += 1
+            stopwatch.advance(1)
+        assert failed == 3
+
+
 @pytest.mark.parametrize("fate", ["cancelled", "cut off"])
 async def test_whoever_waits_takes_over_from_one_that_is_gone(
     service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, fate: str

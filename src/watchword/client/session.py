@@ -30,8 +30,11 @@ MARGIN_SHARE: Final = 0.1
 some seconds, a little more."""
 
 EARLY_PAUSE: Final = 4.0
-"""Seconds between two tries to renew a token that lives: a service that is gone fails or delays the one that tries.
-Less than half of the ten for which a refresh whose answer was lost may be repeated: later that looks like a theft."""
+"""Seconds between two tries to renew a token that lives, from when the first began: a service that is gone fails or
+delays the one that tries. Less than half of ``REPEATABLE``."""
+
+REPEATABLE: Final = 10.0
+"""Seconds for which a refresh whose answer was lost may be repeated, which later looks like a theft."""
 
 DOUBT_PAUSE: Final = 10.0
 """Seconds between two successors that are sought because an endpoint has hung up."""
@@ -130,20 +133,33 @@ class Access:
 
     Attributes:
         authorization: the header's value.
-        renew_at: by our clock, when a successor is sought; put off by each try.
+        due_at: by our clock, when a successor is sought for its age.
         expires_at: by our clock, when the token is over.
         renewable_from: by our clock, when a refusal is first a reason to seek a successor.
+        renew_at: by our clock, when a successor is sought, for whichever reason.
     """
 
     authorization: str = field(repr=False)
-    renew_at: float
+    due_at: float
     expires_at: float
     renewable_from: float
+    renew_at: float = field(init=False)
+    _repeatable_until: float = field(init=False, default=-inf)
+
+    def __post_init__(self) -> None:
+        self.renew_at = self.due_at
 
     def doubt(self, *, now: float) -> None:
         """Have a successor sought by the next request, unless one was a moment ago."""
         if now >= self.renewable_from + DOUBT_PAUSE and now < self.renew_at - DOUBT_PAUSE:
             self.renew_at = now
+
+    def expect_a_loss(self, *, now: float) -> None:
+        """Have a try that begins now repeated, for its answer may be lost: soon, but not for longer than that helps."""
+        if now >= self._repeatable_until:
+            self._repeatable_until = now + REPEATABLE
+        again_at = now + EARLY_PAUSE
+        self.renew_at = again_at if again_at < self._repeatable_until else max(again_at, self.due_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +235,6 @@ class Session:
             return (yield from self._successor(errand, of=standing))
         if now < standing.renew_at:
             return standing
-        standing.renew_at = now + EARLY_PAUSE
         try:
             return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing))
         except (ServiceUnavailable, UnexpectedAnswer):
@@ -255,6 +270,8 @@ class Session:
             errand.patience.spend(self._clock() - began)
             standing = self._standing
             if standing is of or standing is None:
+                if isinstance(standing, Access):
+                    standing.expect_a_loss(now=self._clock())
                 standing = yield from self._renew(errand)
         finally:
             errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
@@ -335,7 +352,7 @@ class Session:
         renewable_from = self._clock() + LAST_WORD if self._was_refused else asked_at
         access = Access(
             f"Bearer {answer.token}",
-            renew_at=expires_at - margin,
+            due_at=expires_at - margin,
             expires_at=expires_at,
             renewable_from=renewable_from,
         )
