@@ -93,6 +93,13 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "<your-generated-secret-goes-here-now>",
         "<YOUR_SECRET_KEY_GOES_IN_THIS_PLACE>",
         "<your-random-secret-of-at-least-32-bytes>",
+        "<64-hex-digits-from-openssl-go-here>",
+        "<output of `openssl rand -base64 48`>",
+        "<<insert: output of openssl rand here>>",
+        "$(WATCHWORD_SECRET_KEY_1_PRODUCTION)",
+        "$env:WATCHWORD_SECRET_KEY_PRODUCTION",
+        "#{WATCHWORD_SECRET_KEY_FROM_VAULT}#",
+        "__WATCHWORD_SECRET_KEY_FROM_CI_VARIABLES__",
     ],
 )
 def test_what_says_where_the_secret_is_is_guessable(secret: str) -> None:

@@ -63,12 +63,14 @@ _COUNTED: Final = {bytes(range(length)).hex() for length in (16, 24, 32, 64)}
 """FIPS 197's keys for AES, and as many bytes more as HS512 takes."""
 _TEMPLATE: Final = re.compile(
     # A command, or a variable of Kubernetes'; ``$(`` alone is in one of fifty secrets that Django makes.
-    r"\$\((?:<.+|[^)]*\s.*|[A-Z][A-Z_]+)\)|\$\{[\w.:]{10,}.*\}|\{\{.*\}\}|<%.*%>|%env\(",
+    r"\$\((?:<.+|[^)]*\s.*|[A-Z][A-Z\d_]{2,})\)|\$\{[\w.:]{10,}.*\}|\{\{.*\}\}|<%.*%>|%env\(",
     re.DOTALL,
 )
 _WHOLE_TEMPLATE: Final = re.compile(
-    # Nothing else before or behind: a command of an older shell, variables of two systems', a blank to be filled in.
-    r"`[a-z/][\w/.-]*\s.*`|\$[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|<[A-Za-z]+(?:[-_ ][A-Za-z\d]+)+>",
+    # Nothing else before or behind: a command of an older shell, variables of shells and of systems that roll programs
+    # out, a blank to be filled in.
+    r"`[a-z/][\w/.-]*\s.*`|\$(?:env:)?[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|__[A-Z]+(?:_[A-Z\d]+)+__"
+    r"|#\{[\w.]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,/-]+>{1,2}",
     re.DOTALL,
 )
 _BETWEEN: Final = re.compile(r"[/\\:._~ -]+")
