@@ -185,6 +185,14 @@ def test_many_fields_are_no_fault_of_the_login_service(front: Server) -> None:
         assert answer.status_code in {200, 431}
 
 
+def test_long_cookies_are_the_applications(front: Server) -> None:
+    """As much of them as a browser may have, which is more than the login service reads."""
+    with at(front, LOGIN) as service, at(front, APPLICATION) as client:
+        bearer = logged_in(service)
+        cookies = [("Cookie", f"part{number}={'x' * 7_000}") for number in range(3)]
+        assert client.get("/reports", headers=[*bearer.items(), *cookies]).status_code == 200
+
+
 def test_a_long_query_is_the_applications(front: Server) -> None:
     """The login service has a bound for what it reads, and what an application is asked is not its business."""
     with at(front, LOGIN) as service, at(front, APPLICATION) as client:
