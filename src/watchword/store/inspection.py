@@ -4,13 +4,14 @@ Every start asks, every command and every look at readiness, so it loads no Alem
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from watchword.errors import Locked, SchemaRefused, Unavailable
 from watchword.store import Store
 from watchword.store.connection import Connection, Row, Statement, first
 from watchword.store.migrations import HEAD, knows
-from watchword.store.sequences import GIVING, UNNUMBERED
+from watchword.store.sequences import GIVING, UNNUMBERED, as_identity
 
 # What the service does there. To add users and clients, and to remove old audit events, may be somebody else's right.
 _RIGHTS: Final = {
@@ -71,8 +72,8 @@ _VERSION: Final = Statement(
     " /* PostgreSQL: , current_setting('server_encoding'), current_setting('transaction_read_only'),"
     f" array({_MISSING}), array({UNNUMBERED}), array({_PASSING}), array({_LACKING}) */"
 )
-"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, what it has not, how to
-have rows numbered that come without, which tables it would empty after a crash and which rights we lack."""
+"""The schema's version; of PostgreSQL also whether it holds every name and takes writes, what it has not, in which
+tables rows come without a number, which it would empty after a crash and which rights we lack."""
 _WRITE_NOTHING: Final = {
     # A page as it was, and for that SQLite needs room: what writes no row, or is rolled back, works on a full disk too.
     "sqlite": Statement("UPDATE alembic_version SET version_num = version_num"),
@@ -114,10 +115,6 @@ async def check(store: Store, *, to_write: bool = True) -> None:
                 f"WATCHWORD_DATABASE_URL: the database is at schema {HEAD} without its own {', '.join(missing)};"
                 " restore it, or see what comes first in search_path"
             )
-        if version == HEAD and unnumbered:  # there would be no logout
-            raise SchemaRefused(
-                f"WATCHWORD_DATABASE_URL: the database gives rows no number that should have one; do {unnumbered[0]}"
-            )
         if version == HEAD and passing:  # a logout would be undone
             raise SchemaRefused(
                 f"WATCHWORD_DATABASE_URL: a crash of PostgreSQL would empty {', '.join(passing)};"
@@ -125,6 +122,11 @@ async def check(store: Store, *, to_write: bool = True) -> None:
             )
         if to_write and version in {HEAD, None}:  # None: where row security hides it, that must be named
             _expect_to_write(is_read_only, lacking)
+        if version == HEAD and unnumbered:  # there would be no logout; asked last, as it reads the table
+            advice = await store.watch(partial(as_identity, table=unnumbered[0]))
+            raise SchemaRefused(
+                f"WATCHWORD_DATABASE_URL: the database gives rows no number that should have one; do {advice}"
+            )
     if version is None:
         raise SchemaRefused("WATCHWORD_DATABASE_URL: the database has no tables of ours yet; run `watchword migrate`")
     if version == HEAD:
