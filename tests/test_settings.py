@@ -545,7 +545,19 @@ def test_a_place_that_nobody_would_heed_is_refused(option: str) -> None:
 
 def test_a_host_stands_in_one_place() -> None:
     """Of one before the path and another as an option ``psql`` and the driver each take their own."""
-    assert "has the option 'host' beside a host" in str(refusal_of(DATABASE_URL="postgresql://u@h/d?host=i"))
+    for before in ("h", "h:1", ":1,h:2", "[::1]"):
+        refusal = refusal_of(DATABASE_URL=f"postgresql://u@{before}/d?host=i,j")
+        assert "has the option 'host' beside a host" in str(refusal)
+
+
+def test_ports_before_the_path_are_one_or_as_many_as_the_hosts_behind_it() -> None:
+    """Of another number nobody can say whose they are: ``psql`` refuses them as well."""
+    for ports in (":1", ":1,:2,:3", ":1,,:3", ",,:3", ":1,,"):
+        url = f"postgresql://u@{ports}/d?host=a,b,c"
+        assert database_url(environ(DATABASE_URL=url)) == url
+    for ports in (":1,:2", ":1,:2,:3,:4", ","):
+        told = f"has {ports.count(',') + 1} ports before the path and 3 host(s) behind it; write one"
+        assert told in str(refusal_of(DATABASE_URL=f"postgresql://u@{ports}/d?host=a,b,c"))
 
 
 @pytest.mark.parametrize("hosts", ["db1,db2", "db1:5432,db2:5433", "[::1]:5432,db2"])

@@ -347,8 +347,13 @@ def _check_options(url: SplitResult) -> None:
             raise ValueError(
                 f"has the option {name!r}; of TLS there are {', '.join(sorted(database_urls.TLS_OPTIONS))}"
             )
-    if url.hostname and "host" in names:  # psql would go to the latter, asyncpg to the former
-        raise ValueError("has the option 'host' beside a host")
+    if "host" in names:
+        before, hosts = url.netloc.rpartition("@")[2].split(","), dict(options)["host"].split(",")
+        if any(urlsplit(f"//{each}").hostname for each in before):  # psql would go to the latter, asyncpg to the former
+            raise ValueError("has the option 'host' beside a host")
+        if len(before) not in {1, len(hosts)}:
+            told = f"has {len(before)} ports before the path and {len(hosts)} host(s) behind it"
+            raise ValueError(f"{told}; write one port for all, or one for each")
 
 
 def _database_url(text: str) -> str:

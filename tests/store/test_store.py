@@ -637,6 +637,29 @@ async def test_a_port_alone_before_the_path_is_that_of_the_hosts_behind_it(
     await store.close()
 
 
+@pytest.mark.parametrize(
+    ("ports", "hosts"),
+    [
+        (":{port},:{port}", "127.0.0.1,127.0.0.1"),
+        (":1,:{port}", "127.0.0.1,127.0.0.1"),
+        (",:{port}", "/nowhere,127.0.0.1"),
+        (":{port},:1", "127.0.0.1,/nowhere"),
+        (":1,:1", "127.0.0.1,127.0.0.1:{port}"),
+    ],
+)
+@pytest.mark.parametrize("of_the_environment", ["", "1", "1,1"])
+async def test_several_ports_before_the_path_are_each_that_of_one_host_behind_it(
+    postgresql_url: str, ports: str, hosts: str, of_the_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``psql`` has it, whatever the environment says: they were looked up as hosts."""
+    real = urlsplit(postgresql_url)
+    monkeypatch.setenv("PGPORT", of_the_environment)
+    form = f"postgresql://ww@{ports}{real.path}?host={hosts}"
+    store = await store_at(form.format(port=real.port)).open()
+    assert await count(store, COUNT_USERS) == 0
+    await store.close()
+
+
 async def test_a_slow_statement_is_given_up_by_the_server(postgresql_url: str) -> None:
     """Also where it waits for no lock, and nobody for it: else it would go on, and its connection beside the pool's."""
     store = await store_at(postgresql_url).open()

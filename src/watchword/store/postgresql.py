@@ -5,7 +5,6 @@ A small pool more is for what the service itself must know in time: in the other
 
 import asyncio
 import os
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -309,7 +308,7 @@ def with_known_options(url: str) -> str:
 
 
 def _each_host(url: str) -> Iterator[str]:
-    """The URL of each of the hosts that one names before its path, or as an option, perhaps with their port before it.
+    """The URL of each of the hosts that one names before its path, or as an option, perhaps with ports before it.
 
     Of several the one that takes writes is meant, though the URL does not say so: where the first is silent for a
     moment, a standby would be taken for as long as connections to it last.
@@ -317,19 +316,21 @@ def _each_host(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     account, at, netloc = parts.netloc.rpartition("@")
-    port = ""
-    if "host" in options and re.fullmatch(":[0-9]*", netloc):  # which asyncpg takes for a host
-        port, netloc, parts = netloc[1:], "", parts._replace(netloc=f"{account}{at}")
+    ports = ""
+    if "host" in options:  # before the path there are ports at most, which asyncpg takes for hosts
+        ports, netloc, parts = netloc.replace(":", ""), "", parts._replace(netloc=f"{account}{at}")
     hosts = (netloc or options.get("host", "")).split(",")
     if len(hosts) > 1:
         options = {"target_session_attrs": "read-write", **options}
-    if "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
+    if not ports and "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
         hosts = [",".join(hosts)]
-    for host in hosts:
+    port_of_each = ports.split(",") if "," in ports else [ports] * len(hosts)
+    for host, port in zip(hosts, port_of_each, strict=True):
         one = {"netloc": f"{account}{at}{host}"} if netloc else {}
         its_options = {**options, "host": host} if "host" in options else options
-        if port and (host.startswith("/") or ":" not in host.rpartition("]")[2]):  # it names none itself
-            its_options["port"] = port
+        if ports:
+            its_own = "" if host.startswith("/") else host.rpartition("]")[2].partition(":")[2]
+            its_options["port"] = its_own or port or "5432"  # whatever PGPORT says, as to psql
         yield parts._replace(query=urlencode(its_options), **one).geturl()
 
 
