@@ -44,8 +44,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("users list >&-", "watchword: standard input or standard output is closed"),
         ("users list >/dev/full", "watchword: [Errno 28] No space left on device"),
         ("openapi >/dev/full", "watchword: [Errno 28] No space left on device"),
-        ("clients add a --scope metrics:read >&-", "Error: standard output is closed, and what is shown once would be"),
-        ("init >&-", "Error: standard output is closed, and what is shown once would be"),
+        ("clients add a --scope metrics:read >&-", "Error: standard output is closed; nothing was done"),
+        ("init >&-", "Error: standard output is closed; nothing was done"),
     ],
 )
 def test_a_stream_that_fails_is_one_line(environ: dict[str, str], line: str, said: str) -> None:
@@ -113,6 +113,57 @@ def test_no_secret_is_made_for_a_closed_output(environ: dict[str, str], tmp_path
     assert rows(database, "SELECT count(*) FROM clients WHERE name = 'nobody'") == [(0,)]
     shell("init >&-", fresh_environment(tmp_path / "instance"))
     assert list(tmp_path.iterdir()) == []
+
+
+CHANGES = [
+    ("users add {name} --password-stdin", (1, 1)),
+    ("users import -", (1, 1)),
+    ("users disable {name}", (1, 0)),
+    ("users enable {name}", (1, 1)),
+    ("users set-password {name} --password-stdin", (1, 1)),
+    ("sessions end --user {name}", (1, 1)),
+    ("users delete {name}", (0, 0)),
+    ("migrate", (0, 0)),
+    ("keys rotate", (0, 0)),
+    ("keys rotate --now", (0, 0)),
+    ("clients add {name} --scope metrics:read", (0, 0)),
+    ("clients revoke {name}", (0, 0)),
+]
+"""Each with how many users of the name there are afterwards, and how many may log in."""
+
+
+def test_what_is_done_is_told_as_done_where_the_output_is_full(environ: dict[str, str]) -> None:
+    """A full disk is told as that of standard output: the database had room, and a second try would be refused."""
+    database = Path(environ["WATCHWORD_INSTANCE"]) / "watchword.db"
+    counts = "SELECT count(*), count(*) FILTER (WHERE disabled_at IS NULL) FROM users WHERE username = 'fullness'"
+    for line, expected in CHANGES:
+        stdin = json.dumps({"username": "fullness", "password": PASSWORD}).encode()
+        done = shell(f"{line.format(name='fullness')} >/dev/full", environ, stdin=stdin)
+        told = "and a secret is lost" if line.startswith("clients add") else "but what was asked for is done"
+        assert done.returncode == 1
+        assert (
+            done.stderr.decode()
+            .splitlines()[-1]
+            .startswith(f"Error: standard output failed (No space left on device), {told}")
+        ), line
+        assert rows(database, counts) == [expected], line
+    assert rows(database, "SELECT count(*) FROM clients WHERE name = 'fullness'") == [(0,)]
+    assert rows(database, "SELECT count(*) FROM signing_keys") == [(2,)]
+
+
+def test_nothing_is_done_for_a_closed_output(environ: dict[str, str]) -> None:
+    """Whoever changes something learns what became of it: that is nothing, in a line and with status 1."""
+    database = Path(environ["WATCHWORD_INSTANCE"]) / "watchword.db"
+
+    def content() -> list[list[tuple[object, ...]]]:
+        return [rows(database, f"SELECT * FROM {table}") for table in ("users", "clients", "signing_keys")]
+
+    shell("users add admin --password-stdin", environ, stdin=PASSWORD.encode())
+    before = content()
+    for line, _ in CHANGES:
+        done = shell(f"{line.format(name='admin')} >&-", environ, stdin=f"{PASSWORD}\n".encode())
+        assert (done.returncode, done.stderr) == (1, b"Error: standard output is closed; nothing was done\n"), line
+    assert content() == before
 
 
 def test_nothing_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:

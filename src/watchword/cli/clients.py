@@ -35,7 +35,6 @@ def add(name: str, scopes: tuple[str, ...]) -> None:
 
     The secret alone is on standard output, so that a script can take it.
     """
-    streams.expect_an_output()
     try:
         secret = with_asker(
             Settings.read(),
@@ -71,4 +70,4 @@ def revoke(name: str) -> None:
         with_asker(Settings.read(), lambda store, asker: revoke_client(store, name=name, asker=asker))
     except UnknownClient:
         raise click.ClickException(f"there is no client {name}") from None
-    click.echo(f"Revoked {name}.")
+    streams.tell_what_is_done(f"Revoked {name}.")

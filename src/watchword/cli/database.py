@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 
 from watchword import instruments
+from watchword.cli import streams
 from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.clock import system_clock
 from watchword.flows.audit import keeping
@@ -32,8 +33,9 @@ def with_asker(settings: Settings, story: Callable[[Store, Asker], Awaitable[T]]
     Raises:
         StartRefused: the database cannot be reached or has another schema, or the secret is not that of its services.
         Unavailable: it takes no writes.
-        ClickException: somebody pressed Ctrl-C.
+        ClickException: somebody pressed Ctrl-C; or standard output is closed, and nothing was done.
     """
+    streams.expect_an_output()
 
     async def run(store: Store) -> T:
         await instruments.check_secret(settings, store)

@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from watchword import instruments
+from watchword.cli import streams
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.endings import interruptible, run_to_the_end
 from watchword.cli.identifiers import TAKES_AN_ID
@@ -64,11 +65,11 @@ def rotate(at_once: bool) -> None:
     except KeyRefused as fault:
         raise SettingRefused("SECRET_KEY", str(fault)) from fault
     if not at_once:
-        click.echo(f"The key {key.kid} is published, and signs from {_shown(key.signs_from)}.")
+        streams.tell_what_is_done(f"The key {key.kid} is published, and signs from {_shown(key.signs_from)}.")
         return
     with interruptible():
         run_to_the_end(_past(key.signs_from))  # one second more, in which every process has turned to it
-    click.echo(f"The key {key.kid} signs. It was made at {_shown(key.created_at)}.")
+    streams.tell_what_is_done(f"The key {key.kid} signs. It was made at {_shown(key.created_at)}.")
 
 
 @keys.command(context_settings=TAKES_AN_ID)
@@ -84,7 +85,7 @@ def retire(kid: str) -> None:
         with_asker(settings, story)
     except UnknownSigningKey:
         raise click.ClickException(f"there is no key {kid}") from None
-    click.echo(f"The key {kid} is retired.")
+    streams.tell_what_is_done(f"The key {kid} is retired.")
 
 
 async def _past(second: int) -> None:

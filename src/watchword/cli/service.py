@@ -72,8 +72,9 @@ def init() -> None:
 @click.command()
 def migrate() -> None:
     """Bring the database to the schema of this version."""
+    streams.expect_an_output()
     _migrate(Settings.read())
-    click.echo("The database is up to date.")
+    streams.tell_what_is_done("The database is up to date.")
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 import click
 
+from watchword.cli import streams
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.identifiers import TAKES_AN_ID
 from watchword.cli.shown import for_programs, moment, text
@@ -67,4 +68,4 @@ def end(session_id: str | None, user: str | None) -> None:
         raise click.ClickException(f"there is no user {user}") from None
     except UnknownSession:
         raise click.ClickException(f"there is no session {session_id}") from None
-    click.echo(f"Ended {ended}.")
+    streams.tell_what_is_done(f"Ended {ended}.")

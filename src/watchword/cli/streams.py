@@ -48,13 +48,22 @@ def forget_what_is_unwritten() -> None:
 
 
 def expect_an_output() -> None:
-    """See that there is a standard output, before a secret is made that is shown once.
+    """See that there is a standard output, before anything is done that is told there.
 
     Raises:
         ClickException: it is closed.
     """
     if not sys.stdout.writable():
-        raise click.ClickException("standard output is closed, and what is shown once would be lost")
+        raise click.ClickException("standard output is closed; nothing was done")
+
+
+def tell_what_is_done(text: str) -> None:
+    """Write what a command has changed; a full disk is told as that of standard output, for the database took all.
+
+    Raises:
+        ClickException: it could not be written.
+    """
+    _write(text, failing="but what was asked for is done")
 
 
 def show_once(text: str, *, otherwise: str) -> None:
@@ -67,10 +76,12 @@ def show_once(text: str, *, otherwise: str) -> None:
     Raises:
         ClickException: it could not be written.
     """
+    _write(text, failing=f"and a secret is lost: {otherwise}")
+
+
+def _write(text: str, *, failing: str) -> None:
     try:
         click.echo(text)
     except OSError as fault:
         forget_what_is_unwritten()
-        raise click.ClickException(
-            f"standard output failed ({fault.strerror}), and a secret is lost: {otherwise}"
-        ) from None
+        raise click.ClickException(f"standard output failed ({fault.strerror}), {failing}") from None

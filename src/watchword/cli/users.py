@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from watchword import instruments
+from watchword.cli import streams
 from watchword.cli.database import with_asker, with_store
 from watchword.cli.lines import lines_of
 from watchword.cli.shown import for_programs
@@ -61,7 +62,7 @@ def add(name: str, password_stdin: bool, scopes: tuple[str, ...]) -> None:
         with_asker(settings, story)
     except UserExists:
         raise click.ClickException(f"there is a user {name} already") from None
-    click.echo(f"Added {name}.")
+    streams.tell_what_is_done(f"Added {name}.")
 
 
 @users.command("list")
@@ -85,7 +86,7 @@ def list_(as_json: bool) -> None:
 def disable(name: str) -> None:
     """Lock a user out; all sessions end."""
     _shut_out(name, admin.disable_user)
-    click.echo(f"Disabled {name}.")
+    streams.tell_what_is_done(f"Disabled {name}.")
 
 
 @users.command()
@@ -93,7 +94,7 @@ def disable(name: str) -> None:
 def enable(name: str) -> None:
     """Let a disabled user in again."""
     _change(Settings.read(), name, lambda store, asker: admin.enable_user(store, username=name, asker=asker))
-    click.echo(f"Enabled {name}.")
+    streams.tell_what_is_done(f"Enabled {name}.")
 
 
 @users.command()
@@ -101,7 +102,7 @@ def enable(name: str) -> None:
 def delete(name: str) -> None:
     """Remove an account for good; all sessions end."""
     _shut_out(name, admin.delete_user)
-    click.echo(f"Deleted {name}.")
+    streams.tell_what_is_done(f"Deleted {name}.")
 
 
 @users.command("set-password")
@@ -125,7 +126,7 @@ def set_password(name: str, password_stdin: bool) -> None:
             asker=asker,
         ),
     )
-    click.echo(f"Set the password of {name}.")
+    streams.tell_what_is_done(f"Set the password of {name}.")
 
 
 @users.command("import")
@@ -160,10 +161,12 @@ def import_(file: IO[bytes], dry_run: bool, as_json: bool) -> None:
 
     with_asker(settings, story)
     if as_json:
-        click.echo(json.dumps({**totals, "dry_run": dry_run}))
+        streams.tell_what_is_done(json.dumps({**totals, "dry_run": dry_run}))
     else:
         verb = "Would add" if dry_run else "Added"
-        click.echo(f"{verb} {totals['added']}; {totals['exists']} were there already; {totals['refused']} refused.")
+        streams.tell_what_is_done(
+            f"{verb} {totals['added']}; {totals['exists']} were there already; {totals['refused']} refused."
+        )
     if totals["refused"]:
         raise SystemExit(1)
 
