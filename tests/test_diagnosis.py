@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from tests.certificates import certified
 from tests.cli.commands import COMMAND, ROOT, change, digests, fresh_environment, refusal, run
 from tests.faults.proxy import Proxy
 from tests.postgresql import fresh_database, isolate, take_no_writes
 from tests.servers import free_port
+from watchword import hypercorn_toml
 from watchword.clock import system_clock
 from watchword.diagnosis import Finding, examine
 from watchword.errors import SchemaRefused, SettingRefused, Unavailable
@@ -43,7 +45,7 @@ def test_a_sound_installation_passes_and_stays_as_it_is(instance: Path) -> None:
     assert (people.returncode, people.stderr) == (0, "")
     assert (programs.returncode, programs.stderr) == (0, "")
     findings = [json.loads(line) for line in programs.stdout.splitlines()]
-    assert {finding["subject"] for finding in findings} == {"settings", "proxies", "hashing", "database"}
+    assert {finding["subject"] for finding in findings} == {"server", "settings", "proxies", "hashing", "database"}
     assert all(finding.keys() == {"subject", "verdict", "message"} for finding in findings)
     assert len(people.stdout.splitlines()) == len(findings)
     assert "sqlite is there, at the right schema, with 1 key(s) that open" in people.stdout
@@ -54,7 +56,7 @@ def test_a_fault_is_a_status_of_1(tmp_path: Path) -> None:
     """The report is still whole, on standard output, and nothing was made."""
     done = run([*COMMAND, "doctor", "--json"], environ=fresh_environment(tmp_path / "instance"))
     assert (done.returncode, done.stderr) == (1, "")
-    (finding,) = map(json.loads, done.stdout.splitlines())
+    *_, finding = map(json.loads, done.stdout.splitlines())
     assert finding["verdict"] == "bad"
     assert "run `watchword init`" in finding["message"]
     assert list(tmp_path.iterdir()) == []
@@ -134,6 +136,59 @@ async def test_a_database_that_others_may_read_is_noted(instance: Path) -> None:
     assert (noted.subject, noted.verdict) == ("database", "note")
     assert noted.message.startswith(f"{instance / 'watchword.db'} is open to others (mode 0640), and holds")
     assert "run chmod 600 on it" in noted.message
+
+
+@pytest.fixture
+def with_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The certificate that hypercorn.toml names, whose key is ``key.pem``; it is valid for a day before and behind."""
+    certified(tmp_path, "localhost")
+    files = f"certfile = '{tmp_path}/cert.pem'\nkeyfile = '{tmp_path}/key.pem'\n"
+    (tmp_path / "hypercorn.toml").write_text(f"{files}alpn_protocols = ['http/1.1']\n")
+    monkeypatch.setattr(hypercorn_toml, "find", lambda: tmp_path / "hypercorn.toml")
+    return tmp_path / "cert.pem"
+
+
+def test_what_serve_would_refuse_is_found(instance: Path, with_certificate: Path) -> None:
+    """As a key of another certificate: in the words of the refusal, and beside a setting that is refused too."""
+    former = with_certificate.read_bytes()
+    certified(with_certificate.parent, "localhost")
+    with_certificate.write_bytes(former)
+    (message,) = bad(asyncio.run(examine(fresh_environment(instance))))
+    assert message.startswith("server: hypercorn.toml: the certificate or its key cannot be used (")
+    assert len(bad(asyncio.run(examine(fresh_environment(instance, ALGORITHM="HS257"))))) == 2
+
+
+DAY = 24 * 60 * 60
+
+
+@pytest.mark.parametrize(
+    ("later", "verdict", "told"),
+    [
+        (0, "good", "hypercorn.toml can be served, with a certificate valid until 20"),
+        (2 * DAY, "note", "cert.pem expired at 20"),
+        (-2 * DAY, "note", "cert.pem is not valid before 20"),
+    ],
+)
+async def test_a_certificate_out_of_its_time_is_noted(
+    instance: Path, tmp_path: Path, with_certificate: Path, later: int, verdict: str, told: str
+) -> None:
+    """It is served, and every client refuses it. Of a chain the server's own counts, which stands first."""
+    authority = tmp_path / "authority"
+    authority.mkdir()
+    certified(authority, "authority", days=30)
+    with with_certificate.open("ab") as chain:
+        chain.write((authority / "cert.pem").read_bytes())
+    finding = (await examine(fresh_environment(instance), clock=lambda: system_clock() + later))[0]
+    assert (finding.subject, finding.verdict) == ("server", verdict)
+    assert told in finding.message
+
+
+def test_a_certificate_that_only_openssl_reads_is_noted(instance: Path, with_certificate: Path) -> None:
+    """It is served, and the doctor goes on."""
+    with_certificate.write_bytes(with_certificate.read_bytes().replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"))
+    finding, *others = asyncio.run(examine(fresh_environment(instance)))
+    assert finding == Finding("server", "note", f"until when {with_certificate} is valid cannot be read")
+    assert others
 
 
 async def test_a_database_of_a_relative_path_is_shown_whole(

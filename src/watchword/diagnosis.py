@@ -1,4 +1,4 @@
-"""What ``watchword doctor`` finds: settings, secret, database, keys and hashing of this installation, looked over.
+"""What ``watchword doctor`` finds: server, settings, secret, database, keys and hashing of this installation.
 
 It changes nothing, but that an SQLite file is in WAL mode from then on, and no finding holds a secret.
 """
@@ -6,11 +6,14 @@ It changes nothing, but that an SQLite file is in WAL mode from then on, and no 
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from watchword import instruments, settings
+from cryptography import x509
+
+from watchword import hypercorn_toml, instruments, settings
 from watchword.audit import Seals
 from watchword.clock import system_clock
 from watchword.errors import SchemaRefused, StartRefused, Unavailable
@@ -25,6 +28,8 @@ from watchword.store import Store, inspection, sequences
 
 _CLOCKS_DIFFER: Final = 3
 """Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
+
+_MOMENT: Final = "%Y-%m-%d %H:%M:%SZ"
 
 _WIDE: Final = {4: 8, 6: 32}
 """Prefixes shorter than these hold more than anybody's own network."""
@@ -47,7 +52,8 @@ class Finding:
 
 async def examine(environ: Mapping[str, str], *, clock: Clock = system_clock) -> list[Finding]:
     """Look at everything, in the order in which a start meets it; what cannot be reached ends the tour."""
-    findings = [
+    findings = [_judge_server(clock)]
+    findings += [
         Finding("settings", "note", f"{name} is no setting" + (f"; did you mean {meant}?" if meant else ""))
         for name, meant in settings.unknown_names(environ).items()
     ]
@@ -66,6 +72,30 @@ async def examine(environ: Mapping[str, str], *, clock: Clock = system_clock) ->
         elif told := _judge_mode(Path(current.database_url.removeprefix("sqlite:///"))):
             findings.append(told)
     return findings
+
+
+def _judge_server(clock: Clock) -> Finding:
+    """What is to be said of hypercorn.toml, and of its certificate what no start looks at: its time."""
+    try:
+        config = hypercorn_toml.read()
+    except StartRefused as refusal:
+        return Finding("server", "bad", str(refusal))
+    if not config.certfile:
+        return Finding("server", "good", "hypercorn.toml can be served, without a certificate")
+    path = Path(config.certfile)
+    try:
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]  # the server's own; others sign it
+    except (ValueError, x509.InvalidVersion):  # OpenSSL takes some that this library does not
+        return Finding("server", "note", f"until when {path} is valid cannot be read")
+    now = datetime.fromtimestamp(clock(), UTC)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < begins:
+        told = f"{path} is not valid before {begins:{_MOMENT}}, and until then clients refuse it"
+        return Finding("server", "note", f"{told}; is this machine's clock right?")
+    if now > ends:
+        told = f"{path} expired at {ends:{_MOMENT}}, and clients refuse it"
+        return Finding("server", "note", f"{told}; renew it, and send SIGHUP")
+    return Finding("server", "good", f"hypercorn.toml can be served, with a certificate valid until {ends:{_MOMENT}}")
 
 
 def _weigh_proxies(current: Settings) -> Finding:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from watchword import diagnosis, instruments
+from watchword import instruments
 from watchword.cli import streams
 from watchword.cli.database import with_asker
 from watchword.cli.endings import interruptible, run_to_the_end
@@ -80,7 +80,9 @@ def migrate() -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per finding.")
 def doctor(as_json: bool) -> None:
-    """Look over settings, secret, database, keys and hashing; exit with 1 if something must be mended."""
+    """Look over hypercorn.toml, settings, secret, database, keys and hashing; exit with 1 if one must be mended."""
+    from watchword import diagnosis  # and with it Hypercorn, which the others here have no use for
+
     findings = asyncio.run(diagnosis.examine(os.environ))
     for finding in findings:
         if as_json:
