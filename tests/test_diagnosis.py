@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import resource
 import sqlite3
@@ -276,6 +277,23 @@ async def test_a_file_that_takes_no_writes_is_found(instance: Path, monkeypatch:
     assert message == "database: WATCHWORD_DATABASE_URL: the database answers: attempt to write a readonly database"
     with pytest.raises(SettingRefused, match=r"WATCHWORD_DATABASE_URL: .*attempt to write a readonly database"):
         await preflight(Settings.read(fresh_environment(instance)))
+
+
+def test_a_folder_that_takes_no_writes_is_named(instance: Path) -> None:
+    """SQLite makes its log there to read as well; it speaks of the database alone, which may be all right."""
+    as_owner_alone = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    told = f"WATCHWORD_DATABASE_URL: {instance} takes no writes, and SQLite needs to write there even to read\n"
+    instance.chmod(0o500)
+    try:
+        doctor, users = (
+            run([*as_owner_alone, *COMMAND, *command], environ=fresh_environment(instance))
+            for command in (["doctor"], ["users", "list"])
+        )
+    finally:
+        instance.chmod(0o700)
+    assert doctor.returncode == 1
+    assert doctor.stdout.endswith(f"bad   database  {told}")
+    assert refusal(users) == f"watchword: {told}"
 
 
 def test_a_disk_without_space_is_found(instance: Path) -> None:

@@ -113,6 +113,17 @@ def expect_no_log_alone(path: Path) -> None:
         raise Unavailable(_gone(path, wal, shm))
 
 
+def expect_room_for_a_log(path: Path) -> None:
+    """See that a log can be made: without one SQLite does not even read a file in WAL mode, and does not say why.
+
+    Raises:
+        Unavailable: the folder takes no writes.
+    """
+    folder = _log_of(path)[0].parent
+    if not os.access(folder, os.W_OK):
+        raise Unavailable(f"{folder} takes no writes, and SQLite needs to write there even to read")
+
+
 def _gone(path: Path, wal: Path, shm: Path) -> str:
     remedy = "stop the service, but do not kill it, put the file back and start, and nothing is lost"
     return f"{path} is gone; {remedy}; before another is put there, or made, remove {wal} and {shm}"
