@@ -106,6 +106,14 @@ def test_a_secret_that_is_lost_is_told(environ: dict[str, str], tmp_path: Path) 
     assert done.stderr.decode().endswith("a secret is lost: run `watchword users set-password admin`\n")
 
 
+def test_no_password_is_lost_with_what_is_told_before(tmp_path: Path, postgresql_url: str) -> None:
+    """`init` beside a SQLite file has a line to write before it: the first user is made when that is written."""
+    environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url)
+    (tmp_path / "watchword.db").touch()
+    assert shell("init >/dev/full", environ).returncode == 1
+    assert b"with the password" in shell("init", environ).stdout
+
+
 def test_no_secret_is_made_for_a_closed_output(environ: dict[str, str], tmp_path: Path) -> None:
     """What would be shown to nobody is not made in the first place."""
     shell("clients add nobody --scope metrics:read >&-", environ)

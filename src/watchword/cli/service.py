@@ -55,8 +55,8 @@ def init() -> None:
         settings = Settings.read()
     with interruptible():
         run_to_the_end(_first_key(settings))
+    _tell_who_is_left_behind(settings)  # which may fail, and the password is not lost with it
     password = _first_user(settings)
-    _tell_who_is_left_behind(settings)
     if password is None:
         click.echo("Everything is set up already; `watchword serve` runs the service.")
         return
