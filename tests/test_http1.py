@@ -42,7 +42,7 @@ def _our_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def served(app: App, **settings: Any) -> AsyncIterator[Callable[[], Awaitable[Connection]]]:
+async def served(app: App, **settings: Any) -> AsyncIterator[Callable[..., Awaitable[Connection]]]:
     """Serve an application; inside, connect to it."""
 
     async def with_a_life(scope: Any, receive: Any, send: Any) -> None:
@@ -63,7 +63,7 @@ async def served(app: App, **settings: Any) -> AsyncIterator[Callable[[], Awaita
         config.bind = [f"fd://{listener.fileno()}"]
         running = asyncio.create_task(serve(with_a_life, config, shutdown_trigger=stop.wait))
         try:
-            yield lambda: asyncio.open_connection(*listener.getsockname())
+            yield lambda **options: asyncio.open_connection(*listener.getsockname(), **options)
         finally:
             stop.set()
             await asyncio.wait_for(running, LIMIT)

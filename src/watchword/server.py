@@ -5,7 +5,8 @@
 2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
 3. It waits for ever for a client that does not take its answer, and for half a minute for one that does not end TLS.
-   Here both have ``keep_alive_timeout`` for it.
+   Here both have ``keep_alive_timeout`` for it, and once the service is told to end no more than ``graceful_timeout``,
+   or a moment for who has taken all.
 4. It closes both directions behind the last answer of a connection. Who is still writing a body that nobody waits for
    meets a broken pipe then, which a proxy takes for our failure and tells its client 502. Here only our direction is
    closed at first, and what still comes is dropped for a moment (RFC 9112 §9.6).
@@ -15,6 +16,8 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, Final
 
 import hypercorn.asyncio.run
@@ -75,7 +78,26 @@ class PatientServer(TCPServer):
 
     def _abort_after(self, seconds: float) -> None:
         self._abort_no_more()
-        self._deadline = self.loop.call_later(seconds, self.writer.transport.abort)
+        end = self.loop.time() + seconds
+        self._deadline = self.loop.call_later(min(seconds, LINGER), self._abort_or_wait, end)
+
+    def _abort_or_wait(self, end: float) -> None:
+        if self.writer.get_extra_info("socket") is None:  # TLS has ended in the meantime
+            return
+        left = end - self.loop.time()
+        if left <= 0 or (self.context.terminated.is_set() and self._is_all_taken()):
+            self.writer.transport.abort()
+        else:
+            self._abort_after(left)
+
+    def _is_all_taken(self) -> bool:
+        """Whether all that was written is with the client; under TLS a transport counts only a part of what is not."""
+        if self.writer.transport.get_write_buffer_size():
+            return False
+        try:
+            return not any(ioctl(self.writer.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4)))
+        except (OSError, ValueError):  # not every system tells this of a socket, and none of a closed one
+            return False
 
     def _abort_no_more(self) -> None:
         if self._deadline is not None:
@@ -100,8 +122,11 @@ class PatientServer(TCPServer):
     async def _close(self) -> None:
         self._last_call.cancel()
         await self._idle.stop()
-        self._abort_after(self.config.keep_alive_timeout)
-        self.writer.close()
+        task = asyncio.current_task()
+        is_overdue = task is not None and task.cancelling() > 0  # ``graceful_timeout`` has passed
+        self._abort_after(LINGER if is_overdue else self.config.keep_alive_timeout)
+        if not self.writer.is_closing():  # closed twice, TLS on asyncio's own loop could not be aborted any more
+            self.writer.close()
         try:
             await self.writer.wait_closed()
         except asyncio.CancelledError:

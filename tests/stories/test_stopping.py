@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
@@ -9,7 +10,8 @@ import sqlite3
 import ssl
 import struct
 import time
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -23,6 +25,7 @@ from tests.servers import Server, environment, free_port, running, watchword, wa
 from watchword.base64url import b64decode
 
 ALICE = {"username": "alice", "password": "correct horse battery staple"}
+ASKS_AGAIN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 IN_FLIGHT = 300 if IS_FULL else 30
 REAL_HASHES = {"HASH_MEMORY_KIB": "19456", "HASH_PASSES": "2", "HASH_THREADS": "1", "HASH_MAX_WAIT": "60"}
 
@@ -94,7 +97,7 @@ def test_who_is_gone_before_the_connection_is_closed_cuts_off_nobody(
     with running(serve, environ=environ, port=port, log=tmp_path / "log") as server, ExitStack() as opened:
         waiting, *others = (opened.enter_context(connection(server)) for _ in range(91))
         for other in others:
-            other.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            other.sendall(ASKS_AGAIN)
             assert answer(other).status == 200  # and so it is not among those that wait to be let in
         waiting.sendall(request("POST", "/login", "Content-Type: application/json", f"Content-Length: {len(body)}"))
         server.process.send_signal(signal.SIGTERM)
@@ -111,35 +114,51 @@ def test_who_is_gone_before_the_connection_is_closed_cuts_off_nobody(
         assert "Traceback" not in server.log.read_text()
 
 
+@contextmanager
+def tls_server(
+    installation: Path, folder: Path, loop: str, *options: str
+) -> Iterator[tuple[Server, Callable[[bytes], ssl.SSLSocket]]]:
+    """A server that speaks TLS too, and what asks it on a new connection."""
+    environ = environment(Path(shutil.copytree(installation, folder / "instance")))
+    port, secure = free_port(), free_port()
+    certified(folder, "localhost")
+    keys = ["--certfile", str(folder / "cert.pem"), "--keyfile", str(folder / "key.pem")]
+    binds = ["--bind", f"127.0.0.1:{secure}", "--insecure-bind", f"127.0.0.1:{port}"]
+    serve = [*HYPERCORN, "-k", loop, *keys, *binds, *options]
+    trusting = ssl.create_default_context(cafile=folder / "cert.pem")
+    with running(serve, environ=environ, port=port, log=folder / "log") as server, ExitStack() as opened:
+
+        def ask(data: bytes) -> ssl.SSLSocket:
+            plain = opened.enter_context(socket.create_connection(("127.0.0.1", secure), 25))
+            encrypted = opened.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
+            encrypted.sendall(data)
+            return encrypted
+
+        yield server, ask
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_who_does_not_end_tls_is_cut_off(installation: Path, tmp_path: Path, loop: str) -> None:
-    """A client that has its last answer and goes on in silence keeps no connection, and holds up no end (row 29)."""
-    environ = environment(Path(shutil.copytree(installation, tmp_path / "instance")))
-    port, secure = free_port(), free_port()
-    certified(tmp_path, "localhost")
-    keys = ["--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem")]
-    serve = [*HYPERCORN, "-k", loop, *keys, "--bind", f"127.0.0.1:{secure}", "--insecure-bind", f"127.0.0.1:{port}"]
-    trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-    with running(serve, environ=environ, port=port, log=tmp_path / "log") as server, ExitStack() as opened:
-
-        def take_an_answer(asked: bytes) -> socket.socket:
-            plain = opened.enter_context(socket.create_connection(("127.0.0.1", secure), 25))
-            below = opened.enter_context(plain.dup())
-            encrypted = opened.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
-            encrypted.sendall(asked)
-            assert answer(encrypted).status == 200
-            return below
-
-        silent, began = take_an_answer(request("GET", "/healthz")), time.monotonic()
-        silent.settimeout(25)
-        with suppress(ConnectionResetError):
-            while silent.recv(1024):
-                pass
+    """A client that has its last answer and goes on in silence keeps no connection (row 29)."""
+    with tls_server(installation, tmp_path, loop) as (_, ask):
+        encrypted, began = ask(request("GET", "/healthz")), time.monotonic()
+        assert answer(encrypted).status == 200
+        with socket.socket(fileno=os.dup(encrypted.fileno())) as below:
+            below.settimeout(25)
+            with suppress(ConnectionResetError):
+                while below.recv(1024):
+                    pass
         assert 3 < time.monotonic() - began < 15
-        take_an_answer(request("GET", "/healthz"))
-        take_an_answer(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")  # and may ask again
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_who_does_not_end_tls_holds_up_no_end(installation: Path, tmp_path: Path, loop: str) -> None:
+    """Told to end, the service waits a moment for who has taken all, however long they may be idle (checklist F9)."""
+    with tls_server(installation, tmp_path, loop, "--keep-alive", "75") as (server, ask):
+        assert answer(ask(request("GET", "/healthz"))).status == 200
+        assert answer(ask(ASKS_AGAIN)).status == 200
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(9) == 0  # twice the five seconds of being idle would be ten
+        assert server.process.wait(8) == 0
         assert "Traceback" not in server.log.read_text()
 
 

@@ -1,0 +1,98 @@
+"""How a connection ends when the service is told to: with a small application behind it and a real socket."""
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certificates import certified
+from tests.test_http1 import GET, LAST, Connection, answering, served
+from watchword import server
+
+LARGE = bytes(8_000_000)
+"""More than the kernel takes off our hands before the client reads."""
+BETWEEN = 0.3
+PATIENT = {"keep_alive_timeout": 75}
+
+
+@pytest.fixture(autouse=True)
+def _our_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypercorn.asyncio.run.TCPServer", None)
+    monkeypatch.setattr("hypercorn.protocol.H11Protocol", None)
+    server.serve_in_our_way()
+
+
+def tls(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The server's settings and the client's options for TLS."""
+    certified(folder, "localhost")
+    keys = {"certfile": str(folder / "cert.pem"), "keyfile": str(folder / "key.pem")}
+    trusting = ssl.create_default_context(cafile=folder / "cert.pem")
+    return {**PATIENT, **keys, "alpn_protocols": ["http/1.1"]}, {"ssl": trusting, "server_hostname": "localhost"}
+
+
+@pytest.fixture(params=[True, False], ids=["TLS", "in the clear"])
+def sides(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The server's settings and the client's options."""
+    return tls(tmp_path) if request.param else (PATIENT, {})
+
+
+async def slowly(connection: Connection) -> bytes:
+    """Take the body of the last answer, after a time in which who has taken all would be cut off."""
+    reader, writer = connection
+    await asyncio.sleep(BETWEEN + 2.5 * server.LINGER)
+    answer = await reader.read()
+    writer.close()
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+async def test_who_still_takes_an_answer_has_time(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """A last answer of which the client has only a part is in flight: there is ``graceful_timeout`` for it (F9)."""
+    settings, options = sides
+    async with served(answering(LARGE), graceful_timeout=9, **settings) as connect:
+        connection = await connect(**options)
+        connection[1].write(LAST)
+        taking = asyncio.create_task(slowly(connection))
+        await asyncio.sleep(BETWEEN)
+    assert await taking == LARGE
+
+
+async def test_no_end_of_an_answer_is_lost_below_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last 64 KiB may wait where the transport of TLS does not count them: they are in flight all the same (F9)."""
+    create = socket.create_server
+
+    def with_little_room(address: tuple[str, int]) -> socket.socket:
+        listener = create(address)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # each of its connections has the same
+        return listener
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answering(bytes(int(scope["query_string"])))(scope, receive, send)
+
+    monkeypatch.setattr("socket.create_server", with_little_room)
+    settings, options = tls(tmp_path)
+    sizes = range(50_000, 2_000_000, 50_000)  # one of them is a little more than the client and both kernels hold
+    async with served(app, graceful_timeout=9, **settings) as connect:
+        taking = []
+        for size in sizes:
+            connection = await connect(**options)
+            connection[1].write(LAST.replace(b"/", b"/?%d" % size, 1))
+            taking.append(asyncio.create_task(slowly(connection)))
+        await asyncio.sleep(BETWEEN)
+    assert [len(body) for body in await asyncio.gather(*taking)] == list(sizes)
+
+
+@pytest.mark.parametrize("data", [LAST, GET], ids=["the last", "may ask again"])
+async def test_who_takes_no_answer_holds_up_no_end(sides: tuple[dict[str, Any], dict[str, Any]], data: bytes) -> None:
+    """Behind ``graceful_timeout`` nobody has the time of an idle connection once more (F9)."""
+    settings, options = sides
+    loop = asyncio.get_running_loop()
+    async with served(answering(LARGE), graceful_timeout=1, **settings) as connect:
+        _, writer = await connect(**options)
+        writer.write(data)
+        await asyncio.sleep(BETWEEN)
+        told = loop.time()
+    assert loop.time() - told < 1 + 2.5 * server.LINGER
+    writer.transport.abort()
