@@ -30,6 +30,7 @@ from watchword.client import (
     UnexpectedAnswer,
     WatchwordAuth,
 )
+from watchword.client.session import DOUBT_PAUSE, MOST_FAILURES
 
 ALICE = {"username": USERNAME, "password": PASSWORD}
 
@@ -279,6 +280,11 @@ async def test_a_streamed_answer_is_left_to_the_caller(
         assert await answer.aread() == b'{"received":""}'
 
 
+async def be_gone() -> None:
+    """Fail as a service does that does not run."""
+    raise httpx.ConnectError("nobody listens")
+
+
 def lose_one_refresh(service: LoginService) -> None:
     """Let the next refresh be done, and its answer be lost."""
 
@@ -363,7 +369,7 @@ class TestARefreshThatWasLostBesideOthers:
         self, service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
     ) -> WatchwordAuth:
         """As it is then."""
-        auth = make_auth(refresh_token=service.open())
+        auth = make_auth(refresh_token=service.open(), patience=1.0)
         await caller.get(REPORTS, auth=auth)
         stopwatch.advance(60)
         service.plan("/reports", token_refused())
@@ -382,23 +388,57 @@ class TestARefreshThatWasLostBesideOthers:
         stopwatch.advance(LIFETIME)
         assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
-    async def test_a_service_that_is_gone_fails_no_more_than_a_few(
+    async def test_a_busy_answer_before_changes_nothing(
         self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
     ) -> None:
-        """Once it is too late for a repetition, no request that the token is good for has to find out that it is."""
+        """The time counts from the refresh that was lost, and not from one that was answered."""
+        service.plan("/refresh", busy(2))
+        with pytest.raises(ServiceUnavailable):
+            await caller.get(REPORTS, auth=auth)
+        stopwatch.advance(7)
+        await self.test_it_is_repeated_in_time(service, stopwatch, auth, caller)
 
-        async def be_gone() -> None:
-            raise httpx.ConnectError("nobody listens")
-
+    @pytest.mark.parametrize("refuses_again", [False, True])
+    async def test_a_service_that_is_gone_fails_no_more_than_a_few(
+        self,
+        service: LoginService,
+        stopwatch: Stopwatch,
+        auth: WatchwordAuth,
+        caller: httpx.AsyncClient,
+        refuses_again: bool,
+    ) -> None:
+        """However often one endpoint refuses it, those that the token is good for need not find out for ever."""
         service.afterwards["/refresh"] = be_gone
         failed = 0
-        for _ in range(LIFETIME // 2):
+        for second in range(LIFETIME // 2):
+            if refuses_again and second % 5 == 0:
+                service.plan("/elsewhere", token_refused())
+                with pytest.raises(httpx.ConnectError):
+                    await caller.get("http://reports.test/elsewhere", auth=auth)
             try:
                 await caller.get(REPORTS, auth=auth)
             except httpx.ConnectError:
                 failed += 1
             stopwatch.advance(1)
-        assert failed == 3
+        assert 0 < failed <= MOST_FAILURES
+
+    async def test_nor_does_an_endpoint_that_hangs_up_then(
+        self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+    ) -> None:
+        """It makes one request in ten seconds seek another token, also while none can be had."""
+        service.afterwards["/refresh"] = service.afterwards["/uploads"] = be_gone
+        with pytest.raises(httpx.ConnectError):
+            await caller.get(REPORTS, auth=auth)
+        failed = 0
+        for _ in range(600):
+            with pytest.raises(httpx.ConnectError):
+                await caller.post("http://reports.test/uploads", content=b"x" * 100_000, auth=auth)
+            try:
+                await caller.get(REPORTS, auth=auth)
+            except httpx.ConnectError:
+                failed += 1
+            stopwatch.advance(0.1)
+        assert 0 < failed <= MOST_FAILURES + 60 / DOUBT_PAUSE
 
 
 @pytest.mark.parametrize("fate", ["cancelled", "cut off"])

@@ -8,7 +8,8 @@ Laws of this file:
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
 4. A token is renewed before it expires, and until then one request in four seconds tries; the others go on with it. The
    one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a large body that
-   got no answer: a server may refuse a token and hang up while the body is on its way, and the refusal is lost.
+   got no answer: a server may refuse a token and hang up while the body is on its way, and the refusal is lost. So it
+   is, a few times, after a refresh of which nobody knows whether it was done: repeated too late it looks like a theft.
 5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
    changed would else use up the failures that an account has, and close it to its owner on a new network.
 """
@@ -31,10 +32,10 @@ some seconds, a little more."""
 
 EARLY_PAUSE: Final = 4.0
 """Seconds between two tries to renew a token that lives, from when the first began: a service that is gone fails or
-delays the one that tries. Less than half of ``REPEATABLE``."""
+delays the one that tries. Less than half of the ten for which a refresh may be repeated."""
 
-REPEATABLE: Final = 10.0
-"""Seconds for which a refresh whose answer was lost may be repeated, which later looks like a theft."""
+MOST_FAILURES: Final = 5
+"""Tries in a row that got no answer, after which a token that lives is renewed for its age alone."""
 
 DOUBT_PAUSE: Final = 10.0
 """Seconds between two successors that are sought because an endpoint has hung up."""
@@ -137,6 +138,7 @@ class Access:
         expires_at: by our clock, when the token is over.
         renewable_from: by our clock, when a refusal is first a reason to seek a successor.
         renew_at: by our clock, when a successor is sought, for whichever reason.
+        doubtable_from: by our clock, when an endpoint's hanging up is first such a reason.
     """
 
     authorization: str = field(repr=False)
@@ -144,22 +146,17 @@ class Access:
     expires_at: float
     renewable_from: float
     renew_at: float = field(init=False)
-    _repeatable_until: float = field(init=False, default=-inf)
+    doubtable_from: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.renew_at = self.due_at
+        self.doubtable_from = self.renewable_from + DOUBT_PAUSE
 
     def doubt(self, *, now: float) -> None:
         """Have a successor sought by the next request, unless one was a moment ago."""
-        if now >= self.renewable_from + DOUBT_PAUSE and now < self.renew_at - DOUBT_PAUSE:
+        if self.doubtable_from <= now < self.renew_at - DOUBT_PAUSE:
             self.renew_at = now
-
-    def expect_a_loss(self, *, now: float) -> None:
-        """Have a try that begins now repeated, for its answer may be lost: soon, but not for longer than that helps."""
-        if now >= self._repeatable_until:
-            self._repeatable_until = now + REPEATABLE
-        again_at = now + EARLY_PAUSE
-        self.renew_at = again_at if again_at < self._repeatable_until else max(again_at, self.due_at)
+            self.doubtable_from = now + DOUBT_PAUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +204,8 @@ class Session:
         self._not_before = clock()  # when the service may be asked again
         self._rest = FIRST_REST  # how long the password rests, if it is refused
         self._was_refused = False  # whether an endpoint has refused the token in force
+        self._is_unsettled = False  # whether a refresh or a login may have been done whose outcome never came
+        self._failures = 0  # how many of them in a row got no answer
 
     def story(self, errand: Errand) -> Story[None]:
         """Send the caller's request with a token; if the token is refused, once more with its successor.
@@ -236,7 +235,7 @@ class Session:
         if now < standing.renew_at:
             return standing
         try:
-            return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing))
+            return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing, is_early=True))
         except (ServiceUnavailable, UnexpectedAnswer):
             return standing
 
@@ -259,8 +258,14 @@ class Session:
                 return response
             yield from errand.patience.wait(seconds)
 
-    def _successor(self, errand: Errand, *, of: Access | Refused | None) -> Story[Access]:
-        """The token after one that will not do: the one that another request got meanwhile, or a new one."""
+    def _successor(self, errand: Errand, *, of: Access | Refused | None, is_early: bool = False) -> Story[Access]:
+        """The token after one that will not do: the one that another request got meanwhile, or a new one.
+
+        Args:
+            errand: whose it is.
+            of: the one that will not do.
+            is_early: whether it will do for the moment, where another request has just tried in vain.
+        """
         began = self._clock()
         is_our_turn: bool = yield TakeTurn(errand.patience.seconds)
         if not is_our_turn:
@@ -269,11 +274,15 @@ class Session:
         try:
             errand.patience.spend(self._clock() - began)
             standing = self._standing
+            if isinstance(standing, Access) and standing is of:
+                if is_early and self._clock() < standing.renew_at:
+                    return standing
+                standing.renew_at = self._clock() + EARLY_PAUSE
             if standing is of or standing is None:
-                if isinstance(standing, Access):
-                    standing.expect_a_loss(now=self._clock())
                 standing = yield from self._renew(errand)
         finally:
+            if isinstance(of, Access) and not (self._is_unsettled and self._failures < MOST_FAILURES):
+                of.renew_at = max(of.renew_at, of.due_at)
             errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
         if isinstance(standing, Refused):
             raise standing.error(errand.request)
@@ -288,7 +297,7 @@ class Session:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
             asked_at, response = yield from self._ask(errand, "/refresh", secrets)
             if response.status_code == wire.UNAUTHORIZED:
-                self._refresh_token = None
+                self._refresh_token, self._is_unsettled = None, False
             elif self._credentials is None or not wire.finds_none(response):
                 return (yield from self._accept(errand, response, asked_at))
             _log.debug("the refresh token is refused")
@@ -302,6 +311,7 @@ class Session:
             message = "the user name or the password is refused"
             if is_none:
                 message += " as none: it is too long, or holds a character that none may"
+            self._is_unsettled = False
             self._standing = refused = Refused(LoginRefused, message, until=self._clock() + self._rest)
             self._rest *= 2
             return refused
@@ -323,10 +333,13 @@ class Session:
                 yield from errand.patience.wait(seconds)
             asked_at = self._clock()
             asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
+            self._is_unsettled = True
+            self._failures += 1
             try:
                 response: httpx.Response = yield asked
             finally:
                 asked.forget()
+            self._failures = 0
             if response.request is not asked:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:
@@ -356,7 +369,7 @@ class Session:
             expires_at=expires_at,
             renewable_from=renewable_from,
         )
-        self._was_refused = False
+        self._was_refused = self._is_unsettled = False
         self._rest = FIRST_REST
         _log.debug("%s gave a token for %d s", response.url.path, answer.expires_in)
         try:
