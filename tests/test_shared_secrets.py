@@ -99,6 +99,7 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "$(WATCHWORD_SECRET_KEY_1_PRODUCTION)",
         "$env:WATCHWORD_SECRET_KEY_PRODUCTION",
         "#{WATCHWORD_SECRET_KEY_FROM_VAULT}#",
+        "#{secret-key-of-the.watchword-service}",
         "__WATCHWORD_SECRET_KEY_FROM_CI_VARIABLES__",
     ],
 )

@@ -51,7 +51,9 @@ def test_what_was_not_foreseen_is_shown_whole(told: Told, caplog: pytest.LogCapt
 
 
 def test_reasons_without_an_end_do_not_fill_the_log(told: Told, caplog: pytest.LogCaptureFixture) -> None:
-    """One that names a number or a moment is another each time."""
+    """One that names a number or a moment is another each time; a fault of ours is told all the same."""
     for number in range(1000):
         told.say(Unavailable(f"connection {number} was lost"))
     assert len(caplog.records) < 50
+    told.say(ZeroDivisionError("division by zero"))
+    assert lines(caplog)[-1] == "WARNING no news: ZeroDivisionError; nobody passes"

@@ -70,7 +70,7 @@ _WHOLE_TEMPLATE: Final = re.compile(
     # Nothing else before or behind: a command of an older shell, variables of shells and of systems that roll programs
     # out, a blank to be filled in.
     r"`[a-z/][\w/.-]*\s.*`|\$(?:env:)?[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|__[A-Z]+(?:_[A-Z\d]+)+__"
-    r"|#\{[\w.]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,/-]+>{1,2}",
+    r"|#\{[\w.-]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,/-]+>{1,2}",
     re.DOTALL,
 )
 _BETWEEN: Final = re.compile(r"[/\\:._~ -]+")

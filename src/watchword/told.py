@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 _MOST_REASONS: Final = 20
-"""A reason that names a number or a moment is another each time, and would fill the log."""
+"""Of words that name a number or a moment each is another, and they would fill the log; types of faults are few."""
 
 
 class Told:
@@ -38,7 +38,7 @@ class Told:
         """Say why it goes wrong, unless that was said."""
         is_foreseen = isinstance(fault, self._foreseen)
         reason = str(fault) if is_foreseen else type(fault).__name__
-        if reason not in self._said and len(self._said) < _MOST_REASONS:
+        if reason not in self._said and (len(self._said) < _MOST_REASONS or not is_foreseen):
             self._said.add(reason)
             shown = None if is_foreseen else fault
             self._log.warning("%s: %s; %s", self._trouble, reason, self._meanwhile, exc_info=shown)
