@@ -438,6 +438,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
             for value in ("*", "all", "10.0.0.1/8", "10.0.0.0/33", "proxy.example", "10.0.0.1:80", "10.0.0", "\udcff")
         ],
         *[("INSTANCE", value) for value in ("", " x", "a\x00b", "a\nb", "what?", "no#1", "100%")],
+        *[("INSTANCE", value) for value in ("~/login", "~ww", "/srv/${NAME}", "$HOME/login", "/srv/$(hostname)")],
         *[
             ("ISSUER", value)
             for value in (
@@ -462,7 +463,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
                 "sqlite:///a.db?mode=ro", "sqlite:///file:a.db", "sqlite:///./file:a.db",
                 "SQLITE:///a.db", "sqlite:/a.db",
                 "sqlite:///a.db?", "sqlite:///a#b.db", "sqlite:///a%20b.db", "sqlite:///a\nb.db",
-                "sqlite+aiosqlite:///a.db", "mysql://h/d",
+                "sqlite+aiosqlite:///a.db", "mysql://h/d", "sqlite:///~/a.db", "sqlite:////srv/$(hostname)/a.db",
                 "postgresql://", "postgresql://h", "postgresql://h/", "postgresql://h:port/d",
                 "postgresql://h:99999/d", "postgresql://[/d",
                 "POSTGRESQL://h/d", "Postgres://h/d", "postgresql:/d", "postgresql://h/d#", "postgresql://h/d?x=y#z",
@@ -590,6 +591,7 @@ def test_an_option_that_is_taken_is_heeded(option: str) -> None:
         "sqlite:///relative.db",
         "sqlite:////srv/with space/watchword.db",
         "sqlite:////srv/größe.db",
+        "sqlite:////srv/~backup/5$.db",
         "postgresql:///local",
         "postgres://u:p%40ss@h:5432/d?sslmode=require",
         "postgresql://u@%2Frun%2Fpostgresql:5433/d",

@@ -38,6 +38,8 @@ MAX_AUDIENCE: Final = 100
 """Bytes in a token. With more, that of the longest name and scope would be longer than ``tokens`` takes."""
 
 _URL_MARKS: Final = frozenset("?#%")
+_UNFILLED: Final = re.compile(r"~|.*\$[({\w]", re.DOTALL)
+"""A path as one writes it for a shell: elsewhere a folder of that very name would be made, with the secret in it."""
 """What the libraries that read a SQLite URL understand in different ways."""
 
 _PLACE_OPTIONS: Final = frozenset(
@@ -144,7 +146,7 @@ def instance_folder(environ: Mapping[str, str] = os.environ) -> Path:
         SettingRefused: not a path that can stand in a URL.
     """
     try:
-        folder = Path(_Source(environ).get("INSTANCE", _text, "instance")).absolute()
+        folder = Path(_Source(environ).get("INSTANCE", _path, "instance")).absolute()
     except FileNotFoundError:
         raise SettingRefused("INSTANCE", "is relative to the current folder, which has been removed") from None
     if _URL_MARKS & set(str(folder)):
@@ -258,6 +260,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    if _UNFILLED.match(text):
+        raise ValueError("has a ~ or a variable that only a shell would have filled in")
+    return _text(text)
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
@@ -365,6 +373,7 @@ def _database_url(text: str) -> str:
             raise ValueError(
                 "must be sqlite:///PATH, with nothing before or behind the path, without file:, ?, # and %"
             )
+        _path(path)
     elif text.startswith(("postgresql://", "postgres://")):
         if "#" in text:
             raise ValueError("has a #, behind which nothing would be read; in a password write %23")
