@@ -268,6 +268,19 @@ def test_what_cannot_be_done_is_told_before_any_load(
     assert not (tmp_path / "new.jsonl").exists()
 
 
+@pytest.mark.parametrize("way", ["crowd.jsonl", "./crowd.jsonl", "hard.jsonl", "soft.jsonl"])
+def test_the_users_are_not_overwritten_by_the_report(service: Server, crowd: Path, tmp_path: Path, way: str) -> None:
+    """The file may be all that knows the passwords: by whatever name it is given again, it stays as it is."""
+    users = tmp_path / "crowd.jsonl"
+    users.write_bytes(crowd.read_bytes())
+    (tmp_path / "hard.jsonl").hardlink_to(users)
+    (tmp_path / "soft.jsonl").symlink_to(users)
+    done = bench(service, "--report", f"{tmp_path}/{way}", users=users)
+    assert users.read_bytes() == crowd.read_bytes()
+    assert done.returncode == 2
+    assert "the report would overwrite" in done.stderr
+
+
 def test_made_users_are_for_their_owner_alone(service: Server, tmp_path: Path) -> None:
     """The file of passwords is readable by its owner only, and an older one is never overwritten."""
     path = tmp_path / "crowd.jsonl"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from os.path import isfile, samefile
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -100,6 +101,8 @@ def bench(
     """  # noqa: D301  (click wants the backspace itself: it keeps the lines below it as they are)
     if report_path is not None and not report_path.parent.is_dir():
         raise click.UsageError(f"there is no folder {report_path.parent} for the report")
+    if report_path is not None and _is_the_file(report_path, users_file):
+        raise click.UsageError(f"the report would overwrite {report_path}, the file of the users")
     try:
         users = read_users(lines_of(users_file))
         found = asyncio.run(target.find(url))
@@ -130,6 +133,11 @@ def bench(
             _write_report(report_path, plan, phases, remarks)
     if report_path is not None and not as_json:
         click.echo(f"\nThe report is in {report_path}.")
+
+
+def _is_the_file(path: Path, file: IO[bytes]) -> bool:
+    # pathlib's raise where the way there is barred; and a terminal may well be both.
+    return isfile(path) and file.name != "<stdin>" and samefile(path, file.name)  # noqa: PTH113, PTH121
 
 
 def _write_report(path: Path, plan: story.Plan, phases: Sequence[Phase], remarks: Sequence[str]) -> None:
