@@ -251,6 +251,8 @@ def test_a_confirmed_machine_is_loaded(crowd: Path) -> None:
         ("http://127.0.0.1 --users {crowd} --seconds 301", "--seconds"),
         ("http://127.0.0.1 --users {crowd} --report {folder}/absent/report.html", "there is no folder"),
         ("--make-users 0 {folder}/new.jsonl", "--make-users"),
+        ("--make-users 1 -", "FILE must be the path of a file"),
+        ("--make-users 1 ''", "FILE must be the path of a file"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_any_load(
@@ -294,6 +296,14 @@ def test_made_users_are_for_their_owner_alone(service: Server, tmp_path: Path) -
     assert again.returncode == 1
     assert "File exists" in again.stderr
     assert path.read_text() == written
+
+
+def test_the_advised_command_is_for_a_shell(service: Server, tmp_path: Path) -> None:
+    """Copied as it stands it imports the file, though there is a blank or a quote in its name."""
+    path = tmp_path / "the crowd's.jsonl"
+    made = watchword("bench", "--make-users", "1", str(path), environ=service.environ)
+    (line,) = (line for line in made.stdout.splitlines() if line.startswith("  watchword "))
+    assert shlex.split(line) == ["watchword", "users", "import", str(path)]
 
 
 def test_users_that_do_not_fit_leave_no_file(service: Server, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -32,6 +33,8 @@ def _make_users(context: click.Context, _: click.Parameter, value: tuple[int, Pa
     if value is None or context.resilient_parsing:
         return
     count, path = value
+    if path in {Path(), Path("-")}:  # the first is what click makes of an empty text
+        raise click.BadParameter("FILE must be the path of a file, and - is standard input to `users import`.")
     try:
         path.touch(mode=0o600, exist_ok=False)
         try:
@@ -42,7 +45,7 @@ def _make_users(context: click.Context, _: click.Parameter, value: tuple[int, Pa
     except OSError as fault:
         raise click.ClickException(f"{path} cannot be made: {fault.strerror}") from None
     click.echo(f"Wrote {count:,} users with random passwords to {path}. To make them known to the service:\n")
-    click.echo(f"  watchword users import {path}\n")
+    click.echo(f"  watchword users import {shlex.quote(str(path))}\n")
     context.exit()
 
 
