@@ -1,5 +1,6 @@
 """Claims about hypercorn.toml: which file it is, and that nothing in it is passed over without a word."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,25 @@ def test_a_file_that_is_not_there_is_named(toml: Path, tmp_path: Path, name: str
     toml.write_text(lines({**with_all_others(tmp_path), name: "'/nowhere/x.pem'"}))
     told = rf"^hypercorn\.toml: {name} '/nowhere/x\.pem' cannot be read \(No such file or directory\)$"
     with pytest.raises(StartRefused, match=told):
+        hypercorn_toml.read()
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["there", "removed"])
+def test_a_relative_path_is_told_with_its_folder(
+    toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, removed: bool
+) -> None:
+    """It begins where the command was started, not beside hypercorn.toml: the refusal says in which folder that was,
+    and is none the less a line where that folder has been removed.
+    """
+    toml.write_text("certfile = 'certs/c.pem'\n")
+    folder = tmp_path / "started here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    if removed:
+        folder.rmdir()
+    path = "certs/c.pem" if removed else f"{folder}/certs/c.pem"
+    told = f"hypercorn.toml: certfile '{path}' cannot be read (No such file or directory)"
+    with pytest.raises(StartRefused, match=f"^{re.escape(told)}$"):
         hypercorn_toml.read()
 
 

@@ -55,10 +55,12 @@ def _file(value: Any) -> None:
     # A pipe would be waited for; and pathlib's raise where the way there is barred.
     if not _is_text(value) or (exists(value) and not isfile(value)):  # noqa: PTH110, PTH113
         raise ValueError("must be the path of a file")
+    path = Path(value)
     try:
-        Path(value).open("rb").close()
+        path = path.absolute()  # the message shall say in which folder; where that has been removed, there is none
+        path.open("rb").close()
     except OSError as fault:  # ssl would name neither the option nor the path
-        raise ValueError(f"{value!r} cannot be read ({fault.strerror})") from None
+        raise ValueError(f"{str(path)!r} cannot be read ({fault.strerror})") from None
 
 
 def _addresses(value: Any) -> None:
