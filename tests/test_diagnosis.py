@@ -570,6 +570,24 @@ async def test_an_identity_that_is_told_begins_above_the_rows(tmp_path: Path, po
     await connection.close()
 
 
+@pytest.mark.parametrize(("table", "column"), [("revocations", "seq"), ("audit_events", "id")])
+async def test_a_column_without_a_number_is_told_to_who_may_not_read_its_table(
+    tmp_path: Path, postgresql_url: str, table: str, column: str
+) -> None:
+    """Who lists users needs no right to it, and where the numbers begin only somebody else can say."""
+    connection = await asyncpg.connect(postgresql_url)
+    await connection.execute(f"ALTER TABLE {table} ALTER {column} DROP DEFAULT")
+    async with another_role(postgresql_url, connection) as url:
+        environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
+        await connection.execute(f"REVOKE ALL ON {table} FROM watchword")
+        users = await asyncio.to_thread(run, [*COMMAND, "users", "list"], environ=environ)
+        assert refusal(users) == (
+            "watchword: WATCHWORD_DATABASE_URL: the database gives rows no number that should have one;"
+            f" do what `watchword doctor` tells the owner of {table}\n"
+        )
+    await connection.close()
+
+
 def test_a_server_that_takes_no_writes_is_found(tmp_path: Path, postgresql_url: str) -> None:
     """On a standby the doctor, init and whatever changes something say so in one line; a list is a list."""
     environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")

@@ -40,6 +40,7 @@ _AS_IDENTITY: Final = {
     )
     for table, column in NUMBERED.items()
 }
+_MAY_READ: Final = Statement("SELECT has_column_privilege(to_regclass(:table), :column, 'SELECT')")
 _OF_TABLES: Final = Statement(f"SELECT relation, name FROM {GIVING} AS giving")
 _ODD: Final = Statement(
     f"SELECT name FROM {GIVING} AS giving WHERE (seqincrement, seqcache, seqcycle) <> (1, 1, false)"
@@ -70,7 +71,11 @@ async def as_identity(connection: Connection, *, table: str) -> str:
     """What the owner, whose ``search_path`` may be another, runs where a table's column lost its default.
 
     It begins above the rows that there are, as who has no right to an identity's sequence cannot see it behind them.
+    Where this user cannot see them either, as who only lists users, the owner is to ask.
     """
+    ((may_read,),) = await connection.fetch(_MAY_READ, table=table, column=NUMBERED[table])
+    if not may_read:
+        return f"what `watchword doctor` tells the owner of {table}"
     ((statement,),) = await connection.fetch(_AS_IDENTITY[table])
     return str(statement)
 
