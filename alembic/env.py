@@ -10,10 +10,11 @@ from pathlib import Path
 from alembic import context
 from sqlalchemy import Connection, create_engine, event, pool, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 
 from watchword.store.inspection import expect_utf8
 from watchword.store.schema import metadata
-from watchword.store.sqlite_file import expect_no_log_alone
+from watchword.store.sqlite_file import expect_no_log_alone, expect_room_for_a_log
 
 LOCK = 0x77617463  # any number; all that upgrade one PostgreSQL database must use the same
 SECONDS_TO_WAIT = 30  # for another process that is upgrading the same SQLite file
@@ -54,8 +55,12 @@ def migrate_sqlite(url: URL) -> None:
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    with engine.connect() as connection:
-        migrate(connection)
+    try:
+        with engine.connect() as connection:
+            migrate(connection)
+    except DBAPIError as fault:
+        expect_room_for_a_log(path, fault.orig)
+        raise
 
 
 async def migrate_postgresql(url: str) -> None:

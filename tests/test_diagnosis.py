@@ -285,15 +285,15 @@ def test_a_folder_that_takes_no_writes_is_named(instance: Path) -> None:
     told = f"WATCHWORD_DATABASE_URL: {instance} takes no writes, and SQLite needs to write there even to read\n"
     instance.chmod(0o500)
     try:
-        doctor, users = (
+        doctor, users, migrate = (
             run([*as_owner_alone, *COMMAND, *command], environ=fresh_environment(instance))
-            for command in (["doctor"], ["users", "list"])
+            for command in (["doctor"], ["users", "list"], ["migrate"])
         )
     finally:
         instance.chmod(0o700)
     assert doctor.returncode == 1
     assert doctor.stdout.endswith(f"bad   database  {told}")
-    assert refusal(users) == f"watchword: {told}"
+    assert refusal(users) == refusal(migrate) == f"watchword: {told}"
 
 
 def test_a_disk_without_space_is_found(instance: Path) -> None:

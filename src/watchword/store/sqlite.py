@@ -5,7 +5,6 @@ One writer leaves no lock to fight over inside the process; between processes BE
 """
 
 import asyncio
-import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,14 +14,12 @@ from watchword.errors import Unavailable
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.checkpoints import Checkpoints
 from watchword.store.commits import Commits
-from watchword.store.lanes import KIND_OF_CODE, Lane, ReadingConnection, WritingConnection, translated
+from watchword.store.lanes import Lane, ReadingConnection, WritingConnection, translated
 from watchword.store.sqlite_file import SqliteFile, expect_no_log_alone, expect_room_for_a_log
 
 T = TypeVar("T")
 
 _READERS: Final = 2
-_TAKES_NO_WRITES: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-"""What SQLite says where it cannot make a log: the first of a folder's mode, the other of a read-only file system."""
 
 
 class SqliteStore(Store):
@@ -57,8 +54,7 @@ class SqliteStore(Store):
             except BaseException as fault:
                 with suppress(RuntimeError):  # no thread is left to wait in either
                     await self._release()
-                if getattr(fault, "sqlite_errorcode", 0) & KIND_OF_CODE in _TAKES_NO_WRITES:
-                    expect_room_for_a_log(self._path)
+                expect_room_for_a_log(self._path, fault)
                 raise
         return self
 

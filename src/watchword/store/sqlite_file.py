@@ -4,16 +4,20 @@ SQLite looks at neither again: what it commits to a file or a log that has lost 
 """
 
 import os
+import sqlite3
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
 from watchword.errors import Unavailable
+from watchword.store.lanes import KIND_OF_CODE
 
 _MODE: Final = slice(18, 20)
 """Where in the file SQLite says whether it has a log (https://sqlite.org/fileformat.html §1.3.3); VACUUM INTO: none."""
 _WAL: Final = b"\x02\x02"
+_TAKES_NO_WRITES: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+"""What SQLite says where it cannot make a log: the first of a folder's mode, the other of a read-only file system."""
 
 
 class SqliteFile:
@@ -113,14 +117,19 @@ def expect_no_log_alone(path: Path) -> None:
         raise Unavailable(_gone(path, wal, shm))
 
 
-def expect_room_for_a_log(path: Path) -> None:
+def expect_room_for_a_log(path: Path, fault: BaseException | None) -> None:
     """See that a log can be made: without one SQLite does not even read a file in WAL mode, and does not say why.
+
+    Args:
+        path: to the file.
+        fault: what has come instead; if it cannot be of a log, nothing is looked at.
 
     Raises:
         Unavailable: the folder takes no writes.
     """
     folder = _log_of(path)[0].parent
-    if not os.access(folder, os.W_OK):
+    may_be_of_it = getattr(fault, "sqlite_errorcode", 0) & KIND_OF_CODE in _TAKES_NO_WRITES
+    if may_be_of_it and not os.access(folder, os.W_OK):
         raise Unavailable(f"{folder} takes no writes, and SQLite needs to write there even to read")
 
 
