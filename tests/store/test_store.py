@@ -638,6 +638,29 @@ async def test_a_port_alone_before_the_path_is_that_of_the_hosts_behind_it(
 
 
 @pytest.mark.parametrize(
+    ("before", "hosts", "of_the_environment"),
+    [
+        (":{port}", "::ffff:127.0.0.1", ""),
+        ("", "::ffff:127.0.0.1", "{port}"),
+        (":{port}", "/nowhere,::ffff:127.0.0.1", ""),
+        (":{port},:1", "::ffff:127.0.0.1,127.0.0.1", ""),
+        ("", "::ffff:127.0.0.1,127.0.0.1", "{port},1"),
+        ("", "[::ffff:127.0.0.1]:{port},127.0.0.1", "1"),
+    ],
+)
+async def test_an_ipv6_address_behind_the_path_needs_no_brackets(
+    postgresql_url: str, before: str, hosts: str, of_the_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``psql`` has it, also among others: what follows its first colon was read as a port."""
+    real = urlsplit(postgresql_url)
+    monkeypatch.setenv("PGPORT", of_the_environment.format(port=real.port))
+    form = f"postgresql://ww@{before}{real.path}?host={hosts}"
+    store = await store_at(form.format(port=real.port)).open()
+    assert await count(store, COUNT_USERS) == 0
+    await store.close()
+
+
+@pytest.mark.parametrize(
     ("ports", "hosts"),
     [
         (":{port},:{port}", "127.0.0.1,127.0.0.1"),

@@ -320,6 +320,8 @@ def _each_host(url: str) -> Iterator[str]:
     if "host" in options:  # before the path there are ports at most, which asyncpg takes for hosts
         ports, netloc, parts = netloc.replace(":", ""), "", parts._replace(netloc=f"{account}{at}")
     hosts = (netloc or options.get("host", "")).split(",")
+    # psql needs no brackets here; asyncpg takes what follows an address's first colon for a port.
+    hosts = [f"[{host}]" if host.count(":") > 1 and host[0] not in "[/" else host for host in hosts]
     if len(hosts) > 1:
         options = {"target_session_attrs": "read-write", **options}
     if not ports and "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
