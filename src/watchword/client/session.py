@@ -6,10 +6,10 @@ Laws of this file:
 2. One request at a time logs in or refreshes. Those who waited for it share what came of it, good or bad.
 3. A refresh token is given up only when the service refuses it. Whoever was to hear the answer to a refresh may be
    cancelled or cut off; the next in turn presents the same token, and for some seconds gets the same successor.
-4. A token is renewed before it expires, and until then one request in four seconds tries; the others go on with it. The
-   one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a large body that
-   got no answer: a server may refuse a token and hang up while the body is on its way, and the refusal is lost. So it
-   is, a few times, after a refresh of which nobody knows whether it was done: repeated too late it looks like a theft.
+4. A token is renewed before it expires, and until then one request in three seconds tries; the others go on with it.
+   The one may fail with its connection, for httpx lets no flow catch that. So it is after a request with a large body
+   that got no answer: a server may refuse a token and hang up while the body is on its way, and the refusal is lost. So
+   it is, for some seconds, after a refresh of which nobody knows whether it was done: later it would look like a theft.
 5. A password that was refused rests before it is sent again, twice as long each time. A poller whose password has
    changed would else use up the failures that an account has, and close it to its owner on a new network.
 """
@@ -30,15 +30,16 @@ MARGIN_SHARE: Final = 0.1
 """How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime; where that is
 some seconds, a little more."""
 
-EARLY_PAUSE: Final = 4.0
+EARLY_PAUSE: Final = 3.0
 """Seconds between two tries to renew a token that lives, from when the first began: a service that is gone fails or
-delays the one that tries. Less than half of the ten for which a refresh may be repeated."""
+delays the one that tries. Two of them, and a second each until a request comes, are less than the nine for which a
+refresh may be repeated."""
 
-MOST_FAILURES: Final = 5
-"""Tries in a row that got no answer, after which a token that lives is renewed for its age alone."""
+LONGEST_SILENCE: Final = 15.0
+"""Seconds without an answer to any try, after which a token that lives is renewed for its age alone."""
 
-DOUBT_PAUSE: Final = 10.0
-"""Seconds between two successors that are sought because an endpoint has hung up."""
+SUSPICION_PAUSE: Final = 10.0
+"""Seconds between two successors that are sought because an endpoint hung up, or refused what cannot be repeated."""
 
 LAST_WORD: Final = 10.0
 """Seconds for which a refusal is the last word about a token that was got because its predecessor was refused."""
@@ -137,8 +138,7 @@ class Access:
         due_at: by our clock, when a successor is sought for its age.
         expires_at: by our clock, when the token is over.
         renewable_from: by our clock, when a refusal is first a reason to seek a successor.
-        renew_at: by our clock, when a successor is sought, for whichever reason.
-        doubtable_from: by our clock, when an endpoint's hanging up is first such a reason.
+        renew_at: by our clock, when a successor is sought while this one lives, for whichever reason.
     """
 
     authorization: str = field(repr=False)
@@ -146,17 +146,30 @@ class Access:
     expires_at: float
     renewable_from: float
     renew_at: float = field(init=False)
-    doubtable_from: float = field(init=False)
+    _rests_until: float = field(init=False, default=-inf)
+    _suspected_at: float = field(init=False, default=-inf)
 
     def __post_init__(self) -> None:
         self.renew_at = self.due_at
-        self.doubtable_from = self.renewable_from + DOUBT_PAUSE
+
+    def rest(self, *, now: float) -> None:
+        """Have the next try wait for a moment, as one begins."""
+        self.renew_at = self._rests_until = now + EARLY_PAUSE
+
+    def wait_for_its_age(self) -> None:
+        """Have a successor sought for no other reason."""
+        self.renew_at = max(self.renew_at, self.due_at)
+
+    def suspect(self, *, now: float) -> None:
+        """Have a successor sought by the next request, or soon after one has tried; but not again and again."""
+        if now >= self._suspected_at + SUSPICION_PAUSE:
+            self._suspected_at = now
+            self.renew_at = min(self.renew_at, max(now, self._rests_until))
 
     def doubt(self, *, now: float) -> None:
-        """Have a successor sought by the next request, unless one was a moment ago."""
-        if self.doubtable_from <= now < self.renew_at - DOUBT_PAUSE:
-            self.renew_at = now
-            self.doubtable_from = now + DOUBT_PAUSE
+        """Suspect it on slight grounds, and not where a successor came a moment ago or is sought in a moment."""
+        if self.renewable_from + SUSPICION_PAUSE <= now < self.renew_at - SUSPICION_PAUSE:
+            self.suspect(now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +217,9 @@ class Session:
         self._not_before = clock()  # when the service may be asked again
         self._rest = FIRST_REST  # how long the password rests, if it is refused
         self._was_refused = False  # whether an endpoint has refused the token in force
-        self._is_unsettled = False  # whether a refresh or a login may have been done whose outcome never came
-        self._failures = 0  # how many of them in a row got no answer
+        self._is_unsettled = False  # whether a refresh may have been done whose outcome never came
+        self._asked_at = -inf  # when the service was asked last
+        self._silent_since = inf  # the first time, of those that no answer came between
 
     def story(self, errand: Errand) -> Story[None]:
         """Send the caller's request with a token; if the token is refused, once more with its successor.
@@ -222,7 +236,7 @@ class Session:
             access = yield from self._successor(errand, of=access)
             yield from self._send(errand, access)
         elif self._standing is access:
-            self._standing = None  # renewed by the next request, for the last answer of this one must be the caller's
+            access.suspect(now=self._clock())  # by the next request: the last answer of this one must be the caller's
 
     def _access(self, errand: Errand) -> Story[Access]:
         """The token in force, or its successor if it is over or about to be."""
@@ -237,7 +251,9 @@ class Session:
         try:
             return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing, is_early=True))
         except (ServiceUnavailable, UnexpectedAnswer):
-            return standing
+            if self._clock() < standing.expires_at:
+                return standing
+        return (yield from self._successor(errand, of=standing))
 
     def _send(self, errand: Errand, access: Access) -> Story[httpx.Response]:
         """Send the caller's request; once more for each time that a busy endpoint can be waited for."""
@@ -277,12 +293,13 @@ class Session:
             if isinstance(standing, Access) and standing is of:
                 if is_early and self._clock() < standing.renew_at:
                     return standing
-                standing.renew_at = self._clock() + EARLY_PAUSE
+                standing.rest(now=self._clock())
             if standing is of or standing is None:
                 standing = yield from self._renew(errand)
         finally:
-            if isinstance(of, Access) and not (self._is_unsettled and self._failures < MOST_FAILURES):
-                of.renew_at = max(of.renew_at, of.due_at)
+            is_silent = self._clock() >= self._silent_since + LONGEST_SILENCE
+            if isinstance(of, Access) and (is_silent or not self._is_unsettled):
+                of.wait_for_its_age()
             errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
         if isinstance(standing, Refused):
             raise standing.error(errand.request)
@@ -311,7 +328,6 @@ class Session:
             message = "the user name or the password is refused"
             if is_none:
                 message += " as none: it is too long, or holds a character that none may"
-            self._is_unsettled = False
             self._standing = refused = Refused(LoginRefused, message, until=self._clock() + self._rest)
             self._rest *= 2
             return refused
@@ -333,13 +349,15 @@ class Session:
                 yield from errand.patience.wait(seconds)
             asked_at = self._clock()
             asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
-            self._is_unsettled = True
-            self._failures += 1
+            self._is_unsettled |= path == "/refresh"
+            if self._silent_since == inf or asked_at > self._asked_at + LONGEST_SILENCE:
+                self._silent_since = asked_at
+            self._asked_at = asked_at
             try:
                 response: httpx.Response = yield asked
             finally:
                 asked.forget()
-            self._failures = 0
+            self._silent_since = inf
             if response.request is not asked:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:
