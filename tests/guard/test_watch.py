@@ -140,13 +140,11 @@ async def test_it_is_closed_when_its_session_ends(
 
 async def test_it_is_closed_when_its_token_expires(over: asyncio.Event) -> None:
     """With 1008, at ``exp``; also where tokens are checked by a SECRET_KEY alone and nobody tells of logouts."""
-    clock = FakeClock(system_clock())
-    app = application(Guard(clock=clock), over, SECRET_KEY=SECRET)
     issuer = Issuer(url="http://127.0.0.1:8000", audience=None, key=SigningKey.from_secret(SECRET.encode()))
-    async with (
-        serving(app) as port,
-        websocket(port, "/ws", {"Authorization": f"Bearer {issuer.token(lifetime=60)}"}) as client,
-    ):
+    token = issuer.token(lifetime=60)
+    clock = FakeClock(system_clock())  # read after it: where a second has turned between, the token is the older one
+    app = application(Guard(clock=clock), over, SECRET_KEY=SECRET)
+    async with serving(app) as port, websocket(port, "/ws", {"Authorization": f"Bearer {token}"}) as client:
         await client.receive()
         clock.advance(58)
         assert await goes_on(client)
