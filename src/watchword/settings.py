@@ -38,9 +38,9 @@ MAX_AUDIENCE: Final = 100
 """Bytes in a token. With more, that of the longest name and scope would be longer than ``tokens`` takes."""
 
 _URL_MARKS: Final = frozenset("?#%")
+"""What the libraries that read a SQLite URL understand in different ways."""
 _UNFILLED: Final = re.compile(r"~|.*\$[({\w]", re.DOTALL)
 """A path as one writes it for a shell: elsewhere a folder of that very name would be made, with the secret in it."""
-"""What the libraries that read a SQLite URL understand in different ways."""
 
 _PLACE_OPTIONS: Final = frozenset(
     {"database", "dbname", "hostaddr", "options", "passfile", "password", "port", "service", "servicefile", "user"}
@@ -261,9 +261,13 @@ def _text(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    if _UNFILLED.match(text):
-        raise ValueError("has a ~ or a variable that only a shell would have filled in")
+    _expect_filled(text)
     return _text(text)
+
+
+def _expect_filled(path: str) -> None:
+    if _UNFILLED.match(path):
+        raise ValueError("has a ~ or a variable that only a shell would have filled in")
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -373,7 +377,7 @@ def _database_url(text: str) -> str:
             raise ValueError(
                 "must be sqlite:///PATH, with nothing before or behind the path, without file:, ?, # and %"
             )
-        _path(path)
+        _expect_filled(path)
     elif text.startswith(("postgresql://", "postgres://")):
         if "#" in text:
             raise ValueError("has a #, behind which nothing would be read; in a password write %23")
