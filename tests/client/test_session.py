@@ -34,6 +34,7 @@ from watchword.client import (
 from watchword.client.session import EARLY_PAUSE, LONGEST_SILENCE, SUSPICION_PAUSE
 
 FEW = LONGEST_SILENCE / EARLY_PAUSE + 1
+"""Tries to renew a token that lives, in the time after which nobody is expected to answer any more."""
 ALICE = {"username": USERNAME, "password": PASSWORD}
 
 

@@ -235,7 +235,7 @@ class Session:
         if wire.can_be_replayed(errand.request, refused_by=response):
             access = yield from self._successor(errand, of=access)
             yield from self._send(errand, access)
-        elif self._standing is access:
+        else:
             access.suspect(now=self._clock())  # by the next request: the last answer of this one must be the caller's
 
     def _access(self, errand: Errand) -> Story[Access]:
@@ -290,11 +290,11 @@ class Session:
         try:
             errand.patience.spend(self._clock() - began)
             standing = self._standing
-            if isinstance(standing, Access) and standing is of:
-                if is_early and self._clock() < standing.renew_at:
-                    return standing
-                standing.rest(now=self._clock())
-            if standing is of or standing is None:
+            if standing is None or standing is of:
+                if isinstance(standing, Access):
+                    if is_early and self._clock() < standing.renew_at:
+                        return standing
+                    standing.rest(now=self._clock())
                 standing = yield from self._renew(errand)
         finally:
             is_silent = self._clock() >= self._silent_since + LONGEST_SILENCE
