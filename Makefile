@@ -15,9 +15,6 @@ compiler := $(shell command -v $(CC) || command -v gcc || command -v clang)
 native := $(if $(filter 0,$(NATIVE)),,$(STAMPS)/native-$(or $(notdir $(compiler)),none))
 postgresql := $(if $(shell command -v postgres || ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null),,$(STAMPS)/postgresql-server)
 
-# Another port of this machine is also where the `curl` leads that is printed, and whose tokens are given.
-issuer := $(if $(filter 127.0.0.1:% localhost:%,$(BIND)),WATCHWORD_ISSUER="$${WATCHWORD_ISSUER:-http://$(BIND)}")
-
 # Whether the .venv was made here: in a copy of a checkout its programs would run the original's code.
 ours := $(shell grep -qsF -e " $(realpath .venv)" -e " $(CURDIR)/.venv" .venv/pyvenv.cfg && echo yes)
 
@@ -32,9 +29,13 @@ help: ## show this list
 
 setup: $(STAMPS)/watchword $(native) ## make .venv/bin/watchword (PYTHON=python3.12; NATIVE=0: do not compile Argon2)
 
+ifneq (,$(filter 127.0.0.1:% localhost:%,$(BIND)))
+# Where the `curl` leads that is printed, and whose tokens are given.
+run: export WATCHWORD_ISSUER ?= http://$(BIND)
+endif
 run: setup ## create what is missing, then serve (BIND=127.0.0.1:9000)
-	@env $(issuer) $(BIN)/watchword init
-	@exec env $(issuer) $(BIN)/watchword serve $(if $(BIND),--bind "$(BIND)")
+	@$(BIN)/watchword init
+	@exec $(BIN)/watchword serve $(if $(BIND),--bind "$(BIND)")
 
 test: setup $(STAMPS)/develop $(postgresql) ## run every test (PYTEST_ARGS="-k login")
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
