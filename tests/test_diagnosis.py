@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -361,6 +361,29 @@ async def test_a_sequence_that_does_not_count_by_one_is_found_and_mended_as_told
     await connection.close()
 
 
+A_USER_AND_A_SESSION = """
+    INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0);
+    INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')
+"""
+README_GRANTS = re.findall(r"^GRANT .*;$", (ROOT / "README.md").read_text(), re.MULTILINE)
+"""What the README has a role granted that serves and owns nothing."""
+
+
+@asynccontextmanager
+async def another_role(
+    url: str, owner: asyncpg.Connection, *, grants: Sequence[str] = README_GRANTS
+) -> AsyncIterator[str]:
+    """The URL by which a role serves that has been granted something."""
+    parts = urlsplit(url)
+    await owner.execute("CREATE ROLE watchword LOGIN")
+    try:
+        for grant in grants:
+            await owner.execute(grant)
+        yield parts._replace(netloc=f"watchword@{parts.hostname}:{parts.port}").geturl()
+    finally:
+        await owner.execute("DROP OWNED BY watchword; DROP ROLE watchword")
+
+
 @pytest.mark.parametrize(
     ("how", "name"),
     [
@@ -397,18 +420,15 @@ async def test_a_sequence_is_found_by_the_column_that_takes_numbers_of_it(
         assert told in message
         await connection.execute(mend.format(message.partition("; do ")[2]))
         assert bad(await examine(environ)) == []
-    await connection.execute("CREATE ROLE watchword LOGIN")
-    try:
-        await connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO watchword")
-        await connection.execute("GRANT USAGE ON SEQUENCE audit_events_id_seq TO watchword")
-        url = urlsplit(postgresql_url)
-        theirs = url._replace(netloc=f"watchword@{url.hostname}:{url.port}").geturl()
+    grants = (
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO watchword",
+        "GRANT USAGE ON SEQUENCE audit_events_id_seq TO watchword",
+    )
+    async with another_role(postgresql_url, connection, grants=grants) as theirs:
         told = "database: WATCHWORD_DATABASE_URL: the database's owner has not granted this user USAGE on"
         lacking = [] if how.endswith("IDENTITY") else [f"{told} {name}"]
         assert bad(await examine({**environ, "WATCHWORD_DATABASE_URL": theirs})) == lacking
-    finally:
-        await connection.execute("DROP OWNED BY watchword; DROP ROLE watchword")
-        await connection.close()
+    await connection.close()
 
 
 @pytest.mark.parametrize(
@@ -445,8 +465,7 @@ async def test_a_column_that_lost_its_default_is_found_and_mended_as_told(
 async def test_a_row_without_a_value_is_the_databases_fault(postgresql_url: str) -> None:
     """A default that is lost under a running service: what adds a row is 503, which is tried again, and no 500."""
     connection = await asyncpg.connect(postgresql_url)
-    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
-    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    await connection.execute(A_USER_AND_A_SESSION)
     await connection.execute("ALTER TABLE revocations ALTER seq DROP DEFAULT")
     await connection.close()
     store = await store_at(postgresql_url).open()
@@ -462,8 +481,7 @@ async def test_a_number_below_those_of_rows_ends_nothing(tmp_path: Path, postgre
     environ = fresh_environment(tmp_path, DATABASE_URL=postgresql_url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
     await asyncio.to_thread(migrations.upgrade, postgresql_url)
     connection = await asyncpg.connect(postgresql_url)
-    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
-    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    await connection.execute(A_USER_AND_A_SESSION)
     await connection.execute("INSERT INTO revocations SELECT g, 's', 0, 0 FROM generate_series(501, 600) g")
     store = await store_at(postgresql_url).open()
     with pytest.raises(Unavailable, match="gives numbers below those of its rows"):
@@ -495,19 +513,6 @@ async def test_a_sequence_that_was_set_is_behind_only_if_its_next_number_is_no_n
     await connection.close()
 
 
-@asynccontextmanager
-async def another_role(url: str, owner: asyncpg.Connection) -> AsyncIterator[str]:
-    """The URL by which a role serves that has what the README grants to it."""
-    parts = urlsplit(url)
-    await owner.execute("CREATE ROLE watchword LOGIN")
-    try:
-        for grant in re.findall(r"^GRANT .*;$", (ROOT / "README.md").read_text(), re.MULTILINE):
-            await owner.execute(grant)
-        yield parts._replace(netloc=f"watchword@{parts.hostname}:{parts.port}").geturl()
-    finally:
-        await owner.execute("DROP OWNED BY watchword; DROP ROLE watchword")
-
-
 async def test_a_sequence_that_may_not_be_read_is_judged_by_what_it_gave(tmp_path: Path, postgresql_url: str) -> None:
     """Before it has given a number only its owner can tell whether it is behind; to others it is no fault."""
     connection = await asyncpg.connect(postgresql_url)
@@ -532,8 +537,7 @@ async def test_who_is_numbered_by_an_identity_needs_no_right_to_its_sequence(
 ) -> None:
     """It comes without any when the owner does what is told; a service that could log out would be refused."""
     connection = await asyncpg.connect(postgresql_url)
-    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
-    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    await connection.execute(A_USER_AND_A_SESSION)
     async with another_role(postgresql_url, connection) as url:
         environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
         await connection.execute("ALTER TABLE revocations ALTER seq DROP DEFAULT")
@@ -554,8 +558,7 @@ async def test_who_is_numbered_by_an_identity_needs_no_right_to_its_sequence(
 async def test_an_identity_that_is_told_begins_above_the_rows(tmp_path: Path, postgresql_url: str, how: str) -> None:
     """Who may not read its sequence would call one good that is below them, and each logout would be 503."""
     connection = await asyncpg.connect(postgresql_url)
-    await connection.execute("INSERT INTO users VALUES ('u', 'u', 'u', 'h', 1, '', NULL, 0)")
-    await connection.execute("INSERT INTO sessions VALUES ('s', 'u', 0, 99, '', 0, 0, 99, 99, 1, '', '')")
+    await connection.execute(A_USER_AND_A_SESSION)
     await connection.execute("INSERT INTO revocations SELECT g, 't', 0, 0 FROM generate_series(1, 4) g")
     async with another_role(postgresql_url, connection) as url:
         environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
@@ -788,20 +791,10 @@ async def test_standbys_alone_are_told_of(tmp_path: Path, postgresql_url: str) -
 
 async def test_rights_that_the_service_lacks_are_named(tmp_path: Path, postgresql_url: str) -> None:
     """A user who could log in and not out is refused; what the README has granted to it is enough."""
-    readme = (ROOT / "README.md").read_text()
-    grants = re.findall(r"^GRANT .*;$", readme, re.MULTILINE)
-    assert len(grants) == 2
-    url = urlsplit(postgresql_url)
-    environ = fresh_environment(
-        tmp_path,
-        DATABASE_URL=url._replace(netloc=f"watchword@{url.hostname}:{url.port}").geturl(),
-        SECRET_KEY=f"{CANARY}, 0123456789 and more",
-    )
+    assert len(README_GRANTS) == 2
     owner = await asyncpg.connect(postgresql_url)
-    await owner.execute("CREATE ROLE watchword LOGIN")
-    try:
-        for grant in grants:
-            await owner.execute(grant)
+    async with another_role(postgresql_url, owner) as url:
+        environ = fresh_environment(tmp_path, DATABASE_URL=url, SECRET_KEY=f"{CANARY}, 0123456789 and more")
         assert bad(await examine(environ)) == []
         await preflight(Settings.read(environ))
         for rights, thing in [
@@ -840,6 +833,4 @@ async def test_rights_that_the_service_lacks_are_named(tmp_path: Path, postgresq
         assert "INSERT on sessions, DELETE on sessions, INSERT on revocations, DELETE on revocations" in message
         assert refusal(run([*COMMAND, "users", "disable", "admin"], environ=environ)).startswith("watchword: ")
         assert run([*COMMAND, "users", "list"], environ=environ).returncode == 0
-    finally:
-        await owner.execute("DROP OWNED BY watchword; DROP ROLE watchword")
-        await owner.close()
+    await owner.close()

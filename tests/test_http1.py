@@ -34,16 +34,9 @@ def answering(*pieces: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), rea
     return app
 
 
-@pytest.fixture(autouse=True)
-def _our_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypercorn.asyncio.run.TCPServer", None)
-    monkeypatch.setattr("hypercorn.protocol.H11Protocol", None)
-    server.serve_in_our_way()
-
-
 @asynccontextmanager
 async def served(app: App, **settings: Any) -> AsyncIterator[Callable[..., Awaitable[Connection]]]:
-    """Serve an application; inside, connect to it."""
+    """Serve an application in our way; inside, connect to it."""
 
     async def with_a_life(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -59,7 +52,10 @@ async def served(app: App, **settings: Any) -> AsyncIterator[Callable[..., Await
     config.errorlog = None
     for name, value in settings.items():
         setattr(config, name, value)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
+        patch.setattr("hypercorn.asyncio.run.TCPServer", None)
+        patch.setattr("hypercorn.protocol.H11Protocol", None)
+        server.serve_in_our_way()
         config.bind = [f"fd://{listener.fileno()}"]
         running = asyncio.create_task(serve(with_a_life, config, shutdown_trigger=stop.wait))
         try:

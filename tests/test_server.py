@@ -18,13 +18,6 @@ BETWEEN = 0.3
 PATIENT = {"keep_alive_timeout": 75}
 
 
-@pytest.fixture(autouse=True)
-def _our_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypercorn.asyncio.run.TCPServer", None)
-    monkeypatch.setattr("hypercorn.protocol.H11Protocol", None)
-    server.serve_in_our_way()
-
-
 def tls(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The server's settings and the client's options for TLS."""
     certified(folder, "localhost")
