@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self, TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from watchword import database_urls
 from watchword.environment import PREFIX, text_in, text_of
@@ -36,16 +35,6 @@ MAX_HASH_WORK_KIB: Final = 4 * MAX_HASH_MEMORY_KIB
 MAX_ISSUER: Final = 200
 MAX_AUDIENCE: Final = 100
 """Bytes in a token. With more, that of the longest name and scope would be longer than ``tokens`` takes."""
-
-_URL_MARKS: Final = frozenset("?#%")
-"""What the libraries that read a SQLite URL understand in different ways."""
-_UNFILLED: Final = re.compile(r"~|.*\$[({\w]", re.DOTALL)
-"""A path as one writes it for a shell: elsewhere a folder of that very name would be made, with the secret in it."""
-
-_PLACE_OPTIONS: Final = frozenset(
-    {"database", "dbname", "hostaddr", "options", "passfile", "password", "port", "service", "servicefile", "user"}
-)
-"""What says to psql, or to asyncpg, which database is meant and as whom; we would go elsewhere without a word."""
 
 T = TypeVar("T")
 
@@ -149,7 +138,7 @@ def instance_folder(environ: Mapping[str, str] = os.environ) -> Path:
         folder = Path(_Source(environ).get("INSTANCE", _path, "instance")).absolute()
     except FileNotFoundError:
         raise SettingRefused("INSTANCE", "is relative to the current folder, which has been removed") from None
-    if _URL_MARKS & set(str(folder)):
+    if database_urls.MARKS & set(str(folder)):
         raise SettingRefused("INSTANCE", "must be a path without ?, # and %, as it becomes part of a database URL")
     return folder
 
@@ -261,13 +250,8 @@ def _text(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    _expect_filled(text)
+    database_urls.expect_filled(text)
     return _text(text)
-
-
-def _expect_filled(path: str) -> None:
-    if _UNFILLED.match(path):
-        raise ValueError("has a ~ or a variable that only a shell would have filled in")
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -295,17 +279,6 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
         return float(text)
 
     return read
-
-
-def _split(text: str) -> SplitResult:
-    """Take a URL apart. It may hold a password, so no message repeats any of it."""
-    try:
-        url = urlsplit(_text(text))  # which drops tabs and line ends unseen, but for _text
-        for host in url.netloc.rpartition("@")[2].split(","):  # PostgreSQL's may be several
-            _ = urlsplit(f"//{host}").port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    return url
 
 
 def _address_or_off(text: str) -> tuple[str, int] | None:
@@ -337,53 +310,5 @@ def _audience(text: str) -> str:
     return text
 
 
-def _check_options(url: SplitResult) -> None:
-    """See that nobody asks for TLS, or for another database, in words that are passed over or read in two ways."""
-    options = parse_qsl(url.query, keep_blank_values=True)
-    names = [name for name, _ in options]
-    for name, value in options:
-        if name.lower() in _PLACE_OPTIONS:
-            meant = "postgresql://user:password@host:port/database"
-            raise ValueError(f"has the option {name!r}; which database is meant must stand before the '?', as {meant}")
-        if name not in database_urls.OPTIONS and name.lower() in database_urls.OPTIONS:
-            raise ValueError(f"has the option {name!r}; write it in small letters")
-        if name not in database_urls.OPTIONS and not name.lower().startswith("ssl"):
-            continue  # passed over, and never told: it may be a part of a password that nobody escaped
-        if not value:
-            raise ValueError(f"has the option {name!r} without a value")
-        if names.count(name) > 1:
-            raise ValueError(f"has the option {name!r} twice")
-        if name == "target_session_attrs" and value not in {"primary", "read-write"}:
-            raise ValueError(f"has the option {name!r}, which must be primary or read-write")
-        if name not in database_urls.OPTIONS:
-            raise ValueError(
-                f"has the option {name!r}; of TLS there are {', '.join(sorted(database_urls.TLS_OPTIONS))}"
-            )
-    if "host" in names:
-        before, hosts = url.netloc.rpartition("@")[2].split(","), dict(options)["host"].split(",")
-        if any(urlsplit(f"//{each}").hostname for each in before):  # psql would go to the latter, asyncpg to the former
-            raise ValueError("has the option 'host' beside a host")
-        if len(before) not in {1, len(hosts)}:
-            told = f"has {len(before)} ports before the path and {len(hosts)} host(s) behind it"
-            raise ValueError(f"{told}; write one port for all, or one for each")
-
-
 def _database_url(text: str) -> str:
-    url = _split(text)
-    if url.scheme == "sqlite":
-        path = text.removeprefix("sqlite:///")  # in small letters, as the store reads it
-        # What begins with "file:" SQLite may take for a URI.
-        if path in {text, ""} or str(Path(path)).startswith("file:") or ":memory:" in text or _URL_MARKS & set(text):
-            raise ValueError(
-                "must be sqlite:///PATH, with nothing before or behind the path, without file:, ?, # and %"
-            )
-        _expect_filled(path)
-    elif text.startswith(("postgresql://", "postgres://")):
-        if "#" in text:
-            raise ValueError("has a #, behind which nothing would be read; in a password write %23")
-        if not url.path.strip("/"):
-            raise ValueError("names no database; write postgresql://user:password@host:5432/database")
-        _check_options(url)
-    else:
-        raise ValueError("must begin with sqlite:/// or postgresql://")
-    return text
+    return database_urls.checked(_text(text))  # in which no tab or line end is left that a reader of URLs drops unseen

@@ -4,17 +4,15 @@ A small pool more is for what the service itself must know in time: in the other
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, Self, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
-from watchword import database_urls
+from watchword.database_urls import each_host
 from watchword.errors import SchemaRefused, Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
@@ -273,7 +271,7 @@ class Hosts:
 
     def __init__(self, url: str, *, seconds: float) -> None:
         self._seconds = seconds
-        self._urls = list(_each_host(with_known_options(url)))
+        self._urls = each_host(url)
 
     async def connect(self, _: None = None, **options: Any) -> Any:
         """Connect as asyncpg does, each host having its share of the seconds that are left.
@@ -298,42 +296,6 @@ class Hosts:
                     self._urls.remove(url)
                     self._urls.append(url)
         raise fault or asyncpg.TargetServerAttributeNotMatched
-
-
-def with_known_options(url: str) -> str:
-    """The URL for asyncpg, without what other programs like to read in one, which it would take for server settings."""
-    parts = urlsplit(url)
-    options = [(name, value) for name, value in parse_qsl(parts.query) if name in database_urls.OPTIONS]
-    return parts._replace(query=urlencode(options)).geturl()
-
-
-def _each_host(url: str) -> Iterator[str]:
-    """The URL of each of the hosts that one names before its path, or as an option, perhaps with ports before it.
-
-    Of several the one that takes writes is meant, though the URL does not say so: where the first is silent for a
-    moment, a standby would be taken for as long as connections to it last.
-    """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
-    account, at, netloc = parts.netloc.rpartition("@")
-    ports = ""
-    if "host" in options:  # before the path there are ports at most, which asyncpg takes for hosts
-        ports, netloc, parts = netloc.replace(":", ""), "", parts._replace(netloc=f"{account}{at}")
-    hosts = (netloc or options.get("host", "")).split(",")
-    # psql needs no brackets here; asyncpg takes what follows an address's first colon for a port.
-    hosts = [f"[{host}]" if host.count(":") > 1 and host[0] not in "[/" else host for host in hosts]
-    if len(hosts) > 1:
-        options = {"target_session_attrs": "read-write", **options}
-    if not ports and "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
-        hosts = [",".join(hosts)]
-    port_of_each = ports.split(",") if "," in ports else [ports] * len(hosts)
-    for host, port in zip(hosts, port_of_each, strict=True):
-        one = {"netloc": f"{account}{at}{host}"} if netloc else {}
-        its_options = {**options, "host": host} if "host" in options else options
-        if ports:
-            its_own = "" if host.startswith("/") else host.rpartition("]")[2].partition(":")[2]
-            its_options["port"] = its_own or port or "5432"  # whatever PGPORT says, as to psql
-        yield parts._replace(query=urlencode(its_options), **one).geturl()
 
 
 _SETTINGS: Final = Statement(  # with times in one unit, as SHOW has them not
