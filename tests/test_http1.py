@@ -11,7 +11,8 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from watchword import http1, server
+from watchword import server
+from watchword.http1 import reading
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -495,7 +496,7 @@ def test_what_no_field_may_hold_is_never_overlooked_at_a_glance() -> None:
     for length in range(6):
         for each in itertools.product(b"\r\n\0\fa", repeat=length):
             head = bytes(each)
-            assert http1._may_be_odd(head) == (http1._NO_TEXT.search(head) is not None), head
+            assert reading._may_be_odd(head) == (reading._NO_TEXT.search(head) is not None), head
 
 
 async def test_a_path_of_thousands_of_escapes_is_not_read() -> None:
