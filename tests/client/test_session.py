@@ -31,7 +31,8 @@ from watchword.client import (
     UnexpectedAnswer,
     WatchwordAuth,
 )
-from watchword.client.session import EARLY_PAUSE, LONGEST_SILENCE, SUSPICION_PAUSE
+from watchword.client.session import LONGEST_SILENCE
+from watchword.client.standing import EARLY_PAUSE, SUSPICION_PAUSE
 
 FEW = LONGEST_SILENCE / EARLY_PAUSE + 1
 """Tries to renew a token that lives, in the time after which nobody is expected to answer any more."""

@@ -11,7 +11,8 @@ from typing import Final
 import httpx
 
 from watchword.client import wire
-from watchword.client.session import Announce, Errand, Patience, Session, Step, Story, TakeTurn, Wait
+from watchword.client.session import Session
+from watchword.client.steps import Announce, Errand, Patience, Step, Story, TakeTurn, Wait
 
 _MUST_NOT_BE_ASYNC: Final = "on_refresh_token and sleep must not be async under httpx.Client; use httpx.AsyncClient"
 

@@ -15,31 +15,20 @@ Laws of this file:
 """
 
 import logging
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from math import ceil, inf
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 
 import httpx
 
 from watchword.client import wire
 from watchword.client.errors import LoginRefused, ServiceUnavailable, SessionOver, UnexpectedAnswer
-
-MARGIN_SECONDS: Final = 30.0
-MARGIN_SHARE: Final = 0.1
-"""How long before its expiry a token is renewed: the lesser of the two, the share being of its lifetime; where that is
-some seconds, a little more."""
-
-EARLY_PAUSE: Final = 3.0
-"""Seconds between two tries to renew a token that lives, from when the first began: a service that is gone fails or
-delays the one that tries. Two of them, and a second each until a request comes, are less than the nine for which a
-refresh may be repeated."""
+from watchword.client.standing import Access, Refused
+from watchword.client.steps import Announce, Errand, Patience, Story, TakeTurn
 
 LONGEST_SILENCE: Final = 15.0
 """Seconds without an answer to any try, after which a token that lives is renewed for its age alone."""
-
-SUSPICION_PAUSE: Final = 10.0
-"""Seconds between two successors that are sought because an endpoint hung up, or refused what cannot be repeated."""
 
 LAST_WORD: Final = 10.0
 """Seconds for which a refusal is the last word about a token that was got because its predecessor was refused."""
@@ -50,145 +39,8 @@ LONGEST_WAIT: Final = 300
 """Seconds until a busy login service is asked again, if it names more: one wrong answer must not stop us for good."""
 FIRST_REST: Final = 30.0
 """Seconds for which a password rests that was refused once: ten are sent in four hours, twenty in half a year."""
-MOST_WAITS: Final = 10
-"""Waits of one request. httpx counts every answer to an authentication as a redirect, and gives up after twenty."""
-
-T = TypeVar("T")
 
 _log = logging.getLogger("watchword.client")
-
-
-@dataclass(frozen=True, slots=True)
-class TakeTurn:
-    """A step: take one's turn, waiting at most so many seconds; is answered whether that succeeded."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A step: let so many seconds pass."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """A step: tell the owner of the session its new refresh token."""
-
-    refresh_token: str = field(repr=False)
-
-
-Step = httpx.Request | TakeTurn | Wait | Announce
-"""What is to be done; a request is answered with its response, which has been read unless it is the caller's."""
-
-Story = Generator[Step, Any, T]
-
-
-@dataclass(slots=True)
-class Patience:
-    """What one request may still wait: for how many seconds, and how often."""
-
-    seconds: float
-    waits: int = MOST_WAITS
-
-    def bears(self, seconds: float) -> bool:
-        """Whether there is enough of it."""
-        return self.waits > 0 and seconds <= self.seconds
-
-    def spend(self, seconds: float) -> None:
-        """Have less of it, after a wait."""
-        self.seconds = max(0.0, self.seconds - seconds)
-
-    def wait(self, seconds: float) -> Story[None]:
-        """Wait, where that can be borne."""
-        self.waits -= 1
-        self.spend(seconds)
-        yield Wait(seconds)
-
-
-class Turn(Protocol):
-    """The lock of those who log in or refresh; which kind is the flow's business, as is taking it."""
-
-    def release(self) -> None:
-        """Let the next one have it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """One request of the caller's, and what it brings along.
-
-    Attributes:
-        request: the caller's.
-        turn: to be taken before logging in or refreshing.
-        patience: what the request may still wait.
-    """
-
-    request: httpx.Request
-    turn: Turn
-    patience: Patience
-
-
-@dataclass(slots=True)
-class Access:
-    """An access token that the service gave.
-
-    Attributes:
-        authorization: the header's value.
-        due_at: by our clock, when a successor is sought for its age.
-        expires_at: by our clock, when the token is over.
-        renewable_from: by our clock, when a refusal is first a reason to seek a successor.
-        renew_at: by our clock, when a successor is sought while this one lives, for whichever reason.
-    """
-
-    authorization: str = field(repr=False)
-    due_at: float
-    expires_at: float
-    renewable_from: float
-    renew_at: float = field(init=False)
-    _rests_until: float = field(init=False, default=-inf)
-    _suspected_at: float = field(init=False, default=-inf)
-
-    def __post_init__(self) -> None:
-        self.renew_at = self.due_at
-
-    def rest(self, *, now: float) -> None:
-        """Have the next try wait for a moment, as one begins."""
-        self.renew_at = self._rests_until = now + EARLY_PAUSE
-
-    def wait_for_its_age(self) -> None:
-        """Have a successor sought for no other reason."""
-        self.renew_at = max(self.renew_at, self.due_at)
-
-    def suspect(self, *, now: float) -> None:
-        """Have a successor sought by the next request, or soon after one has tried; but not again and again."""
-        if now >= self._suspected_at + SUSPICION_PAUSE:
-            self._suspected_at = now
-            self.renew_at = min(self.renew_at, max(now, self._rests_until))
-
-    def doubt(self, *, now: float) -> None:
-        """Suspect it on slight grounds, and not where a successor came a moment ago or is sought in a moment."""
-        if self.renewable_from + SUSPICION_PAUSE <= now < self.renew_at - SUSPICION_PAUSE:
-            self.suspect(now=now)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The service's word that there is no token for us; it holds for those who waited for it, and for a while.
-
-    Attributes:
-        reason: what it is to the caller.
-        message: the same in words.
-        until: by our clock, when the service may be asked again.
-    """
-
-    reason: type[LoginRefused | SessionOver]
-    message: str
-    until: float
-
-    def error(self, request: httpx.Request) -> LoginRefused | SessionOver:
-        """What to raise for a request."""
-        return self.reason(self.message, request=request)
 
 
 class Session:
@@ -375,17 +227,11 @@ class Session:
         if answer is None:  # raised out here, for the context of an error keeps the variables of the reader: tokens
             message = f"{response.url.path} does not answer as a login service: {fault}"
             raise UnexpectedAnswer(message, request=errand.request)
-        expires_at = asked_at + answer.expires_in
-        # A token's ``exp`` is whole seconds, and so comes up to one before ``expires_in`` says.
-        margin = min(MARGIN_SECONDS, max(MARGIN_SHARE * answer.expires_in, min(1.0, answer.expires_in / 3)))
         # An endpoint that takes no token of ours, for its clock or its audience is wrong, would cause a refresh with
         # every request.
         renewable_from = self._clock() + LAST_WORD if self._was_refused else asked_at
-        access = Access(
-            f"Bearer {answer.token}",
-            due_at=expires_at - margin,
-            expires_at=expires_at,
-            renewable_from=renewable_from,
+        access = Access.given(
+            answer.token, lifetime=answer.expires_in, counted_from=asked_at, renewable_from=renewable_from
         )
         self._was_refused = self._is_unsettled = False
         self._rest = FIRST_REST
