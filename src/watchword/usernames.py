@@ -38,15 +38,24 @@ def canonical(username: str) -> str:
     """The form in which names are compared and found.
 
     Raises:
+        InvalidUsername: not a user name, or one that takes long to read.
+    """
+    for characters, most, called in _READ_AGAIN:
+        if len(username) <= MAX_CODE_POINTS and sum(map(username.count, characters)) > most:
+            raise InvalidUsername(f"A user name has at most {most} {called}")
+    return canonical_at_leisure(username)
+
+
+def canonical_at_leisure(username: str) -> str:
+    """The same of one that may take long: an operator must find users too whose names are older than that bound.
+
+    Raises:
         InvalidUsername: not a user name.
     """
     if not 1 <= len(username) <= MAX_CODE_POINTS:
         raise InvalidUsername(f"A user name has 1 to {MAX_CODE_POINTS} characters")
     if _PLAIN.fullmatch(username):
         return username.lower()  # what the profile does to visible ASCII, without loading it
-    for characters, most, called in _READ_AGAIN:
-        if sum(map(username.count, characters)) > most:
-            raise InvalidUsername(f"A user name has at most {most} {called}")
     try:
         name: str = _profile().enforce(username)
     except UnicodeEncodeError as fault:

@@ -66,6 +66,21 @@ def test_a_password_is_judged_by_the_name_as_the_user_writes_it(environ: dict[st
     watchword("users", "delete", name, environ=environ).check_returncode()
 
 
+def test_a_user_whose_name_nobody_could_take_any_more_can_be_shut_out(tmp_path: Path) -> None:
+    """A name of before there was a bound on what takes long to read: all commands find the user but ``add``."""
+    instance = tmp_path / "instance"
+    environ = fresh_environment(instance)
+    run([*COMMAND, "init"], environ=environ).check_returncode()
+    name = "カ" + "・" * 9
+    change(instance / "watchword.db", f"UPDATE users SET username = '{name}', canonical_name = '{name}'")
+    for command in ("users disable", "users enable", "sessions end --user", "sessions list --user"):
+        run([*COMMAND, *command.split(), name], environ=environ).check_returncode()
+    watchword("users", "set-password", name, "--password-stdin", environ=environ, stdin=PASSWORD).check_returncode()
+    run([*COMMAND, "users", "delete", name], environ=environ).check_returncode()
+    again = watchword("users", "add", name, "--password-stdin", environ=environ, stdin=PASSWORD)
+    assert "at most 8 katakana middle dots" in refusal(again)
+
+
 @pytest.mark.parametrize("command", ["add carol", "set-password alice"])
 def test_without_a_terminal_a_password_must_be_piped(environ: dict[str, str], command: str) -> None:
     """Nobody can be asked: a usage error says what to use, and what happens to be on standard input is no password."""

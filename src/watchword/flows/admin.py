@@ -96,7 +96,7 @@ async def set_password(
         WeakPassword: a rule for passwords is broken.
         UnknownUser: nobody has the name.
     """
-    canonical_name = usernames.canonical(username)
+    canonical_name = usernames.canonical_at_leisure(username)
     user = await store.read(partial(users.find_by_name, canonical_name=canonical_name))
     if user is None:
         raise UnknownUser(username)
@@ -117,7 +117,7 @@ async def disable_user(store: Store, *, username: str, now: int, token_lifetime:
     Raises:
         UnknownUser: nobody has the name.
     """
-    name = usernames.canonical(username)
+    name = usernames.canonical_at_leisure(username)
 
     async def disable(connection: Connection) -> str:
         user_id = await users.set_disabled(connection, canonical_name=name, disabled_at=now)
@@ -133,7 +133,7 @@ async def enable_user(store: Store, *, username: str, asker: Asker) -> None:
     Raises:
         UnknownUser: nobody has the name.
     """
-    name = usernames.canonical(username)
+    name = usernames.canonical_at_leisure(username)
 
     await store.write(
         partial(users.set_disabled, canonical_name=name, disabled_at=None),
@@ -147,7 +147,7 @@ async def delete_user(store: Store, *, username: str, now: int, token_lifetime: 
     Raises:
         UnknownUser: nobody has the name.
     """
-    name = usernames.canonical(username)
+    name = usernames.canonical_at_leisure(username)
 
     async def end_and_delete(connection: Connection) -> str:
         # Disabled first: a session that began between its two steps would go with the user, and its token would not.

@@ -72,7 +72,7 @@ async def list_sessions(store: Store, *, username: str | None, now: int) -> Asyn
         UnknownUser: nobody has the name.
     """
     if username is not None:
-        name = usernames.canonical(username)
+        name = usernames.canonical_at_leisure(username)
         user = await store.read(partial(users.find_by_name, canonical_name=name))
         if user is None:
             raise UnknownUser(name)
@@ -119,7 +119,7 @@ async def end_sessions_of(store: Store, *, username: str, now: int, token_lifeti
     Raises:
         UnknownUser: nobody has the name.
     """
-    name = usernames.canonical(username)
+    name = usernames.canonical_at_leisure(username)
 
     async def end(connection: Connection) -> tuple[list[Revocation], str]:
         user = await users.find_by_name(connection, canonical_name=name)
