@@ -74,6 +74,7 @@ class LoginService:
         arrived: all requests, in order.
         planned: by path, answers that come before those that it would give.
         afterwards: by path, what happens between an answer's being made and its being sent.
+        lifetime: of its access tokens, in seconds.
     """
 
     clock: Callable[[], float]
@@ -82,6 +83,7 @@ class LoginService:
     afterwards: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     logins: dict[str, Login] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
+    lifetime: int = LIFETIME
 
     def plan(self, path: str, *answers: httpx.Response) -> None:
         """Have the next requests of a path answered so."""
@@ -136,8 +138,8 @@ class LoginService:
 
     def _issue(self, session: str) -> httpx.Response:
         token = f"access-{len(self.tokens)}-{len(self.arrived)}"
-        self.tokens[token] = self.clock() + LIFETIME
-        return token_answer(token, refresh_token(session, self.logins[session].counter))
+        self.tokens[token] = self.clock() + self.lifetime
+        return token_answer(token, refresh_token(session, self.logins[session].counter), lifetime=self.lifetime)
 
 
 class Wire(httpx.AsyncBaseTransport, httpx.BaseTransport):

@@ -18,6 +18,7 @@ from tests.client.service import (
     USERNAME,
     LoginService,
     Stopwatch,
+    Wire,
     busy,
     refresh_refused,
     token_answer,
@@ -31,11 +32,12 @@ from watchword.client import (
     UnexpectedAnswer,
     WatchwordAuth,
 )
-from watchword.client.session import LONGEST_SILENCE
-from watchword.client.standing import EARLY_PAUSE, SUSPICION_PAUSE
+from watchword.client.session import FIRST_REST
+from watchword.client.standing import EARLY_PAUSE, LAST_WORD, LONGEST_SILENCE, SUSPICION_PAUSE
 
 FEW = LONGEST_SILENCE / EARLY_PAUSE + 1
 """Tries to renew a token that lives, in the time after which nobody is expected to answer any more."""
+ELSEWHERE = "http://reports.test/elsewhere"
 ALICE = {"username": USERNAME, "password": PASSWORD}
 
 
@@ -50,6 +52,21 @@ class Hold:
         """Wait here."""
         self.reached.set()
         await self.released.wait()
+
+
+class BreaksOffRefusals(Wire):
+    """Breaks off the body of each refusal."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a request of an ``AsyncClient``."""
+        answer = await super().handle_async_request(request)
+        return httpx.Response(401, headers=answer.headers, stream=_Broken()) if answer.status_code == 401 else answer
+
+
+class _Broken(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        raise httpx.ReadError("connection reset")
 
 
 async def others_to_run() -> None:
@@ -178,6 +195,32 @@ async def test_an_endpoint_that_refuses_every_token_causes_a_refresh_in_ten_seco
     assert service.count("/login") == 1
 
 
+async def test_a_token_of_seconds_leaves_such_an_endpoint_its_last_word(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """It is renewed for its age meanwhile, and its successor takes over what is left of the ten seconds."""
+    service.lifetime = 5
+    service.plan("/elsewhere", *(token_refused() for _ in range(200)))
+    for _ in range(120):
+        assert (await caller.get(ELSEWHERE, auth=auth)).status_code == 401
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        stopwatch.advance(0.5)
+    assert service.count("/refresh") <= 60 / (service.lifetime - 1) + 60 / LAST_WORD + 1
+
+
+async def test_a_refusal_that_breaks_off_is_one(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Its head has come and its body has not: the request fails, and the next one has a new token."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(1)
+    service.revoke_tokens()
+    async with httpx.AsyncClient(transport=BreaksOffRefusals(service), auth=auth) as client:
+        with pytest.raises(httpx.ReadError):
+            await client.get(REPORTS)
+        assert (await client.get(REPORTS)).status_code == 200
+
+
 async def test_a_token_that_is_refused_later_on_is_refreshed_though_it_came_for_a_refused_one(
     service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
 ) -> None:
@@ -217,6 +260,21 @@ async def test_a_refusal_that_is_lost_with_its_connection_is_guessed(
     before = service.count("/reports")
     assert (await caller.post(REPORTS, content=content, auth=auth)).status_code == 200
     assert service.count("/reports") == before + (1 if is_large else 2)
+
+
+async def test_it_is_guessed_though_the_token_lives_for_seconds(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Ten seconds after it came, and not only when it is renewed for its age."""
+    service.lifetime = 20
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(SUSPICION_PAUSE)
+    service.revoke_tokens()
+    service.afterwards["/reports"] = be_gone
+    with pytest.raises(httpx.ConnectError):
+        await caller.post(REPORTS, content=b"x" * 100_000, auth=auth)
+    service.afterwards.clear()
+    assert (await caller.post(REPORTS, content=streamed(), auth=auth)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -453,13 +511,43 @@ class TestARefreshThatWasLostBesideOthers:
             if refuses_again and second % 5 == 0:
                 service.plan("/elsewhere", token_refused())
                 with pytest.raises(httpx.ConnectError):
-                    await caller.get("http://reports.test/elsewhere", auth=auth)
+                    await caller.get(ELSEWHERE, auth=auth)
             try:
                 await caller.get(REPORTS, auth=auth)
             except httpx.ConnectError:
                 failed += 1
             stopwatch.advance(1)
         assert 0 < failed <= FEW
+
+    @pytest.mark.parametrize("pause", [LONGEST_SILENCE + 1, 60])
+    async def test_nor_does_it_where_requests_come_seldom(
+        self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient, pause: float
+    ) -> None:
+        """Before the next one comes the grace of the token is over: there is nothing to be in time for."""
+        service.afterwards["/refresh"] = be_gone
+        with pytest.raises(httpx.ConnectError):
+            await caller.get(REPORTS, auth=auth)
+        for _ in range(10):
+            stopwatch.advance(pause)
+            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+    async def test_a_refresh_that_another_refusal_causes_is_repeated_in_its_turn(
+        self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+    ) -> None:
+        """The service had come back without anybody's hearing of it, and did what was lost later."""
+        service.afterwards["/refresh"] = be_gone
+        service.planned["/reports"].clear()
+        service.plan("/elsewhere", token_refused(), token_refused())
+        service.plan("/refresh", refresh_refused())  # which nobody gets, and nothing is done
+        with pytest.raises(httpx.ConnectError):
+            await caller.get(ELSEWHERE, auth=auth)
+        stopwatch.advance(2 * LONGEST_SILENCE)
+        with pytest.raises(httpx.ConnectError):
+            await caller.get(ELSEWHERE, auth=auth)
+        service.afterwards.clear()
+        for _ in range(2 * LIFETIME):
+            stopwatch.advance(1)
+            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
     @pytest.mark.parametrize("hangs_up", [False, True])
     async def test_nor_does_an_endpoint_that_takes_no_upload_then(
@@ -580,6 +668,26 @@ async def test_a_refused_password_rests_twice_as_long_each_time(
         stopwatch.advance(1)
     assert tried_at == [0, 30, 90, 210, 450, 930, 1890]
     assert stopwatch.slept == []
+
+
+async def test_a_refusal_whose_rest_is_over_is_not_the_last_word_to_who_was_on_the_way(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """A slow endpoint refuses the token long after the password was: that is sent again, as for any other request."""
+    await caller.get(REPORTS, auth=auth)
+    service.plan("/elsewhere", token_refused())
+    service.afterwards["/elsewhere"] = hold = Hold()
+    slow = asyncio.create_task(caller.get(ELSEWHERE, auth=auth))
+    await hold.reached.wait()
+    service.revoke_tokens()
+    service.logins.clear()
+    service.plan("/login", httpx.Response(401))
+    with pytest.raises(LoginRefused):
+        await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(FIRST_REST)
+    service.afterwards.clear()
+    hold.released.set()
+    assert (await slow).status_code == 200
 
 
 async def test_a_password_that_was_taken_has_a_clean_slate(

@@ -24,14 +24,8 @@ import httpx
 
 from watchword.client import wire
 from watchword.client.errors import LoginRefused, ServiceUnavailable, SessionOver, UnexpectedAnswer
-from watchword.client.standing import Access, Refused
+from watchword.client.standing import Access, Refused, Silence
 from watchword.client.steps import Announce, Errand, Patience, Story, TakeTurn
-
-LONGEST_SILENCE: Final = 15.0
-"""Seconds without an answer to any try, after which a token that lives is renewed for its age alone."""
-
-LAST_WORD: Final = 10.0
-"""Seconds for which a refusal is the last word about a token that was got because its predecessor was refused."""
 
 SHORTEST_WAIT: Final = 1
 """Seconds until one that is busy is asked again, if it does not name more."""
@@ -68,10 +62,8 @@ class Session:
         self._standing: Access | Refused | None = None
         self._not_before = clock()  # when the service may be asked again
         self._rest = FIRST_REST  # how long the password rests, if it is refused
-        self._was_refused = False  # whether an endpoint has refused the token in force
         self._is_unsettled = False  # whether a refresh may have been done whose outcome never came
-        self._asked_at = -inf  # when the service was asked last
-        self._silent_since = inf  # the first time, of those that no answer came between
+        self._silence = Silence()
 
     def story(self, errand: Errand) -> Story[None]:
         """Send the caller's request with a token; if the token is refused, once more with its successor.
@@ -81,14 +73,14 @@ class Session:
         """
         access = yield from self._access(errand)
         response = yield from self._send(errand, access)
-        if not wire.refuses(response, access.authorization) or self._clock() < access.renewable_from:
+        now = self._clock()
+        if not wire.refuses(response, access.authorization) or now < access.last_word_until:
             return
-        self._was_refused |= self._standing is access
+        access.is_refused = True
+        access.suspect(now=now)  # by the next request, if this one comes no further
         if wire.can_be_replayed(errand.request, refused_by=response):
             access = yield from self._successor(errand, of=access)
             yield from self._send(errand, access)
-        else:
-            access.suspect(now=self._clock())  # by the next request: the last answer of this one must be the caller's
 
     def _access(self, errand: Errand) -> Story[Access]:
         """The token in force, or its successor if it is over or about to be."""
@@ -98,7 +90,7 @@ class Session:
             raise standing.error(errand.request)
         if not isinstance(standing, Access) or now >= standing.expires_at:
             return (yield from self._successor(errand, of=standing))
-        if now < standing.renew_at:
+        if not self._wants_a_successor(standing):
             return standing
         try:
             return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing, is_early=True))
@@ -142,20 +134,24 @@ class Session:
         try:
             errand.patience.spend(self._clock() - began)
             standing = self._standing
+            if isinstance(standing, Refused) and self._clock() >= standing.until:
+                standing = of  # that word is no longer the last, and we have asked for nothing since
             if standing is None or standing is of:
                 if isinstance(standing, Access):
-                    if is_early and self._clock() < standing.renew_at:
+                    if is_early and not self._wants_a_successor(standing):
                         return standing
                     standing.rest(now=self._clock())
                 standing = yield from self._renew(errand)
         finally:
-            is_silent = self._clock() >= self._silent_since + LONGEST_SILENCE
-            if isinstance(of, Access) and (is_silent or not self._is_unsettled):
-                of.wait_for_its_age()
             errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
         if isinstance(standing, Refused):
             raise standing.error(errand.request)
         return standing
+
+    def _wants_a_successor(self, access: Access) -> bool:
+        now = self._clock()
+        is_lost = self._is_unsettled and not self._silence.is_long(now=now)
+        return access.wants_a_successor(now=now, is_lost=is_lost)
 
     def _renew(self, errand: Errand) -> Story[Access | Refused]:
         """Refresh, or log in where that is refused or there is nothing to refresh with.
@@ -202,14 +198,12 @@ class Session:
             asked_at = self._clock()
             asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
             self._is_unsettled |= path == "/refresh"
-            if self._silent_since == inf or asked_at > self._asked_at + LONGEST_SILENCE:
-                self._silent_since = asked_at
-            self._asked_at = asked_at
+            self._silence.asked(now=asked_at)
             try:
                 response: httpx.Response = yield asked
             finally:
                 asked.forget()
-            self._silent_since = inf
+            self._silence.answered()
             if response.request is not asked:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:
@@ -227,13 +221,11 @@ class Session:
         if answer is None:  # raised out here, for the context of an error keeps the variables of the reader: tokens
             message = f"{response.url.path} does not answer as a login service: {fault}"
             raise UnexpectedAnswer(message, request=errand.request)
-        # An endpoint that takes no token of ours, for its clock or its audience is wrong, would cause a refresh with
-        # every request.
-        renewable_from = self._clock() + LAST_WORD if self._was_refused else asked_at
+        former = self._standing if isinstance(self._standing, Access) else None
         access = Access.given(
-            answer.token, lifetime=answer.expires_in, counted_from=asked_at, renewable_from=renewable_from
+            answer.token, lifetime=answer.expires_in, counted_from=asked_at, after=former, now=self._clock()
         )
-        self._was_refused = self._is_unsettled = False
+        self._is_unsettled = False
         self._rest = FIRST_REST
         _log.debug("%s gave a token for %d s", response.url.path, answer.expires_in)
         try:

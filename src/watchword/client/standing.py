@@ -1,4 +1,4 @@
-"""What the service said last: an access token, and when its successor is sought; or that there is none."""
+"""What the service said last: an access token, and when its successor is sought; that there is none; or nothing."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -21,6 +21,13 @@ refresh may be repeated."""
 SUSPICION_PAUSE: Final = 10.0
 """Seconds between two successors that are sought because an endpoint hung up, or refused what cannot be repeated."""
 
+LAST_WORD: Final = 10.0
+"""Seconds for which a refusal is the last word about a token that was got because its predecessor was refused: of an
+endpoint that takes no token of ours, for its clock or its audience is wrong, each request would cause a refresh."""
+
+LONGEST_SILENCE: Final = 15.0
+"""Seconds without an answer, after which the outcome of a refresh is asked for no more: each try fails a request."""
+
 
 @dataclass(slots=True)
 class Access:
@@ -28,48 +35,61 @@ class Access:
 
     Attributes:
         authorization: the header's value.
+        given_at: by our clock, when it came.
         due_at: by our clock, when a successor is sought for its age.
         expires_at: by our clock, when the token is over.
-        renewable_from: by our clock, when a refusal is first a reason to seek a successor.
-        renew_at: by our clock, when a successor is sought while this one lives, for whichever reason.
+        last_word_until: by our clock, until when a refusal is no reason to seek a successor.
+        is_refused: whether an endpoint has given such a reason.
     """
 
     authorization: str = field(repr=False)
+    given_at: float
     due_at: float
     expires_at: float
-    renewable_from: float
-    renew_at: float = field(init=False)
-    _rests_until: float = field(init=False, default=-inf)
+    last_word_until: float
+    is_refused: bool = field(init=False, default=False)
+    _is_suspected: bool = field(init=False, default=False)
     _suspected_at: float = field(init=False, default=-inf)
-
-    def __post_init__(self) -> None:
-        self.renew_at = self.due_at
+    _rests_until: float = field(init=False, default=-inf)
 
     @classmethod
-    def given(cls, token: str, *, lifetime: int, counted_from: float, renewable_from: float) -> Self:
-        """One that lives for so many seconds from then on."""
+    def given(cls, token: str, *, lifetime: int, counted_from: float, after: "Access | None", now: float) -> Self:
+        """One that lives for so many seconds from then on, and comes after another or not."""
         # A token's ``exp`` is whole seconds, and so comes up to one before its lifetime says.
         margin = min(MARGIN_SECONDS, max(MARGIN_SHARE * lifetime, min(1.0, lifetime / 3)))
         expires_at = counted_from + lifetime
-        return cls(f"Bearer {token}", due_at=expires_at - margin, expires_at=expires_at, renewable_from=renewable_from)
+        last_word_until = -inf
+        if after is not None:
+            last_word_until = now + LAST_WORD if after.is_refused else after.last_word_until
+        return cls(
+            f"Bearer {token}",
+            given_at=now,
+            due_at=expires_at - margin,
+            expires_at=expires_at,
+            last_word_until=last_word_until,
+        )
+
+    def wants_a_successor(self, *, now: float, is_lost: bool) -> bool:
+        """Whether one is to be sought though it lives: for its age, on suspicion, or because one may have been lost.
+
+        Not where another request has just tried.
+        """
+        return now >= self._rests_until and (now >= self.due_at or self._is_suspected or is_lost)
 
     def rest(self, *, now: float) -> None:
-        """Have the next try wait for a moment, as one begins."""
-        self.renew_at = self._rests_until = now + EARLY_PAUSE
-
-    def wait_for_its_age(self) -> None:
-        """Have a successor sought for no other reason."""
-        self.renew_at = max(self.renew_at, self.due_at)
+        """Have the next try wait for a moment, as one begins, which is the answer to a suspicion."""
+        self._rests_until = now + EARLY_PAUSE
+        self._is_suspected = False
 
     def suspect(self, *, now: float) -> None:
-        """Have a successor sought by the next request, or soon after one has tried; but not again and again."""
+        """Have a successor sought by the next request, but not again and again."""
         if now >= self._suspected_at + SUSPICION_PAUSE:
             self._suspected_at = now
-            self.renew_at = min(self.renew_at, max(now, self._rests_until))
+            self._is_suspected = True
 
     def doubt(self, *, now: float) -> None:
-        """Suspect it on slight grounds, and not where a successor came a moment ago or is sought in a moment."""
-        if self.renewable_from + SUSPICION_PAUSE <= now < self.renew_at - SUSPICION_PAUSE:
+        """Suspect it on slight grounds, and not where it is itself the answer to such a doubt."""
+        if now >= max(self.given_at, self.last_word_until) + SUSPICION_PAUSE:
             self.suspect(now=now)
 
 
@@ -90,3 +110,25 @@ class Refused:
     def error(self, request: httpx.Request) -> LoginRefused | SessionOver:
         """What to raise for a request."""
         return self.reason(self.message, request=request)
+
+
+class Silence:
+    """For how long nobody has answered; where nobody was asked for as long as that may be, another one begins."""
+
+    def __init__(self) -> None:
+        self._since = inf
+        self._asked_at = -inf
+
+    def asked(self, *, now: float) -> None:
+        """Take it that the service was asked."""
+        if self._since == inf or now > self._asked_at + LONGEST_SILENCE:
+            self._since = now
+        self._asked_at = now
+
+    def answered(self) -> None:
+        """End it."""
+        self._since = inf
+
+    def is_long(self, *, now: float) -> bool:
+        """Whether it has lasted for too long."""
+        return now >= self._since + LONGEST_SILENCE
