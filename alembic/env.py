@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, event, pool, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
+from watchword.errors import Unavailable
 from watchword.store.inspection import expect_utf8
 from watchword.store.schema import metadata
 from watchword.store.sqlite_file import expect_no_log_alone, expect_room_for_a_log
@@ -42,7 +43,13 @@ def migrate_sqlite(url: URL) -> None:
     """On SQLite the driver would commit before each DDL statement, so we begin and end the transaction ourselves."""
     path = Path(url.database or "")
     expect_no_log_alone(path)
-    path.touch(mode=0o600)  # password hashes are nobody else's to read
+    try:
+        path.touch(mode=0o600)  # password hashes are nobody else's to read
+    except FileNotFoundError:
+        raise Unavailable(f"there is no folder {path.parent}") from None
+    except OSError as fault:
+        expect_room_for_a_log(path, fault)
+        raise
     engine = create_engine(
         url.set(drivername="sqlite"), poolclass=pool.NullPool, connect_args={"timeout": SECONDS_TO_WAIT}
     )

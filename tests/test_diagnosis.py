@@ -289,11 +289,13 @@ def test_a_folder_that_takes_no_writes_is_named(instance: Path) -> None:
             run([*as_owner_alone, *COMMAND, *command], environ=fresh_environment(instance))
             for command in (["doctor"], ["users", "list"], ["migrate"])
         )
+        environ = fresh_environment(instance, DATABASE_URL=f"sqlite:///{instance}/another.db")
+        migrate_another = run([*as_owner_alone, *COMMAND, "migrate"], environ=environ)
     finally:
         instance.chmod(0o700)
     assert doctor.returncode == 1
     assert doctor.stdout.endswith(f"bad   database  {told}")
-    assert refusal(users) == refusal(migrate) == f"watchword: {told}"
+    assert refusal(users) == refusal(migrate) == refusal(migrate_another) == f"watchword: {told}"
 
 
 def test_a_disk_without_space_is_found(instance: Path) -> None:

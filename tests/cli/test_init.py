@@ -113,6 +113,16 @@ def test_four_at_once_make_one_of_each(tmp_path: Path, empty_database: dict[str,
     assert run([*COMMAND, "doctor"], environ=fresh_environment(instance, **empty_database)).returncode == 0
 
 
+def test_a_service_that_keeps_nothing_on_its_machine_needs_no_folder(tmp_path: Path, postgresql_server: str) -> None:
+    """With the secret and the database elsewhere none is made, where it could not be as where it could."""
+    (tmp_path / "file").touch()
+    for instance in (tmp_path / "file" / "instance", tmp_path / "instance"):
+        with fresh_database(postgresql_server) as url:
+            secret = "a root of trust for one case 0123456789"
+            run(INIT, environ=fresh_environment(instance, DATABASE_URL=url, SECRET_KEY=secret)).check_returncode()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_the_command_to_paste_knows_an_issuer_that_ends_with_a_slash(tmp_path: Path) -> None:
     """The path follows it as in the metadata: with one slash."""
     done = run(INIT, environ=fresh_environment(tmp_path, ISSUER="https://login.example/tenant/"))

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def init() -> None:
     given = {"WATCHWORD_SECRET_KEY", "WATCHWORD_SECRET_KEY_FILE"} & os.environ.keys()
     if given or os.access(path, os.F_OK):  # false, not an error, where the way there is barred
         settings = Settings.read()
-        with _instance_folder():
+        with _instance_folder() if settings.database_url.startswith("sqlite:") else nullcontext():
             _migrate(settings)
     else:
         secret = secrets.token_urlsafe(48)
@@ -116,7 +116,7 @@ def _draft_of(path: Path, text: str) -> Iterator[Path]:
     """A file with a secret beside the one that it is to become: whether it can be written is known before the rest."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(f"{text}\n")
         yield draft
     except OSError as fault:

@@ -122,14 +122,14 @@ def expect_room_for_a_log(path: Path, fault: BaseException | None) -> None:
 
     Args:
         path: to the file.
-        fault: what has come instead; if it cannot be of a log, nothing is looked at.
+        fault: what has come instead, of SQLite or of a file; if it cannot be of a log, nothing is looked at.
 
     Raises:
         Unavailable: the folder takes no writes.
     """
     folder = _log_of(path)[0].parent
     may_be_of_it = getattr(fault, "sqlite_errorcode", 0) & KIND_OF_CODE in _TAKES_NO_WRITES
-    if may_be_of_it and not os.access(folder, os.W_OK):
+    if (may_be_of_it or isinstance(fault, OSError)) and not os.access(folder, os.W_OK):
         raise Unavailable(f"{folder} takes no writes, and SQLite needs to write there even to read")
 
 
