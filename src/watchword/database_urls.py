@@ -78,6 +78,9 @@ def each_host(url: str) -> list[str]:
         options = {"target_session_attrs": "read-write", **options}
     if not ports and "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
         hosts = [",".join(hosts)]
+    if not are_behind and before.startswith(":") and len(hosts) == 1:
+        # Before the path asyncpg would take it for that of a host without a name, and pass over PGHOST.
+        return [_joined(parts, f"{account}{at}", {**options, "port": before[1:]})]
     if not are_behind:
         return [_joined(parts, f"{account}{at}{host}", options) for host in hosts]
     port_of_each = ports.split(",") if "," in ports else [ports] * len(hosts)

@@ -637,6 +637,21 @@ async def test_a_port_alone_before_the_path_is_that_of_the_hosts_behind_it(
     await store.close()
 
 
+@pytest.mark.parametrize("before", ["ww@:{port}", ":{port}"])
+@pytest.mark.parametrize("hosts", ["127.0.0.1", "/nowhere,127.0.0.1"])
+@pytest.mark.parametrize("of_the_environment", ["", "1", "1,1"])
+async def test_a_port_without_a_host_is_that_of_the_hosts_of_the_environment(
+    postgresql_url: str, before: str, hosts: str, of_the_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``psql`` has it: a host without a name was looked up."""
+    real = urlsplit(postgresql_url)
+    for name, value in {"PGUSER": "ww", "PGHOST": hosts, "PGPORT": of_the_environment}.items():
+        monkeypatch.setenv(name, value)
+    store = await store_at(f"postgresql://{before.format(port=real.port)}{real.path}").open()
+    assert await count(store, COUNT_USERS) == 0
+    await store.close()
+
+
 @pytest.mark.parametrize(
     ("before", "hosts", "of_the_environment"),
     [
