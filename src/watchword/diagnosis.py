@@ -66,7 +66,7 @@ async def examine(environ: Mapping[str, str], *, clock: Clock = system_clock) ->
     findings.append(_weigh_parameters(current))
     findings.append(_time_backends(current))
     findings.append(database := await _try_database(current, clock))
-    if database.verdict == "good":
+    if database.verdict != "bad":
         if not current.database_url.startswith("sqlite"):
             findings.append(await _compare_clocks(current, clock))
         elif told := _judge_mode(Path(current.database_url.removeprefix("sqlite:///"))):
@@ -178,8 +178,11 @@ async def _try_database(current: Settings, clock: Clock) -> Finding:
         async with instruments.open_store(current) as store:
             await inspection.check(store)
             await inspection.rehearse(store)
-            if store.dialect == "postgresql" and (behind := await _judge_sequences(store)):
-                return behind
+            unseen = []
+            if store.dialect == "postgresql":
+                if behind := await _judge_sequences(store):
+                    return behind
+                unseen = await store.read(sequences.unseen)
             keys = instruments.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=clock)
             if not keys.count and (strange := await _judge_by_the_trail(current, store)):
@@ -195,4 +198,10 @@ async def _try_database(current: Settings, clock: Clock) -> Finding:
         add = "add the one that it was sealed under to WATCHWORD_SECRET_KEY_FALLBACKS, or as a line to its _FILE"
         advice = f"{add}, unless it has leaked: docs/keys.md has what to do then"
         return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {advice}")
-    return Finding("database", "good", f"{kind} is there, at the right schema, with {keys.count} key(s) that open")
+    told = f"{kind} is there, at the right schema, with {keys.count} key(s) that open"
+    if unseen:
+        numbers = f"whether the next number for {' and for '.join(unseen)} is above those of the rows"
+        return Finding(
+            "database", "note", f"{told}; {numbers} only the owner can see: have them run `watchword doctor`"
+        )
+    return Finding("database", "good", told)

@@ -86,12 +86,25 @@ async def is_behind(connection: Connection, *, table: str, sequence: str) -> boo
     Who may take numbers of a sequence need not be allowed to read it, and learns the last only when there is one.
     """
     ((newest, may_read, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
-    if last is None and not may_read:
+    if last is None and not may_read:  # see ``unseen``
         return False
     if newest and last is None:  # the next may be any
         before_the_next = f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
         ((last,),) = await connection.fetch(Statement(before_the_next))
     return bool(newest > (last or 0))
+
+
+async def unseen(connection: Connection) -> list[str]:
+    """The tables with rows of which this user cannot know whether the next number is above theirs.
+
+    As that of an identity, to which nobody but its owner has a right unless it is granted.
+    """
+    tables = []
+    for table, sequence in (await of_tables(connection)).items():
+        ((newest, may_read, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
+        if newest and last is None and not may_read:
+            tables.append(table)
+    return tables
 
 
 def in_turn(sequence: str) -> str:
