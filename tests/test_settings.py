@@ -439,6 +439,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(name: str) -> None:
         ],
         *[("INSTANCE", value) for value in ("", " x", "a\x00b", "a\nb", "what?", "no#1", "100%")],
         *[("INSTANCE", value) for value in ("~/login", "~ww", "/srv/${NAME}", "$HOME/login", "/srv/$(hostname)")],
+        *[("INSTANCE", value) for value in ('"/srv/login"', "'/srv/login'", "`pwd`/login", "/srv/{{ name }}/login")],
         *[
             ("ISSUER", value)
             for value in (

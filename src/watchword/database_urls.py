@@ -12,8 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
 
-_UNFILLED: Final = re.compile(r"~|.*\$[({\w]", re.DOTALL)
-"""A path as one writes it for a shell: elsewhere a folder of that very name would be made, with the secret in it."""
+_UNFILLED: Final = re.compile(r"[~`]|.*(?:\$[({\w]|\{\{)", re.DOTALL)
+"""A path written for a shell or a template: elsewhere that very folder would be made, with the secret in it."""
 
 _TLS_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
 _OPTIONS: Final = frozenset({"host", "target_session_attrs", *_TLS_OPTIONS})
@@ -52,13 +52,15 @@ def checked(text: str) -> str:
 
 
 def expect_filled(path: str) -> None:
-    """See that a path has nothing in it for a shell.
+    """See that a path has nothing in it for a shell or a template, as a file has that neither has read.
 
     Raises:
         ValueError: it has.
     """
+    if path.startswith(("'", '"')):
+        raise ValueError("begins with a quote, which only a shell would have taken away")
     if _UNFILLED.match(path):
-        raise ValueError("has a ~ or a variable that only a shell would have filled in")
+        raise ValueError("has a ~, a variable or a command that only a shell or a template would have filled in")
 
 
 def each_host(url: str) -> list[str]:
