@@ -593,13 +593,14 @@ def test_an_option_that_is_taken_is_heeded(option: str) -> None:
         "sqlite:////srv/with space/watchword.db",
         "sqlite:////srv/größe.db",
         "sqlite:////srv/~backup/5$.db",
+        "sqlite:////srv/price$5/$é.db",
         "postgresql:///local",
         "postgres://u:p%40ss@h:5432/d?sslmode=require",
         "postgresql://u@%2Frun%2Fpostgresql:5433/d",
     ],
 )
 def test_a_good_database_url_is_taken_as_it_is(url: str) -> None:
-    """SQLite files and PostgreSQL databases are taken, unchanged."""
+    """SQLite files and PostgreSQL databases are taken, unchanged, also with a $ that no shell would heed."""
     assert database_url({"WATCHWORD_DATABASE_URL": url}) == url
 
 

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
 
-_UNFILLED: Final = re.compile(r"[~`]|.*(?:\$[({\w]|\{\{)", re.DOTALL)
+_UNFILLED: Final = re.compile(r"[~`]|.*(?:\$[({A-Za-z_]|\{\{)", re.DOTALL)
 """A path written for a shell or a template: elsewhere that very folder would be made, with the secret in it."""
 
 _TLS_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
