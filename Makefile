@@ -29,9 +29,11 @@ help: ## show this list
 
 setup: $(STAMPS)/watchword $(native) ## make .venv/bin/watchword (PYTHON=python3.12; NATIVE=0: do not compile Argon2)
 
+ifndef WATCHWORD_ISSUER_FILE
 ifneq (,$(filter 127.0.0.1:% localhost:%,$(BIND)))
 # Where the `curl` leads that is printed, and whose tokens are given.
 run: export WATCHWORD_ISSUER ?= http://$(BIND)
+endif
 endif
 run: setup ## create what is missing, then serve (BIND=127.0.0.1:9000)
 	@$(BIN)/watchword init

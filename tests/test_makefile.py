@@ -53,6 +53,7 @@ def test_the_venv_of_a_copied_checkout_is_made_anew(checkout: Path) -> None:
         ("127.0.0.1:9123", {}, "http://127.0.0.1:9123"),
         ("localhost:9123", {}, "http://localhost:9123"),
         ("127.0.0.1:9123", {"WATCHWORD_ISSUER": "https://login.example"}, "https://login.example"),
+        ("127.0.0.1:9123", {"WATCHWORD_ISSUER_FILE": "/run/secrets/issuer"}, "none"),  # or it would be set twice
         ("0.0.0.0:9123", {}, "none"),  # nobody's address
         ("unix:/run/watchword.sock", {}, "none"),
     ],
