@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -162,6 +163,7 @@ def test_what_serve_would_refuse_is_found(instance: Path, with_certificate: Path
 DAY = 24 * 60 * 60
 
 
+@pytest.mark.parametrize(("days", "of_the_authority"), [(1, 30), (30, 1)])
 @pytest.mark.parametrize(
     ("later", "verdict", "told"),
     [
@@ -171,12 +173,20 @@ DAY = 24 * 60 * 60
     ],
 )
 async def test_a_certificate_out_of_its_time_is_noted(
-    instance: Path, tmp_path: Path, with_certificate: Path, later: int, verdict: str, told: str
+    instance: Path,
+    tmp_path: Path,
+    with_certificate: Path,
+    days: int,
+    of_the_authority: int,
+    later: int,
+    verdict: str,
+    told: str,
 ) -> None:
-    """It is served, and every client refuses it. Of a chain the server's own counts, which stands first."""
+    """It is served, and every client refuses it, whether it is the server's own or one of those that sign it."""
+    certified(tmp_path, "localhost", days=days)
     authority = tmp_path / "authority"
     authority.mkdir()
-    certified(authority, "authority", days=30)
+    certified(authority, "authority", days=of_the_authority)
     with with_certificate.open("ab") as chain:
         chain.write((authority / "cert.pem").read_bytes())
     finding = (await examine(fresh_environment(instance), clock=lambda: system_clock() + later))[0]
@@ -187,6 +197,20 @@ async def test_a_certificate_out_of_its_time_is_noted(
 def test_a_certificate_that_only_openssl_reads_is_noted(instance: Path, with_certificate: Path) -> None:
     """It is served, and the doctor goes on."""
     with_certificate.write_bytes(with_certificate.read_bytes().replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"))
+    finding, *others = asyncio.run(examine(fresh_environment(instance)))
+    assert finding == Finding("server", "note", f"until when {with_certificate} is valid cannot be read")
+    assert others
+
+
+def test_a_certificate_without_a_time_that_there_is_is_noted(
+    instance: Path, tmp_path: Path, with_certificate: Path
+) -> None:
+    """Its end is in the year 0, which no calendar of Python's has: the doctor goes on."""
+    certified(tmp_path, "localhost", days=365 * 40)
+    der = ssl.PEM_cert_to_DER_cert(with_certificate.read_text())
+    der, count = re.subn(rb"2\d{3}(?=\d{10}Z)", b"0000", der)
+    assert count == 1
+    with_certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
     finding, *others = asyncio.run(examine(fresh_environment(instance)))
     assert finding == Finding("server", "note", f"until when {with_certificate} is valid cannot be read")
     assert others

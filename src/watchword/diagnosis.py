@@ -84,16 +84,17 @@ def _judge_server(clock: Clock) -> Finding:
         return Finding("server", "good", "hypercorn.toml can be served, without a certificate")
     path = Path(config.certfile)
     try:
-        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]  # the server's own; others sign it
-    except (ValueError, x509.InvalidVersion):  # OpenSSL takes some that this library does not
+        certificates = x509.load_pem_x509_certificates(path.read_bytes())  # the server's own, and those that sign it
+        begins = max(each.not_valid_before_utc for each in certificates)
+        ends = min(each.not_valid_after_utc for each in certificates)
+    except (ValueError, x509.InvalidVersion):  # OpenSSL takes some that this library does not, as of the year 0
         return Finding("server", "note", f"until when {path} is valid cannot be read")
     now = datetime.fromtimestamp(clock(), UTC)
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begins:
-        told = f"{path} is not valid before {begins:{_MOMENT}}, and until then clients refuse it"
+        told = f"a certificate in {path} is not valid before {begins:{_MOMENT}}, and until then clients refuse it"
         return Finding("server", "note", f"{told}; is this machine's clock right?")
     if now > ends:
-        told = f"{path} expired at {ends:{_MOMENT}}, and clients refuse it"
+        told = f"a certificate in {path} expired at {ends:{_MOMENT}}, and clients refuse it"
         return Finding("server", "note", f"{told}; renew it, and send SIGHUP")
     return Finding("server", "good", f"hypercorn.toml can be served, with a certificate valid until {ends:{_MOMENT}}")
 
