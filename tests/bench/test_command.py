@@ -306,6 +306,34 @@ def test_the_advised_command_is_for_a_shell(service: Server, tmp_path: Path) -> 
     assert shlex.split(line) == ["watchword", "users", "import", str(path)]
 
 
+def test_a_file_named_as_an_option_is_advised_as_a_file(
+    tmp_path: Path, service: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``users import -x`` knows no such option."""
+    monkeypatch.chdir(tmp_path)
+    made = watchword("bench", "--make-users", "1", "-x", environ=service.environ)
+    assert "  watchword users import ./-x\n" in made.stdout
+    assert (tmp_path / "-x").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "told", "is_there"),
+    [
+        (">/dev/full", "standard output failed (No space left on device), but what was asked for is done", True),
+        (">&-", "standard output is closed; nothing was done", False),
+    ],
+)
+def test_an_output_that_fails_says_whether_there_is_a_file(
+    service: Server, tmp_path: Path, output: str, told: str, *, is_there: bool
+) -> None:
+    """Else a second try is the first to tell, which finds the file in its way."""
+    path = tmp_path / "crowd.jsonl"
+    line = f"exec {shlex.join([*COMMAND, 'bench', '--make-users', '3', str(path)])} {output}"
+    done = subprocess.run(["sh", "-c", line], env=service.environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"Error: {told}\n")
+    assert path.exists() == is_there
+
+
 def test_users_that_do_not_fit_leave_no_file(service: Server, tmp_path: Path) -> None:
     """Half a file would be in the way when there is room again."""
     path = tmp_path / "crowd.jsonl"

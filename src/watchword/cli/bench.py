@@ -20,6 +20,7 @@ from watchword.bench import report, story, target, words
 from watchword.bench.engine import Watcher
 from watchword.bench.measurement import Outcome, Phase, Sample, Summary, Times, generator_limits, summarise
 from watchword.bench.users import make_users, read_users
+from watchword.cli import streams
 from watchword.cli.lines import lines_of
 from watchword.cli.numbers import NumberRange
 from watchword.clock import system_clock
@@ -35,6 +36,7 @@ def _make_users(context: click.Context, _: click.Parameter, value: tuple[int, Pa
     count, path = value
     if path in {Path(), Path("-")}:  # the first is what click makes of an empty text
         raise click.BadParameter("FILE must be the path of a file, and - is standard input to `users import`.")
+    streams.expect_an_output()
     try:
         path.touch(mode=0o600, exist_ok=False)
         try:
@@ -44,8 +46,9 @@ def _make_users(context: click.Context, _: click.Parameter, value: tuple[int, Pa
             raise
     except OSError as fault:
         raise click.ClickException(f"{path} cannot be made: {fault.strerror}") from None
-    click.echo(f"Wrote {count:,} users with random passwords to {path}. To make them known to the service:\n")
-    click.echo(f"  watchword users import {shlex.quote(str(path))}\n")
+    named = shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))  # else it would be an option
+    told = f"Wrote {count:,} users with random passwords to {path}. To make them known to the service:"
+    streams.tell_what_is_done(f"{told}\n\n  watchword users import {named}\n")
     context.exit()
 
 
