@@ -101,6 +101,12 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "#{WATCHWORD_SECRET_KEY_FROM_VAULT}#",
         "#{secret-key-of-the.watchword-service}",
         "__WATCHWORD_SECRET_KEY_FROM_CI_VARIABLES__",
+        "%(WATCHWORD_SECRET_KEY_PRODUCTION)s",
+        "{WATCHWORD_SECRET_KEY_OF_PRODUCTION}",
+        "@WATCHWORD_SECRET_KEY_PRODUCTION_2@",
+        "[[ secret-key-of-the.watchword-service ]]",
+        "[paste-the-output-of-openssl-rand-here]",
+        "$lower_case_name_of_the_secret_key_2",
     ],
 )
 def test_what_says_where_the_secret_is_is_guessable(secret: str) -> None:

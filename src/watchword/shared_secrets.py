@@ -70,7 +70,8 @@ _WHOLE_TEMPLATE: Final = re.compile(
     # Nothing else before or behind: a command of an older shell, variables of shells and of systems that roll programs
     # out, a blank to be filled in.
     r"`[a-z/][\w/.-]*\s.*`|\$(?:env:)?[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|__[A-Z]+(?:_[A-Z\d]+)+__"
-    r"|#\{[\w.-]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,/-]+>{1,2}",
+    r"|\$[a-z]+(?:_[a-z\d]+)+|@[A-Z]+(?:_[A-Z\d]+)+@|\{[A-Z]+(?:_[A-Z\d]+)+\}|%\(\w+\)s|\[\[[\w .-]+\]\]"
+    r"|#\{[\w.-]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,/-]+>{1,2}|\[(?=[^\]]*[-_ ])[\w `:.,/-]+\]",
     re.DOTALL,
 )
 _BETWEEN: Final = re.compile(r"[/\\:._~ -]+")
