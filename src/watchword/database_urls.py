@@ -15,7 +15,8 @@ MARKS: Final = frozenset("?#%")
 _UNFILLED: Final = re.compile(r"[~`]|.*(?:\$[({A-Za-z_]|\{\{)", re.DOTALL)
 """A path written for a shell or a template: elsewhere that very folder would be made, with the secret in it."""
 
-_TLS_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+_TLS_FILES: Final = frozenset({"sslrootcert", "sslcert", "sslkey"})
+_TLS_OPTIONS: Final = frozenset({"sslmode", *_TLS_FILES})
 _OPTIONS: Final = frozenset({"host", "target_session_attrs", *_TLS_OPTIONS})
 """Those that we heed."""
 _PLACE_OPTIONS: Final = frozenset(
@@ -91,6 +92,12 @@ def each_host(url: str) -> list[str]:
         for place, port in zip(places, port_of_each, strict=True):
             place["port"] = _port_in(place["host"]) or port or "5432"  # whatever PGPORT says, as to psql
     return [_joined(parts, f"{account}{at}", {**options, **place}) for place in places]
+
+
+def unread_file(url: str) -> str | None:
+    """The option that names a file which this process cannot read, if any: the driver does not say which it wanted."""
+    options = parse_qsl(urlsplit(url).query)
+    return next((name for name, path in options if name in _TLS_FILES and not os.access(path, os.R_OK)), None)
 
 
 def _split(text: str) -> SplitResult:

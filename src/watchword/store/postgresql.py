@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import asyncpg
 
-from watchword.database_urls import each_host
+from watchword.database_urls import each_host, unread_file
 from watchword.errors import SchemaRefused, Unavailable, Unconfirmed
 from watchword.store import PATIENCE, Observer, Store, Story
 from watchword.store.connection import Row, Statement
@@ -292,6 +292,8 @@ class Hosts:
                 continue  # a standby, as there should be; what is wrong with another says more
             except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as failed:
                 fault = failed
+                if isinstance(failed, (FileNotFoundError, PermissionError)) and (option := unread_file(url)):
+                    fault = OSError(f"the file that {option} names cannot be read")
                 if isinstance(failed, TimeoutError):
                     self._urls.remove(url)
                     self._urls.append(url)
