@@ -13,11 +13,12 @@ import pytest
 from quart import Quart, Response
 from quart.testing.app import LifespanError
 
+from tests import waiting
 from tests.builders import SECRET, Stopwatch
 from tests.guard.elsewhere import FEED, JWKS, METADATA, SERVICE_TOKEN, LoginService, Reply, login_service, reply
 from tests.guard.issuer import Issuer, status
 from tests.servers import free_port
-from watchword import Guard, current_token, token_required
+from watchword import Guard, current_token, token_required, told
 from watchword.base64url import b64encode
 from watchword.guard.feed import Feed
 from watchword.guard.published import INTERVAL, PublishedKeys
@@ -34,8 +35,9 @@ async def service() -> AsyncIterator[LoginService]:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """The log's lines of the guard that have a text in them."""
+def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Lines:
+    """The log's lines of the guard that have a text in them; the end of a trouble is told at once."""
+    monkeypatch.setattr(told, "CALM", 0)
     caplog.set_level("INFO", "watchword.guard")
     return lambda text: [
         record.getMessage()
@@ -182,7 +184,7 @@ class TestALoginServiceThatIsAway:
             await eventually(lambda: status(app, issuer), 200)
             await service.stop()
         assert len(lines("cannot be had")) == 1
-        assert len(lines("are there")) == 1
+        await waiting.eventually(lambda: len(lines("are there")) == 1)
 
     async def test_a_start_without_an_answer_does_not_wait_for_ever(
         self, service: LoginService, monkeypatch: pytest.MonkeyPatch, lines: Lines
@@ -381,7 +383,7 @@ async def test_what_must_not_be_believed(service: LoginService, stopwatch: Stopw
         assert "evil" not in line
         service.planned.clear()
         assert await status(app, service.rotate()) == 200
-        assert len(lines("are there")) == 1
+        await waiting.eventually(lambda: len(lines("are there")) == 1)
     if "without an end" in case:
         async with asyncio.timeout(10):
             await service.hung_up.wait()
