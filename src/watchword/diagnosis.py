@@ -5,7 +5,7 @@ It changes nothing, but that an SQLite file is in WAL mode from then on, and no 
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from watchword.passwords import Parameters, backends
 from watchword.passwords.guides import GUIDES
 from watchword.settings import Settings
 from watchword.store import Store, inspection, sequences
+from watchword.store.sequences import Place
 
 _CLOCKS_DIFFER: Final = 3
 """Seconds. Nodes that differ by less from the database differ by less than the default grace from each other."""
@@ -164,12 +165,19 @@ async def _judge_sequences(store: Store) -> Finding | None:
     for sequence in await store.read(sequences.odd):
         told = f"{sequence} gives numbers out of turn, and others miss what has a smaller one"
         return Finding("database", "bad", f"{told}; do {sequences.in_turn(sequence)}")
+    unseen = []
     for table, sequence in (await store.read(sequences.of_tables)).items():
-        if await store.read(partial(sequences.is_behind, table=table, sequence=sequence)):
+        place = await store.read(partial(sequences.place, table=table, sequence=sequence))
+        if place is Place.BELOW:
             told = (
                 f"the next number for {table} is below those of its rows, as in a logical replica or a restore of data"
             )
             return Finding("database", "bad", f"{told}; do {sequences.caught_up(table, sequence)}")
+        if place is Place.UNSEEN:
+            unseen.append(table)
+    if unseen:
+        told = f"whether the next number for {' and for '.join(unseen)} is above those of the rows"
+        return Finding("database", "note", f"{told} only the owner can see: have them run `watchword doctor`")
     return None
 
 
@@ -179,11 +187,9 @@ async def _try_database(current: Settings, clock: Clock) -> Finding:
         async with instruments.open_store(current) as store:
             await inspection.check(store)
             await inspection.rehearse(store)
-            unseen = []
-            if store.dialect == "postgresql":
-                if behind := await _judge_sequences(store):
-                    return behind
-                unseen = await store.read(sequences.unseen)
+            numbers = await _judge_sequences(store) if store.dialect == "postgresql" else None
+            if numbers is not None and numbers.verdict == "bad":
+                return numbers
             keys = instruments.build_keys(current)
             await keyring.catch_up(keys, store=store, clock=clock)
             if not keys.count and (strange := await _judge_by_the_trail(current, store)):
@@ -200,9 +206,6 @@ async def _try_database(current: Settings, clock: Clock) -> Finding:
         advice = f"{add}, unless it has leaked: docs/keys.md has what to do then"
         return Finding("keys", "bad", f"WATCHWORD_SECRET_KEY: {refusal}; {advice}")
     told = f"{kind} is there, at the right schema, with {keys.count} key(s) that open"
-    if unseen:
-        numbers = f"whether the next number for {' and for '.join(unseen)} is above those of the rows"
-        return Finding(
-            "database", "note", f"{told}; {numbers} only the owner can see: have them run `watchword doctor`"
-        )
+    if numbers is not None:
+        return replace(numbers, message=f"{told}; {numbers.message}")
     return Finding("database", "good", told)

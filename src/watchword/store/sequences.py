@@ -3,6 +3,7 @@
 It must be: who follows a table asks for what comes behind the newest number that they have seen.
 """
 
+from enum import Enum, auto
 from typing import Final
 
 from watchword.store.connection import Connection, Statement
@@ -57,6 +58,16 @@ _NEWEST_AND_LAST: Final = {
 as after RESTART WITH, or if we have no right to it."""
 
 
+class Place(Enum):
+    """Where the next number for a table stands, beside those of its rows."""
+
+    ABOVE = auto()
+    """Where it belongs."""
+    BELOW = auto()
+    UNSEEN = auto()
+    """This user cannot know: to an identity's sequence nobody but its owner has a right, unless it is granted."""
+
+
 async def of_tables(connection: Connection) -> dict[str, str]:
     """The names of those that give numbers, by the tables that they give them to."""
     return dict(await connection.fetch(_OF_TABLES))
@@ -80,31 +91,18 @@ async def as_identity(connection: Connection, *, table: str) -> str:
     return str(statement)
 
 
-async def is_behind(connection: Connection, *, table: str, sequence: str) -> bool:
-    """Whether the next number for a table is not above those of its rows, so far as this user may know.
+async def place(connection: Connection, *, table: str, sequence: str) -> Place:
+    """Where the next number for a table stands.
 
     Who may take numbers of a sequence need not be allowed to read it, and learns the last only when there is one.
     """
     ((newest, may_read, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
-    if last is None and not may_read:  # see ``unseen``
-        return False
+    if last is None and not may_read:
+        return Place.UNSEEN if newest else Place.ABOVE
     if newest and last is None:  # the next may be any
         before_the_next = f"SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {sequence}"
         ((last,),) = await connection.fetch(Statement(before_the_next))
-    return bool(newest > (last or 0))
-
-
-async def unseen(connection: Connection) -> list[str]:
-    """The tables with rows of which this user cannot know whether the next number is above theirs.
-
-    As that of an identity, to which nobody but its owner has a right unless it is granted.
-    """
-    tables = []
-    for table, sequence in (await of_tables(connection)).items():
-        ((newest, may_read, last),) = await connection.fetch(_NEWEST_AND_LAST[table], sequence=sequence)
-        if newest and last is None and not may_read:
-            tables.append(table)
-    return tables
+    return Place.BELOW if newest > (last or 0) else Place.ABOVE
 
 
 def in_turn(sequence: str) -> str:
