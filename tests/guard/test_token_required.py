@@ -1,5 +1,6 @@
 """A guarded view: who reaches it, what it knows of the bearer, and in which words the others are refused."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -72,6 +73,35 @@ async def test_what_is_streamed_knows_the_bearer_by_its_context(
 
     assert await (await client.get("/", headers=issuer.bearer())).get_data() == body
     assert ["quart.stream_with_context" in each for each in said] == [True] * told
+
+
+@pytest.mark.parametrize("flag", ["testing", "debug"])
+async def test_a_forgotten_guard_is_told_where_quart_shows_the_fault(app: Quart, client: Client, flag: str) -> None:
+    """A view, a hook and a WebSocket that ask for the bearer unguarded: the words outlive Quart's look at locals."""
+    setattr(app, flag, True)
+    was_asked = asyncio.Event()
+
+    @app.get("/view")
+    async def view() -> str:
+        return current_token.username
+
+    @app.websocket("/ws")
+    async def talk() -> None:
+        was_asked.set()
+        current_token.username  # noqa: B018
+
+    with pytest.raises(RuntimeError, match="current_token is only there"):
+        await client.get("/view")
+    with pytest.raises(RuntimeError, match="current_token is only there"):
+        async with client.websocket("/ws"):
+            await was_asked.wait()
+
+    @app.before_request
+    async def hook() -> None:
+        current_token.username  # noqa: B018
+
+    with pytest.raises(RuntimeError, match="current_token is only there"):
+        await client.get("/nothing")
 
 
 async def test_what_an_application_keeps_in_g_is_its_own(app: Quart, client: Client) -> None:

@@ -82,9 +82,9 @@ def token_of_this_request() -> AccessToken | None:
     Raises:
         RuntimeError: not in a view with @token_required, nor on a blueprint that ``Guard.require`` was told of.
     """
-    asked = websocket if has_websocket_context() and _is_begun_last() else request
-    try:
-        token: AccessToken | None = cast("dict[str, Any]", asked.scope)[_TOKEN]
+    is_websocket = has_websocket_context() and _is_begun_last()
+    try:  # a proxy gets no name here: Quart's debugger shows each local, when the request that it stands for is over
+        token: AccessToken | None = cast("dict[str, Any]", (websocket if is_websocket else request).scope)[_TOKEN]
     except (KeyError, RuntimeError):
         told = "current_token is only there in a guarded view (@token_required) and in what it streams with its context"
         raise RuntimeError(f"{told} (quart.stream_with_context)") from None
