@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from quart import Blueprint, Quart, Response, g, stream_with_context
 from quart.typing import TestClientProtocol as Client  # under its own name pytest would take it for tests
@@ -14,6 +15,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 
 from tests.guard.issuer import Issuer
+from tests.guard.serving import serving
 from watchword import Guard, current_token, token_required
 from watchword.guard import Refusal
 from watchword.model import AccessToken
@@ -73,6 +75,37 @@ async def test_what_is_streamed_knows_the_bearer_by_its_context(
 
     assert await (await client.get("/", headers=issuer.bearer())).get_data() == body
     assert ["quart.stream_with_context" in each for each in said] == [True] * told
+
+
+async def test_what_a_sync_generator_needs_of_the_bearer_its_view_takes(app: Quart, issuer: Issuer) -> None:
+    """It runs without a context, and stream_with_context has none for it: on a server it is cut off, and told why."""
+    said: list[str] = []
+
+    @app.get("/taken")
+    @token_required
+    def taken() -> Any:
+        name = current_token.username
+
+        def lines() -> Iterator[str]:
+            yield name
+
+        return lines()
+
+    @app.get("/asked")
+    @token_required
+    def asked() -> Any:
+        def lines() -> Iterator[str]:
+            try:
+                yield current_token.username
+            except RuntimeError as fault:
+                said.append(str(fault))
+
+        return lines()
+
+    async with serving(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as browser:
+        assert (await browser.get("/taken", headers=issuer.bearer())).text == "alice"
+        assert (await browser.get("/asked", headers=issuer.bearer())).text == ""
+    assert ["what a sync one needs of it, the view takes before" in each for each in said] == [True]
 
 
 @pytest.mark.parametrize("flag", ["testing", "debug"])

@@ -86,8 +86,9 @@ def token_of_this_request() -> AccessToken | None:
     try:  # a proxy gets no name here: Quart's debugger shows each local, when the request that it stands for is over
         token: AccessToken | None = cast("dict[str, Any]", (websocket if is_websocket else request).scope)[_TOKEN]
     except (KeyError, RuntimeError):
-        told = "current_token is only there in a guarded view (@token_required) and in what it streams with its context"
-        raise RuntimeError(f"{told} (quart.stream_with_context)") from None
+        told = "current_token is only there in a guarded view (@token_required) and in an async generator put into"
+        more = "quart.stream_with_context; what a sync one needs of it, the view takes before"
+        raise RuntimeError(f"{told} {more}") from None
     return token
 
 
