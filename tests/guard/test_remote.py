@@ -617,6 +617,17 @@ async def test_an_application_that_is_not_started_says_so(service: LoginService,
         assert await status(app, service.issuer) == 200
 
 
+async def test_an_application_under_testing_is_not_told_that_it_was_not_started(
+    service: LoginService, lines: Lines
+) -> None:
+    """It was, and says at its start why nobody is asked: a word on lifespan events would lead the reader astray."""
+    app = guarded(Guard(issuer=service.issuer.url), TESTING=True)
+    async with app.test_app():
+        assert await status(app, service.issuer) == 503
+    assert len(lines("under TESTING")) == 1
+    assert lines("was not started") == []
+
+
 def test_an_event_loop_that_ended_without_a_stop_hinders_no_later_one() -> None:
     """What ran in it is gone: the stop in another one neither fails with it nor leaves its threads behind."""
     app = guarded(Guard(issuer=f"http://localhost:{free_port()}", service_token=SERVICE_TOKEN))

@@ -236,6 +236,7 @@ class Guard:
     async def _start(self, remote: Remote) -> None:
         if current_app.testing or self._actor.get() is not None:
             _log.warning("under TESTING no login service is asked: guarded routes are for guard.acting_as alone")
+            remote.stay_silent()
         else:
             await remote.start()
 

@@ -99,9 +99,14 @@ class Remote:
                 for event in tried:
                     await event.wait()
 
+    def stay_silent(self) -> None:
+        """Say of no request that nothing is followed: the caller has told the reason."""
+        self._was_missed = True
+
     async def stop(self) -> None:
         """Follow no longer; the keys that are known stay."""
-        self._keys, self._was_missed = None, True
+        self.stay_silent()
+        self._keys = None
         with self._threads:
             await self._running.aclose()
 
