@@ -119,7 +119,7 @@ async def test_sessions_are_listed(tools: Tools, client: Client, clock: FakeCloc
     await add_user(tools)
     await add_user(tools, "bob")
     began = clock.now
-    first = await log_in(client, user_agent="Firefox")
+    first = await log_in(client, user_agent="Téléphone ✓")
     clock.advance(5)
     second = await log_in(client, user_agent="curl/8\x07 " + "x" * 300)
     await log_in(client, "bob")
@@ -143,7 +143,7 @@ async def test_sessions_are_listed(tools: Tools, client: Client, clock: FakeCloc
             ("refreshed_at", began + 10),
             ("ends_at", began + 10 + 604_800),
             ("network", ""),
-            ("user_agent", "Firefox"),
+            ("user_agent", "Téléphone ✓"),
             ("current", False),
         ],
     ]

@@ -24,7 +24,7 @@ def asker(tools: Tools) -> Asker:
 
 def asker_of(tools: Tools, scope: HTTPScope | WebsocketScope, *, request_id: str) -> Asker:
     """The sender of a request at the doorstep."""
-    agents = [value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"]
+    agents = [_text(value) for name, value in scope["headers"] if name == b"user-agent"]
     return Asker(
         tools.recorder,
         actor="user",
@@ -42,6 +42,14 @@ def _network(tools: Tools, scope: HTTPScope | WebsocketScope) -> str:
         forwarded=[value.decode("latin-1") for name, value in claims if name == _READ],
         is_claimed=bool(claims),
     )
+
+
+def _text(value: bytes) -> str:
+    """A field in UTF-8, as clients of today write it, or in Latin-1, which anything is (RFC 9110 §5.5)."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _printable(text: str) -> str:
