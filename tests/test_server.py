@@ -89,3 +89,20 @@ async def test_who_takes_no_answer_holds_up_no_end(sides: tuple[dict[str, Any], 
         told = loop.time()
     assert loop.time() - told < PATIENT["keep_alive_timeout"] / 3
     writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    "data", [LAST, GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"], ids=["last", "next", "body"]
+)
+async def test_who_is_overdue_is_no_fault_in_the_log(sides: tuple[dict[str, Any], dict[str, Any]], data: bytes) -> None:
+    """A client that takes no answer, or does not end its body, is cut off in the end without a word."""
+    settings, options = sides
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async with served(answering(LARGE), graceful_timeout=1, **settings) as connect:
+        _, writer = await connect(**options)
+        writer.write(data)
+        await asyncio.sleep(BETWEEN)
+    writer.transport.abort()
+    await asyncio.sleep(0)
+    assert faults == []

@@ -51,6 +51,13 @@ class PatientServer(TCPServer):
         self._leaving: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
+    async def run(self) -> None:
+        """Serve the connection to its end, or until it is overdue."""
+        # Behind ``graceful_timeout`` we are cancelled, which is no news; but asyncio before 3.12 logs a task of its own
+        # callback that ends so as a fault, with a traceback.
+        with suppress(asyncio.CancelledError):
+            await super().run()
+
     def leave(self) -> None:
         """Close the connection, once what was written has been taken, within the time that the first call gives."""
         if self._leaving is not None:  # idle until the last call, and idle for too long since
