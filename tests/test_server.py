@@ -32,6 +32,18 @@ def sides(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, Any
     return tls(tmp_path) if request.param else (PATIENT, {})
 
 
+def give_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel take hardly anything off the server's hands."""
+    create = socket.create_server
+
+    def with_little_room(address: tuple[str, int]) -> socket.socket:
+        listener = create(address)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # each of its connections has the same
+        return listener
+
+    monkeypatch.setattr("socket.create_server", with_little_room)
+
+
 async def slowly(connection: Connection) -> bytes:
     """Take the body of the last answer, after a time in which who has taken all would be cut off."""
     reader, writer = connection
@@ -54,17 +66,11 @@ async def test_who_still_takes_an_answer_has_time(sides: tuple[dict[str, Any], d
 
 async def test_no_end_of_an_answer_is_lost_below_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last 64 KiB may wait where the transport of TLS does not count them: they are in flight all the same (F9)."""
-    create = socket.create_server
-
-    def with_little_room(address: tuple[str, int]) -> socket.socket:
-        listener = create(address)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # each of its connections has the same
-        return listener
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await answering(bytes(int(scope["query_string"])))(scope, receive, send)
 
-    monkeypatch.setattr("socket.create_server", with_little_room)
+    give_little_room(monkeypatch)
     settings, options = tls(tmp_path)
     sizes = range(50_000, 2_000_000, 50_000)  # one of them is a little more than the client and both kernels hold
     async with served(app, graceful_timeout=9, **settings) as connect:
@@ -106,3 +112,21 @@ async def test_who_is_overdue_is_no_fault_in_the_log(sides: tuple[dict[str, Any]
     writer.transport.abort()
     await asyncio.sleep(0)
     assert faults == []
+
+
+async def test_who_takes_an_answer_slowly_but_steadily_has_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only who takes nothing for ``keep_alive_timeout`` is cut off; the whole answer may take much longer."""
+    give_little_room(monkeypatch)
+    loop, taken = asyncio.get_running_loop(), 0
+    async with served(answering(bytes(150_000)), keep_alive_timeout=1) as connect:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8000)
+            client.setblocking(False)
+            _, probe = await connect()
+            await loop.sock_connect(client, probe.get_extra_info("peername"))
+            probe.close()
+            await loop.sock_sendall(client, LAST)
+            while piece := await asyncio.wait_for(loop.sock_recv(client, 5000), 5):
+                taken += len(piece)
+                await asyncio.sleep(0.15)
+    assert taken > 150_000

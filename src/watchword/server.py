@@ -5,8 +5,8 @@
 2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
 3. It waits for ever for a client that does not take its answer, and for half a minute for one that does not end TLS.
-   Here both have ``keep_alive_timeout`` for it, and once the service is told to end no more than ``graceful_timeout``,
-   or a moment for who has taken all.
+   Here both have ``keep_alive_timeout`` for it, again and again while they take something of it, and once the service
+   is told to end no more than ``graceful_timeout``, or a moment for who has taken all.
 4. It closes both directions behind the last answer of a connection. Who is still writing a body that nobody waits for
    meets a broken pipe then, which a proxy takes for our failure and tells its client 502. Here only our direction is
    closed at first, and what still comes is dropped for a moment (RFC 9112 §9.6).
@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from fcntl import ioctl
+from sys import byteorder
 from termios import TIOCOUTQ
 from typing import Any, Final
 
@@ -63,7 +64,7 @@ class PatientServer(TCPServer):
         if self._leaving is not None:  # idle until the last call, and idle for too long since
             return
         self._leaving = self.loop.create_task(self._initiate_server_close())
-        self._abort_after(self.config.keep_alive_timeout)
+        self._abort_when_idle()
 
     async def protocol_send(self, event: Event) -> None:
         """Send bytes to the client, or do what else its protocol says."""
@@ -80,31 +81,40 @@ class PatientServer(TCPServer):
             return False
         with suppress(OSError):  # their reset was quicker; asyncio's own loop raises here, uvloop when it is closed
             transport.write_eof()
-        self._abort_after(self.config.keep_alive_timeout if transport.get_write_buffer_size() else LINGER)
+        self._abort_when_idle()
         return True
 
-    def _abort_after(self, seconds: float) -> None:
-        self._abort_no_more()
-        end = self.loop.time() + seconds
-        self._deadline = self.loop.call_later(min(seconds, LINGER), self._abort_or_wait, end)
+    def _abort_when_idle(self) -> None:
+        """Abort behind a ``keep_alive_timeout`` in which nothing was taken; another follows where something was."""
+        self._abort_at(self.loop.time() + self.config.keep_alive_timeout, self._untaken())
 
-    def _abort_or_wait(self, end: float) -> None:
+    def _abort_at(self, end: float, most: int) -> None:
+        """Abort at a time, unless less than so many bytes are untaken then."""
+        self._abort_no_more()
+        seconds = min(end - self.loop.time(), LINGER)
+        self._deadline = self.loop.call_later(seconds, self._abort_or_wait, end, most)
+
+    def _abort_or_wait(self, end: float, most: int) -> None:
         if self.writer.get_extra_info("socket") is None:  # TLS has ended in the meantime
             return
-        left = end - self.loop.time()
-        if left <= 0 or (self.context.terminated.is_set() and self._is_all_taken()):
-            self.writer.transport.abort()
+        transport, untaken = self.writer.transport, self._untaken()
+        is_lingering = not transport.is_closing()
+        is_enough = not untaken and (self.context.terminated.is_set() or is_lingering)
+        if not is_enough and self.loop.time() < end:
+            self._abort_at(end, most)
+        elif not is_enough and untaken < most:
+            self._abort_when_idle()
         else:
-            self._abort_after(left)
+            transport.abort()
 
-    def _is_all_taken(self) -> bool:
-        """Whether all that was written is with the client; under TLS a transport counts only a part of what is not."""
-        if self.writer.transport.get_write_buffer_size():
-            return False
+    def _untaken(self) -> int:
+        """How many bytes of those written are not with the client; under TLS a transport counts only a part of them."""
+        waiting = self.writer.transport.get_write_buffer_size()
         try:
-            return not any(ioctl(self.writer.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4)))
-        except (OSError, ValueError):  # not every system tells this of a socket, and none of a closed one
-            return False
+            queued = ioctl(self.writer.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+        except (AttributeError, OSError, ValueError):  # not every system tells it of a socket, and none of a closed one
+            return waiting + 1  # so that nobody counts as having taken all
+        return waiting + int.from_bytes(queued, byteorder)
 
     def _abort_no_more(self) -> None:
         if self._deadline is not None:
@@ -116,14 +126,17 @@ class PatientServer(TCPServer):
         if transport.is_closing():
             return False
         self.writer.write(data)
-        if transport.get_write_buffer_size():
+        while transport.get_write_buffer_size() and not transport.is_closing():
+            untaken = self._untaken()
             try:
                 async with asyncio.timeout(self.config.keep_alive_timeout):
                     await self.writer.drain()
+                break
             except TimeoutError:
-                transport.abort()
+                if self._untaken() >= untaken:
+                    transport.abort()
             except ConnectionError:
-                pass
+                break
         return not transport.is_closing()
 
     async def _close(self) -> None:
@@ -131,7 +144,10 @@ class PatientServer(TCPServer):
         await self._idle.stop()
         task = asyncio.current_task()
         is_overdue = task is not None and task.cancelling() > 0  # ``graceful_timeout`` has passed
-        self._abort_after(LINGER if is_overdue else self.config.keep_alive_timeout)
+        if is_overdue:
+            self._abort_at(self.loop.time() + LINGER, 0)
+        else:
+            self._abort_when_idle()
         if not self.writer.is_closing():  # closed twice, TLS on asyncio's own loop could not be aborted any more
             self.writer.close()
         try:
