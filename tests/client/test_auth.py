@@ -248,6 +248,28 @@ async def test_a_hook_whose_request_is_cancelled_loses_nothing(
     assert kept == [refresh_token("session0", 1), refresh_token("session0", 2)]
 
 
+async def test_who_waited_for_a_hook_in_vain_has_its_token_all_the_same(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The request that refreshed was cancelled while the hook saves: its token is in force, also for those before."""
+    saved = asyncio.Event()
+
+    async def save(_: str) -> None:
+        await saved.wait()
+
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=save, patience=0.1)
+    first, second = (asyncio.create_task(caller.get(REPORTS, auth=auth)) for _ in range(2))
+    await asyncio.sleep(0)
+    while not service.count("/refresh"):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    first.cancel()
+    assert (await second).status_code == 200
+    saved.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
 async def test_a_hook_that_fails_after_its_request_was_cancelled_is_told_in_the_log(
     service: LoginService,
     stopwatch: Stopwatch,

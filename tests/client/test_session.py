@@ -400,6 +400,28 @@ async def test_a_lost_answer_to_an_early_refresh_ends_no_session(
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
 
+async def test_what_a_repeated_refresh_got_is_kept_while_the_lost_one_may_arrive(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """Held up on its way it would come as the predecessor of a token that was exchanged too, and look stolen."""
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+    service.plan("/refresh", refresh_refused())  # which nobody gets: it has not arrived yet
+    service.afterwards["/refresh"] = be_gone
+    with pytest.raises(httpx.ConnectError):
+        await caller.get(REPORTS, auth=auth)
+    service.afterwards.clear()
+    stopwatch.advance(EARLY_PAUSE)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    service.plan("/elsewhere", *(token_refused() for _ in range(3)))
+    for _ in range(2):
+        assert (await caller.get(ELSEWHERE, auth=auth)).status_code == 401
+        stopwatch.advance(LAST_WORD / 2)
+    assert service.count("/refresh") == 2
+    assert (await caller.get(ELSEWHERE, auth=auth)).status_code == 200
+    assert service.count("/refresh") == 3
+
+
 async def test_an_answer_that_is_missed_late_ends_no_session(
     service: LoginService, stopwatch: Stopwatch, make_auth: AuthMaker, caller: httpx.AsyncClient
 ) -> None:
@@ -686,6 +708,21 @@ async def test_a_refusal_whose_rest_is_over_is_not_the_last_word_to_who_was_on_t
         await caller.get(REPORTS, auth=auth)
     stopwatch.advance(FIRST_REST)
     service.afterwards.clear()
+    hold.released.set()
+    assert (await slow).status_code == 200
+
+
+async def test_a_successor_that_is_over_is_not_what_a_slow_refusal_is_answered_with(
+    service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """The token that came while an endpoint took its time has expired meanwhile as well: one more is sought."""
+    service.plan("/elsewhere", token_refused())
+    service.afterwards["/elsewhere"] = hold = Hold()
+    slow = asyncio.create_task(caller.get(ELSEWHERE, auth=auth))
+    await hold.reached.wait()
+    stopwatch.advance(LIFETIME)
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    stopwatch.advance(LIFETIME)
     hold.released.set()
     assert (await slow).status_code == 200
 

@@ -85,17 +85,16 @@ class Session:
     def _access(self, errand: Errand) -> Story[Access]:
         """The token in force, or its successor if it is over or about to be."""
         standing = self._standing
-        now = self._clock()
-        if isinstance(standing, Refused) and now < standing.until:
-            raise standing.error(errand.request)
-        if not isinstance(standing, Access) or now >= standing.expires_at:
+        if standing is None or standing.is_over(now=self._clock()):
             return (yield from self._successor(errand, of=standing))
+        if isinstance(standing, Refused):
+            raise standing.error(errand.request)
         if not self._wants_a_successor(standing):
             return standing
         try:
             return (yield from self._successor(replace(errand, patience=Patience(0)), of=standing, is_early=True))
         except (ServiceUnavailable, UnexpectedAnswer):
-            if self._clock() < standing.expires_at:
+            if not standing.is_over(now=self._clock()):
                 return standing
         return (yield from self._successor(errand, of=standing))
 
@@ -129,24 +128,30 @@ class Session:
         began = self._clock()
         is_our_turn: bool = yield TakeTurn(errand.patience.seconds)
         if not is_our_turn:
-            message = "another request is still logging in or refreshing"
-            raise ServiceUnavailable(message, request=errand.request, retry_after=SHORTEST_WAIT)
-        try:
-            errand.patience.spend(self._clock() - began)
-            standing = self._standing
-            if isinstance(standing, Refused) and self._clock() >= standing.until:
-                standing = of  # that word is no longer the last, and we have asked for nothing since
-            if standing is None or standing is of:
-                if isinstance(standing, Access):
-                    if is_early and not self._wants_a_successor(standing):
-                        return standing
-                    standing.rest(now=self._clock())
-                standing = yield from self._renew(errand)
-        finally:
-            errand.turn.release()  # also when the story is closed here, because its request was cancelled or cut off
+            standing = self._came_after(of)
+            if standing is None:
+                message = "another request is still logging in or refreshing"
+                raise ServiceUnavailable(message, request=errand.request, retry_after=SHORTEST_WAIT)
+        else:
+            try:
+                errand.patience.spend(self._clock() - began)
+                standing = self._came_after(of)
+                if standing is None:
+                    if isinstance(of, Access):
+                        if is_early and not self._wants_a_successor(of):
+                            return of
+                        of.begin_try(now=self._clock())
+                    standing = yield from self._renew(errand)
+            finally:
+                errand.turn.release()  # also when the story is closed here: its request was cancelled or cut off
         if isinstance(standing, Refused):
             raise standing.error(errand.request)
         return standing
+
+    def _came_after(self, former: Access | Refused | None) -> Access | Refused | None:
+        """What another request got meanwhile, if that holds still."""
+        standing = self._standing
+        return None if standing is former or standing is None or standing.is_over(now=self._clock()) else standing
 
     def _wants_a_successor(self, access: Access) -> bool:
         now = self._clock()
@@ -158,13 +163,14 @@ class Session:
 
         What the service takes for no refresh token at all is kept until a login has replaced it; it may be all we have.
         """
+        is_repeated = self._is_unsettled
         if self._refresh_token is not None:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
             asked_at, response = yield from self._ask(errand, "/refresh", secrets)
             if response.status_code == wire.UNAUTHORIZED:
                 self._refresh_token, self._is_unsettled = None, False
             elif self._credentials is None or not wire.finds_none(response):
-                return (yield from self._accept(errand, response, asked_at))
+                return (yield from self._accept(errand, response, asked_at, is_repeated=is_repeated))
             _log.debug("the refresh token is refused")
         if self._credentials is None:
             message = "the refresh token is refused, and there is no password to log in with"
@@ -179,7 +185,7 @@ class Session:
             self._standing = refused = Refused(LoginRefused, message, until=self._clock() + self._rest)
             self._rest *= 2
             return refused
-        return (yield from self._accept(errand, response, asked_at))
+        return (yield from self._accept(errand, response, asked_at, is_repeated=is_repeated))
 
     def _ask(self, errand: Errand, path: str, secrets: wire.Secrets) -> Story[tuple[float, httpx.Response]]:
         """Ask the login service, again and again while it is busy and that can be waited for.
@@ -211,7 +217,7 @@ class Session:
             seconds = min(max(SHORTEST_WAIT, wire.retry_after(response) or 0), LONGEST_WAIT)
             self._not_before = self._clock() + seconds
 
-    def _accept(self, errand: Errand, response: httpx.Response, asked_at: float) -> Story[Access]:
+    def _accept(self, errand: Errand, response: httpx.Response, asked_at: float, *, is_repeated: bool) -> Story[Access]:
         """Keep what a token answer holds; others see its access token once the refresh token has been announced."""
         answer = fault = None
         try:
@@ -223,7 +229,12 @@ class Session:
             raise UnexpectedAnswer(message, request=errand.request)
         former = self._standing if isinstance(self._standing, Access) else None
         access = Access.given(
-            answer.token, lifetime=answer.expires_in, counted_from=asked_at, after=former, now=self._clock()
+            answer.token,
+            lifetime=answer.expires_in,
+            counted_from=asked_at,
+            after=former,
+            is_repeated=is_repeated,
+            now=self._clock(),
         )
         self._is_unsettled = False
         self._rest = FIRST_REST

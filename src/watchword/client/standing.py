@@ -53,14 +53,33 @@ class Access:
     _rests_until: float = field(init=False, default=-inf)
 
     @classmethod
-    def given(cls, token: str, *, lifetime: int, counted_from: float, after: "Access | None", now: float) -> Self:
-        """One that lives for so many seconds from then on, and comes after another or not."""
+    def given(
+        cls,
+        token: str,
+        *,
+        lifetime: int,
+        counted_from: float,
+        after: "Access | None",
+        is_repeated: bool,
+        now: float,
+    ) -> Self:
+        """One that lives for so many seconds from then on.
+
+        Args:
+            token: the token itself.
+            lifetime: in seconds.
+            counted_from: by our clock.
+            after: the one before, if any.
+            is_repeated: whether a refresh of before may still be under way. Were its successor exchanged too before
+                that arrives, it would look like a theft.
+            now: by our clock.
+        """
         # A token's ``exp`` is whole seconds, and so comes up to one before its lifetime says.
         margin = min(MARGIN_SECONDS, max(MARGIN_SHARE * lifetime, min(1.0, lifetime / 3)))
         expires_at = counted_from + lifetime
-        last_word_until = -inf
-        if after is not None:
-            last_word_until = now + LAST_WORD if after.is_refused else after.last_word_until
+        last_word_until = after.last_word_until if after is not None else -inf
+        if is_repeated or (after is not None and after.is_refused):
+            last_word_until = now + LAST_WORD
         return cls(
             f"Bearer {token}",
             given_at=now,
@@ -69,6 +88,10 @@ class Access:
             last_word_until=last_word_until,
         )
 
+    def is_over(self, *, now: float) -> bool:
+        """Whether it has expired."""
+        return now >= self.expires_at
+
     def wants_a_successor(self, *, now: float, is_lost: bool) -> bool:
         """Whether one is to be sought though it lives: for its age, on suspicion, or because one may have been lost.
 
@@ -76,7 +99,7 @@ class Access:
         """
         return now >= self._rests_until and (now >= self.due_at or self._is_suspected or is_lost)
 
-    def rest(self, *, now: float) -> None:
+    def begin_try(self, *, now: float) -> None:
         """Have the next try wait for a moment, as one begins, which is the answer to a suspicion."""
         self._rests_until = now + EARLY_PAUSE
         self._is_suspected = False
@@ -89,7 +112,7 @@ class Access:
 
     def doubt(self, *, now: float) -> None:
         """Suspect it on slight grounds, and not where it is itself the answer to such a doubt."""
-        if now >= max(self.given_at, self.last_word_until) + SUSPICION_PAUSE:
+        if now >= self.given_at + SUSPICION_PAUSE:
             self.suspect(now=now)
 
 
@@ -106,6 +129,10 @@ class Refused:
     reason: type[LoginRefused | SessionOver]
     message: str
     until: float
+
+    def is_over(self, *, now: float) -> bool:
+        """Whether the service may be asked again."""
+        return now >= self.until
 
     def error(self, request: httpx.Request) -> LoginRefused | SessionOver:
         """What to raise for a request."""
