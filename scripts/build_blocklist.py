@@ -1,6 +1,7 @@
 """Makes the blocklist that comes with the package, from the lists that zxcvbn publishes: `make blocklist`.
 
-Passwords of past breaches, the commonest English words, and people's names.
+Passwords of past breaches, the commonest English words, written and spoken, and people's names: all of them, as zxcvbn
+keeps a word in one list alone.
 """
 
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
@@ -8,12 +9,10 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 from watchword.passwords.blocklist import FILE, WORD_LENGTHS, build
 from watchword.passwords.guessable import fold
 
-LISTS = ("passwords", "english_wikipedia", "female_names", "male_names", "surnames")
-
 
 def words() -> list[str]:
     """Every word of the lists that a password could be made of, once."""
-    found = {fold(word) for name in LISTS for word in FREQUENCY_LISTS[name]}
+    found = {fold(word) for words_of_one in FREQUENCY_LISTS.values() for word in words_of_one}
     return sorted(word for word in found if len(word) in WORD_LENGTHS)
 
 
