@@ -5,8 +5,8 @@
 2. Told to end, it closes every connection on which no request is under way, and so resets those whose request is
    already on the wire. Here each gets a last call: a request that arrives within it is answered.
 3. It waits for ever for a client that does not take its answer, and for half a minute for one that does not end TLS.
-   Here both have ``keep_alive_timeout`` for it, again and again while they take something of it, and once the service
-   is told to end no more than ``graceful_timeout``, or a moment for who has taken all.
+   Here both have ``keep_alive_timeout`` for it, again and again while they take something of it as the system tells,
+   and once the service is told to end no more than ``graceful_timeout``, or a moment for who has taken all.
 4. It closes both directions behind the last answer of a connection. Who is still writing a body that nobody waits for
    meets a broken pipe then, which a proxy takes for our failure and tells its client 502. Here only our direction is
    closed at first, and what still comes is dropped for a moment (RFC 9112 §9.6).
@@ -50,7 +50,7 @@ class PatientServer(TCPServer):
         self.idle_task = self._idle  # type: ignore[assignment]
         self._last_call = self.loop.create_task(self._leave_after_the_last_call())
         self._leaving: asyncio.Task[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = _Deadline(self)
 
     async def run(self) -> None:
         """Serve the connection to its end, or until it is overdue."""
@@ -64,7 +64,7 @@ class PatientServer(TCPServer):
         if self._leaving is not None:  # idle until the last call, and idle for too long since
             return
         self._leaving = self.loop.create_task(self._initiate_server_close())
-        self._abort_when_idle()
+        self._deadline.begin()
 
     async def protocol_send(self, event: Event) -> None:
         """Send bytes to the client, or do what else its protocol says."""
@@ -81,44 +81,8 @@ class PatientServer(TCPServer):
             return False
         with suppress(OSError):  # their reset was quicker; asyncio's own loop raises here, uvloop when it is closed
             transport.write_eof()
-        self._abort_when_idle()
+        self._deadline.begin()
         return True
-
-    def _abort_when_idle(self) -> None:
-        """Abort behind a ``keep_alive_timeout`` in which nothing was taken; another follows where something was."""
-        self._abort_at(self.loop.time() + self.config.keep_alive_timeout, self._untaken())
-
-    def _abort_at(self, end: float, most: int) -> None:
-        """Abort at a time, unless less than so many bytes are untaken then."""
-        self._abort_no_more()
-        seconds = min(end - self.loop.time(), LINGER)
-        self._deadline = self.loop.call_later(seconds, self._abort_or_wait, end, most)
-
-    def _abort_or_wait(self, end: float, most: int) -> None:
-        if self.writer.get_extra_info("socket") is None:  # TLS has ended in the meantime
-            return
-        transport, untaken = self.writer.transport, self._untaken()
-        is_lingering = not transport.is_closing()
-        is_enough = not untaken and (self.context.terminated.is_set() or is_lingering)
-        if not is_enough and self.loop.time() < end:
-            self._abort_at(end, most)
-        elif not is_enough and untaken < most:
-            self._abort_when_idle()
-        else:
-            transport.abort()
-
-    def _untaken(self) -> int:
-        """How many bytes of those written are not with the client; under TLS a transport counts only a part of them."""
-        waiting = self.writer.transport.get_write_buffer_size()
-        try:
-            queued = ioctl(self.writer.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
-        except (AttributeError, OSError, ValueError):  # not every system tells it of a socket, and none of a closed one
-            return waiting + 1  # so that nobody counts as having taken all
-        return waiting + int.from_bytes(queued, byteorder)
-
-    def _abort_no_more(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
 
     async def _write(self, data: bytes) -> bool:
         """Write; wait while much has not been taken yet; tell whether the client is still there."""
@@ -127,13 +91,13 @@ class PatientServer(TCPServer):
             return False
         self.writer.write(data)
         while transport.get_write_buffer_size() and not transport.is_closing():
-            untaken = self._untaken()
+            untaken = self._deadline.untaken()
             try:
                 async with asyncio.timeout(self.config.keep_alive_timeout):
                     await self.writer.drain()
                 break
             except TimeoutError:
-                if self._untaken() >= untaken:
+                if self._deadline.untaken() >= untaken:
                     transport.abort()
             except ConnectionError:
                 break
@@ -143,11 +107,9 @@ class PatientServer(TCPServer):
         self._last_call.cancel()
         await self._idle.stop()
         task = asyncio.current_task()
-        is_overdue = task is not None and task.cancelling() > 0  # ``graceful_timeout`` has passed
-        if is_overdue:
-            self._abort_at(self.loop.time() + LINGER, 0)
-        else:
-            self._abort_when_idle()
+        if task is not None and task.cancelling():  # ``graceful_timeout`` has passed
+            self.writer.transport.abort()
+        self._deadline.begin()
         if not self.writer.is_closing():  # closed twice, TLS on asyncio's own loop could not be aborted any more
             self.writer.close()
         try:
@@ -158,13 +120,61 @@ class PatientServer(TCPServer):
             return
         except OSError:  # a reset has met the end of our direction; raised, it would end the drain of all others
             pass
-        self._abort_no_more()
+        self._deadline.end()
 
     async def _leave_after_the_last_call(self) -> None:
         await self.context.terminated.wait()
         await asyncio.sleep(LAST_CALL)
         if self._idle.runs:
             self.leave()
+
+
+class _Deadline:
+    """Aborts a connection whose client takes nothing of what was written for a ``keep_alive_timeout``.
+
+    One that has taken all has a moment more, where we wait for nothing but that it ends its direction or TLS.
+    """
+
+    def __init__(self, server: PatientServer) -> None:
+        self._server = server
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._wait(self._server.loop.time() + self._server.config.keep_alive_timeout, most=self.untaken())
+
+    def end(self) -> None:
+        """Count no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def untaken(self) -> int:
+        """How many bytes of those written are not with the client; under TLS a transport counts only a part of them."""
+        waiting = self._server.writer.transport.get_write_buffer_size()
+        try:
+            queued = ioctl(self._server.writer.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+        except (AttributeError, OSError, ValueError):  # not every system tells it of a socket, and none of a closed one
+            return waiting + 1  # so that nobody counts as having taken all
+        return waiting + int.from_bytes(queued, byteorder)
+
+    def _wait(self, end: float, *, most: int) -> None:
+        self.end()
+        seconds = min(end - self._server.loop.time(), LINGER)
+        self._timer = self._server.loop.call_later(seconds, self._look, end, most)
+
+    def _look(self, end: float, most: int) -> None:
+        """Abort, unless all is well or may be yet: less is untaken at the end than there was when it was set."""
+        if self._server.writer.get_extra_info("socket") is None:  # TLS has ended in the meantime
+            return
+        transport, untaken = self._server.writer.transport, self.untaken()
+        is_lingering = not transport.is_closing()
+        is_enough = not untaken and (self._server.context.terminated.is_set() or is_lingering)
+        if not is_enough and self._server.loop.time() < end:
+            self._wait(end, most=most)
+        elif not is_enough and untaken < most:
+            self.begin()
+        else:
+            transport.abort()
 
 
 class _IdleTimer:
