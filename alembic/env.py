@@ -45,9 +45,10 @@ def migrate_sqlite(url: URL) -> None:
     expect_no_log_alone(path)
     try:
         path.touch(mode=0o600)  # password hashes are nobody else's to read
-    except FileNotFoundError:
-        raise Unavailable(f"there is no folder {path.parent}") from None
     except OSError as fault:
+        folder = Path(os.path.realpath(path)).parent
+        if not folder.exists():
+            raise Unavailable(f"there is no folder {folder}") from None
         expect_room_for_a_log(path, fault)
         raise
     engine = create_engine(

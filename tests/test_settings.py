@@ -586,6 +586,13 @@ def test_an_option_that_is_taken_is_heeded(option: str) -> None:
     assert each_host(database_url({"WATCHWORD_DATABASE_URL": f"{url}&application_name=y"})) == [url]
 
 
+def test_a_port_without_a_host_among_hosts_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment has a list of ports, which the driver counts against all of them."""
+    monkeypatch.setenv("PGPORT", "1,2")
+    (url,) = each_host("postgresql://u@:5433,db2:5434/d")
+    assert url == "postgresql://u@:5433,db2:5434/d?target_session_attrs=read-write"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -107,6 +107,10 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "[[ secret-key-of-the.watchword-service ]]",
         "[paste-the-output-of-openssl-rand-here]",
         "$lower_case_name_of_the_secret_key_2",
+        "[PASTE-YOUR-GENERATED-KEY-HERE-IN-BASE64!!]",
+        "<put your 32 random bytes in here, please!>",
+        "$$watchword_secret_key_production",
+        "{watchword_secret_key_production_2}",
     ],
 )
 def test_what_says_where_the_secret_is_is_guessable(secret: str) -> None:

@@ -52,6 +52,15 @@ async def test_a_trouble_that_comes_and_goes_is_one(told: Told, caplog: pytest.L
     await eventually(lambda: lines(caplog) == [AWAY, OVER])
 
 
+async def test_who_stops_looking_tells_no_end(told: Told, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it lasted is what nobody knows; another may look by then, and find the trouble again."""
+    told.say(Unavailable("the database is away"))
+    told.is_over()
+    told.close()
+    await asyncio.sleep(2 * CALM)
+    assert lines(caplog) == [AWAY]
+
+
 async def test_an_end_without_a_trouble_is_not_told(told: Told, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing was wrong."""
     told.is_over()

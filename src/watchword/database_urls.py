@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 MARKS: Final = frozenset("?#%")
 """What the libraries that read a SQLite URL understand in different ways."""
@@ -81,7 +81,7 @@ def each_host(url: str) -> list[str]:
         options = {"target_session_attrs": "read-write", **options}
     if not ports and "," in os.environ.get("PGPORT", ""):  # asyncpg counts a list of ports against all hosts
         hosts = [",".join(hosts)]
-    if not are_behind and before.startswith(":") and len(hosts) == 1:
+    if not are_behind and before.startswith(":") and "," not in before:
         # Before the path asyncpg would take it for that of a host without a name, and pass over PGHOST.
         return [_joined(parts, f"{account}{at}", {**options, "port": before[1:]})]
     if not are_behind:
@@ -95,8 +95,15 @@ def each_host(url: str) -> list[str]:
 
 
 def unread_file(url: str) -> str | None:
-    """The option that names a file which this process cannot read, if any: the driver does not say which it wanted."""
-    options = parse_qsl(urlsplit(url).query)
+    """The option that names a file which this process cannot read, if any: the driver does not say which it wanted.
+
+    None of a host that may be a socket in a folder, which it does not name either.
+    """
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query)
+    host = unquote(parts.hostname or dict(options).get("host", "/"))
+    if host.startswith("/"):
+        return None
     return next((name for name, path in options if name in _TLS_FILES and not os.access(path, os.R_OK)), None)
 
 

@@ -63,15 +63,16 @@ _COUNTED: Final = {bytes(range(length)).hex() for length in (16, 24, 32, 64)}
 """FIPS 197's keys for AES, and as many bytes more as HS512 takes."""
 _TEMPLATE: Final = re.compile(
     # A command, or a variable of Kubernetes'; ``$(`` alone is in one of fifty secrets that Django makes.
-    r"\$\((?:<.+|[^)]*\s.*|[A-Z][A-Z\d_]{2,})\)|\$\{[\w.:]{10,}.*\}|\{\{.*\}\}|<%.*%>|%env\(",
+    r"\$\((?:<\s*[\w./~${}-]+|[^)\s]*\s.*|[A-Z][A-Z\d_]{2,})\)|\$\{[\w.:]{10,}.*\}|%env\("
+    r"|\{\{[\w\s.$|:\"'()\[\]/,-]{4,}\}\}|<%[\w\s.:\"'()\[\]/,=-]{4,}%>",
     re.DOTALL,
 )
 _WHOLE_TEMPLATE: Final = re.compile(
     # Nothing else before or behind: a command of an older shell, variables of shells and of systems that roll programs
     # out, a blank to be filled in.
-    r"`[a-z/][\w/.-]*\s.*`|\$(?:env:)?[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|__[A-Z]+(?:_[A-Z\d]+)+__"
-    r"|\$[a-z]+(?:_[a-z\d]+)+|@[A-Z]+(?:_[A-Z\d]+)+@|\{[A-Z]+(?:_[A-Z\d]+)+\}|%\(\w+\)s|\[\[[\w .-]+\]\]"
-    r"|#\{[\w.-]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,/-]+>{1,2}|\[(?=[^\]]*[-_ ])[\w `:.,/-]+\]",
+    r"`[a-z/][\w/.-]*\s.*`|\${1,2}(?:env:)?[A-Z]+(?:_[A-Z\d]+)+|%[A-Z]+(?:_[A-Z\d]+)+%|__[A-Z]+(?:_[A-Z\d]+)+__"
+    r"|\${1,2}[a-z]+(?:_[a-z\d]+)+|@[A-Z]+(?:_[A-Z\d]+)+@|\{(?:[A-Z]+(?:_[A-Z\d]+)+|[a-z]+(?:_[a-z\d]+)+)\}|%\(\w+\)s"
+    r"|\[\[[\w .-]+\]\]|#\{[\w.-]+\}#?|<{1,2}(?=[^>]*[-_ ])[\w `:.,!/-]+>{1,2}|\[(?=[^\]]*[-_ ])[\w `:.,!/-]+\]",
     re.DOTALL,
 )
 _BETWEEN: Final = re.compile(r"[/\\:._~ -]+")

@@ -42,9 +42,7 @@ class Told:
 
     def say(self, fault: Exception) -> None:
         """Say why it goes wrong, unless that was said."""
-        if self._end is not None:
-            self._end.cancel()
-            self._end = None
+        self.close()
         is_foreseen = isinstance(fault, self._foreseen)
         reason = str(fault) if is_foreseen else type(fault).__name__
         if reason not in self._said and (len(self._said) < _MOST_REASONS or not is_foreseen):
@@ -56,6 +54,12 @@ class Told:
         """Say that all is well again, if it was not and stays so."""
         if self._said and self._end is None:
             self._end = asyncio.get_running_loop().call_later(CALM, self._forget)
+
+    def close(self) -> None:
+        """Say nothing of an end that has not lasted long enough yet."""
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
 
     def _forget(self) -> None:
         self._end = None

@@ -4,6 +4,7 @@ import asyncio
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,13 +114,21 @@ def test_four_at_once_make_one_of_each(tmp_path: Path, empty_database: dict[str,
     assert run([*COMMAND, "doctor"], environ=fresh_environment(instance, **empty_database)).returncode == 0
 
 
-def test_a_service_that_keeps_nothing_on_its_machine_needs_no_folder(tmp_path: Path, postgresql_server: str) -> None:
+@pytest.mark.parametrize("instance", ["file/instance", "instance"])
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_service_that_keeps_nothing_in_its_folder_needs_none(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, postgresql_server: str, database: str, instance: str
+) -> None:
     """With the secret and the database elsewhere none is made, where it could not be as where it could."""
     (tmp_path / "file").touch()
-    for instance in (tmp_path / "file" / "instance", tmp_path / "instance"):
-        with fresh_database(postgresql_server) as url:
-            secret = "a root of trust for one case 0123456789"
-            run(INIT, environ=fresh_environment(instance, DATABASE_URL=url, SECRET_KEY=secret)).check_returncode()
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path_factory.mktemp('elsewhere')}/watchword.db"
+        if database == "postgresql":
+            url = stack.enter_context(fresh_database(postgresql_server))
+        secret = "a root of trust for one case 0123456789"
+        run(
+            INIT, environ=fresh_environment(tmp_path / instance, DATABASE_URL=url, SECRET_KEY=secret)
+        ).check_returncode()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

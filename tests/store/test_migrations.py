@@ -261,6 +261,10 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Nothing makes it, for who knows whose it would be."""
     with pytest.raises(Unavailable, match=r"there is no folder .*/no$"):
         migrations.upgrade(f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
+    link = tmp_path / "watchword.db"
+    link.symlink_to(tmp_path / "not-mounted" / "watchword.db")
+    with pytest.raises(Unavailable, match=r"there is no folder .*/not-mounted$"):
+        migrations.upgrade(f"sqlite:///{link}")
 
 
 def test_the_alembic_command_finds_its_way(empty_url: str) -> None:

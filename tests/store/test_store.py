@@ -605,6 +605,12 @@ async def test_a_host_that_is_down_is_told_rather_than_that_another_is_a_standby
             await store_at(f"postgresql://ww@{real.path}?host={hosts}&target_session_attrs=read-write").open()
 
 
+async def test_a_socket_that_is_not_there_is_no_fault_of_a_file_for_tls() -> None:
+    """Neither the driver nor the system names what is missing, and over a socket nobody asks for a certificate."""
+    with pytest.raises(Unavailable, match="No such file or directory"):
+        await store_at("postgresql://ww@/d?host=/nowhere&sslrootcert=/no/such.pem").open()
+
+
 @pytest.mark.parametrize("ports", ["1,{real}", "{real}"])
 async def test_ports_that_the_environment_names_are_those_of_the_hosts(
     postgresql_url: str, ports: str, monkeypatch: pytest.MonkeyPatch

@@ -37,7 +37,7 @@ def init() -> None:
     given = {"WATCHWORD_SECRET_KEY", "WATCHWORD_SECRET_KEY_FILE"} & os.environ.keys()
     if given or os.access(path, os.F_OK):  # false, not an error, where the way there is barred
         settings = Settings.read()
-        with _instance_folder() if settings.database_url.startswith("sqlite:") else nullcontext():
+        with _instance_folder() if _is_kept_there(settings) else nullcontext():
             _migrate(settings)
     else:
         secret = secrets.token_urlsafe(48)
@@ -91,6 +91,12 @@ def doctor(as_json: bool) -> None:
             click.echo(f"{finding.verdict:<5} {finding.subject:<9} {finding.message}")
     if any(finding.verdict == "bad" for finding in findings):
         raise SystemExit(1)
+
+
+def _is_kept_there(settings: Settings) -> bool:
+    """Whether the database is a file in the instance folder."""
+    path = settings.database_url.removeprefix("sqlite:///")
+    return path != settings.database_url and Path(path).absolute().is_relative_to(settings.instance)
 
 
 @contextmanager

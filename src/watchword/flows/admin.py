@@ -96,7 +96,7 @@ async def set_password(
         WeakPassword: a rule for passwords is broken.
         UnknownUser: nobody has the name.
     """
-    canonical_name = usernames.canonical_at_leisure(username)
+    canonical_name = usernames.canonical(username)
     user = await store.read(partial(users.find_by_name, canonical_name=canonical_name))
     if user is None:
         raise UnknownUser(username)
@@ -133,7 +133,7 @@ async def enable_user(store: Store, *, username: str, asker: Asker) -> None:
     Raises:
         UnknownUser: nobody has the name.
     """
-    name = usernames.canonical_at_leisure(username)
+    name = usernames.canonical(username)
 
     await store.write(
         partial(users.set_disabled, canonical_name=name, disabled_at=None),

@@ -137,6 +137,7 @@ class Remote:
             over=f"the keys of {issuer} are there",
             foreseen=Trouble,
         )
+        self._running.callback(told.close)
         keys = PublishedKeys(
             self._ring, fetch=partial(fetch_published, wire, self._issuer), told=told, monotonic=self._monotonic
         )
@@ -167,6 +168,7 @@ class Remote:
             over=f"there are news of ended sessions from {issuer}",
             foreseen=Trouble,
         )
+        self._running.callback(told.close)
         feed = Feed(denials, ask=ask, compare=keys.compare, told=told, clock=self._clock)
         run_beside(feed.follow(), self._running, log=_log)
         return feed
