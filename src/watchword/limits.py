@@ -64,7 +64,7 @@ class Rule:
 
 STRANGERS: Final = Rule(of="account", by="strangers", free=10, first_wait=30, forgotten_after=30 * 86_400)
 """At one account, from all networks that have not logged into it. The tenth failure costs 30 seconds; in a year of
-guessing at every chance no more than 42 are evaluated, in six years fewer than 100."""
+guessing at every chance 38 are evaluated, in six years fewer than 100."""
 FAMILIAR: Final = Rule(of="account", by="familiar", free=20, first_wait=30, forgotten_after=30 * 86_400)
 """At one account, from one network that has logged into it before, with the present password."""
 FORMER: Final = Rule(of="account", by="former", free=20, first_wait=30, forgotten_after=30 * 86_400)
