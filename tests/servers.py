@@ -101,6 +101,7 @@ def watchword_server(instance: Path, *, port: int | None = None, workers: int = 
         watchword("init", environ=environ).check_returncode()
     else:
         shutil.copytree(_set_up(tuple(settings.items())), instance)
+    instance.mkdir(parents=True, exist_ok=True)  # for the log, where nothing else is kept there
     port = port or free_port()
     command = [sys.executable, "-m", "watchword", "serve", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
     with running(command, environ=environ, port=port, log=instance / "server.log") as server:

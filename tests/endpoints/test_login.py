@@ -46,7 +46,7 @@ UNREADABLE = {
 SAME_PASSWORDS = {
     "NFC, then NFD": ("caf\u00e9 au lait", "cafe\u0301 au lait"),
     "NFD, then NFC": ("cafe\u0301 au lait", "caf\u00e9 au lait"),
-    "Hangul": ("\ud55c\uad6d\uc5b4 all alone", "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165 all alone"),
+    "Hangul": ("\ud55c\uad6d\uc5b4 mit Reis!", "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165 mit Reis!"),
     "marks in another order": ("a\u0301\u0323 few words", "\u1ea1\u0301 few words"),
 }
 
