@@ -6,7 +6,6 @@ It learns of revocations from whoever follows the table, and of this process's o
 2. Who does not know what has ended lately lets nobody pass: too long without news, the answer is ``Unavailable``.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from math import inf
@@ -19,17 +18,8 @@ from watchword.tokens import CLOCK_SKEW
 MAX_STALENESS: Final = 5.0
 """Seconds without news after which nobody passes, unless somebody has decided otherwise."""
 
-_BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _ROUNDING: Final = 2.0
 """Seconds by which two clocks that go alike may differ, one of which tells whole seconds."""
-
-
-def since_boot() -> float:
-    """Seconds on a clock that nobody can set, and that goes on while the machine is suspended, where there is one.
-
-    By one that stands still meanwhile news of before would seem to be fresh.
-    """
-    return time.clock_gettime(_BOOTTIME)
 
 
 class Denials:

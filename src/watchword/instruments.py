@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from watchword import telemetry
 from watchword.audit import Seals
-from watchword.clock import system_clock, utc_milliseconds
-from watchword.denials import Denials, since_boot
+from watchword.clock import since_boot, system_clock, utc_milliseconds
+from watchword.denials import Denials
 from watchword.errors import SettingRefused, Unavailable
 from watchword.flows import Lifetimes, Tools, keyring
 from watchword.flows.audit import recognise

@@ -75,8 +75,8 @@ async def caller(service: Server, sent: Counter[str]) -> AsyncIterator[httpx.Asy
 
 @pytest.fixture
 def short_lived(tmp_path: Path) -> Iterator[Server]:
-    """A service whose access tokens live for a second."""
-    with watchword_server(tmp_path / "short", ACCESS_TOKEN_LIFETIME="1") as server:
+    """A service whose access tokens live for two seconds: of one they might be over as they arrive."""
+    with watchword_server(tmp_path / "short", ACCESS_TOKEN_LIFETIME="2") as server:
         add_alice(server)
         yield server
 

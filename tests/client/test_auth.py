@@ -270,6 +270,29 @@ async def test_who_waited_for_a_hook_in_vain_has_its_token_all_the_same(
         await first
 
 
+async def test_who_waited_for_a_hook_in_vain_has_no_patience_left(
+    service: LoginService, stopwatch: Stopwatch, caller: httpx.AsyncClient
+) -> None:
+    """What was waited for a turn is not waited for a busy endpoint once more."""
+    saved = asyncio.Event()
+
+    async def save(_: str) -> None:
+        await saved.wait()
+
+    auth = WatchwordAuth(URL, refresh_token=service.open(), on_refresh_token=save, patience=1.1, sleep=stopwatch.sleep)
+    first, second = (asyncio.create_task(caller.get(REPORTS, auth=auth)) for _ in range(2))
+    while not service.count("/refresh"):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    first.cancel()
+    service.plan("/reports", busy(1))
+    assert (await second).status_code == 503
+    assert stopwatch.slept == []
+    saved.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
 async def test_a_hook_that_fails_after_its_request_was_cancelled_is_told_in_the_log(
     service: LoginService,
     stopwatch: Stopwatch,

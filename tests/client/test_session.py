@@ -92,6 +92,16 @@ async def test_the_login_has_the_timeouts_of_the_request(
     assert login.timeout == request.timeout == {"connect": 7.0, "read": 7.0, "write": 7.0, "pool": 7.0}
 
 
+async def test_a_login_has_an_end_where_the_request_need_have_none(
+    service: LoginService, auth: WatchwordAuth, caller: httpx.AsyncClient
+) -> None:
+    """As a stream that goes on for ever: a lost answer would be waited for as long, by all who need a token."""
+    await caller.get(REPORTS, auth=auth, timeout=httpx.Timeout(None, connect=3.0))
+    login, request = service.arrived
+    assert request.timeout == {"connect": 3.0, "read": None, "write": None, "pool": None}
+    assert login.timeout == {"connect": 3.0, "read": 5.0, "write": 5.0, "pool": 5.0}
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=ascii)
 async def test_a_kept_refresh_token_comes_before_the_password(
     service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient, end: str
@@ -398,6 +408,59 @@ async def test_a_lost_answer_to_an_early_refresh_ends_no_session(
     assert lost == again
     stopwatch.advance(LIFETIME)
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("read_timeout", "pace", "retry_after", "times"), [(5.0, 0.5, 4, 1), (0.0, 0.9, None, 3)], ids=["late", "often"]
+)
+async def test_a_busy_answer_after_a_lost_one_costs_no_more_time_than_it_says(
+    service: LoginService,
+    stopwatch: Stopwatch,
+    make_auth: AuthMaker,
+    caller: httpx.AsyncClient,
+    read_timeout: float,
+    pace: float,
+    retry_after: int | None,
+    times: int,
+) -> None:
+    """As of a proxy while the service is deployed anew: the next try comes in time for the grace of the lost one."""
+    auth = make_auth(refresh_token=service.open())
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME - 20)
+
+    async def be_missed() -> None:
+        service.afterwards.clear()
+        stopwatch.advance(read_timeout)
+        raise httpx.ReadTimeout("no answer")
+
+    service.afterwards["/refresh"] = be_missed
+    with pytest.raises(httpx.ReadTimeout):
+        await caller.get(REPORTS, auth=auth)
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    service.plan("/refresh", *(httpx.Response(502, headers=headers) for _ in range(times)))
+    for _ in range(int(60 / pace)):
+        assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        stopwatch.advance(pace)
+
+
+@pytest.mark.parametrize(("status", "is_kept"), [(504, True), (503, False)])
+async def test_what_came_after_a_busy_answer_is_kept_where_that_may_have_been_done(
+    service: LoginService,
+    stopwatch: Stopwatch,
+    make_auth: AuthMaker,
+    caller: httpx.AsyncClient,
+    status: int,
+    is_kept: bool,
+) -> None:
+    """A proxy that gave up may still have a refresh under way, which would be the predecessor of a spent token."""
+    auth = make_auth(refresh_token=service.open())
+    await caller.get(REPORTS, auth=auth)
+    stopwatch.advance(LIFETIME)
+    service.plan("/refresh", busy(1, status=status))
+    assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+    service.plan("/elsewhere", token_refused())
+    assert (await caller.get(ELSEWHERE, auth=auth)).status_code == (401 if is_kept else 200)
+    assert service.count("/refresh") == (3 if is_kept else 4)
 
 
 async def test_what_a_repeated_refresh_got_is_kept_while_the_lost_one_may_arrive(

@@ -13,6 +13,7 @@ import httpx
 from watchword.client import wire
 from watchword.client.session import Session
 from watchword.client.steps import Announce, Errand, Patience, Step, Story, TakeTurn, Wait
+from watchword.clock import since_boot
 
 _MUST_NOT_BE_ASYNC: Final = "on_refresh_token and sleep must not be async under httpx.Client; use httpx.AsyncClient"
 
@@ -71,7 +72,7 @@ class WatchwordAuth(httpx.Auth):
         refresh_token: str | None = None,
         on_refresh_token: Callable[[str], Awaitable[None] | None] | None = None,
         patience: float = 30.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = since_boot,
         sleep: Callable[[float], Awaitable[None] | None] | None = None,
     ) -> None:
         for name, value in (("username", username), ("password", password), ("refresh_token", refresh_token)):

@@ -16,7 +16,7 @@ Laws of this file:
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import Final
 
@@ -35,6 +35,21 @@ FIRST_REST: Final = 30.0
 """Seconds for which a password rests that was refused once: ten are sent in four hours, twenty in half a year."""
 
 _log = logging.getLogger("watchword.client")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the login service answered, busy no longer.
+
+    Attributes:
+        response: the answer.
+        asked_at: by our clock, just before it was asked; a lifetime is safely counted from then.
+        is_repeated: whether a refresh before it may have been done, or be under way still.
+    """
+
+    response: httpx.Response
+    asked_at: float
+    is_repeated: bool
 
 
 class Session:
@@ -127,6 +142,7 @@ class Session:
         """
         began = self._clock()
         is_our_turn: bool = yield TakeTurn(errand.patience.seconds)
+        errand.patience.spend(self._clock() - began)
         if not is_our_turn:
             standing = self._came_after(of)
             if standing is None:
@@ -134,7 +150,6 @@ class Session:
                 raise ServiceUnavailable(message, request=errand.request, retry_after=SHORTEST_WAIT)
         else:
             try:
-                errand.patience.spend(self._clock() - began)
                 standing = self._came_after(of)
                 if standing is None:
                     if isinstance(of, Access):
@@ -156,43 +171,38 @@ class Session:
     def _wants_a_successor(self, access: Access) -> bool:
         now = self._clock()
         is_lost = self._is_unsettled and not self._silence.is_long(now=now)
-        return access.wants_a_successor(now=now, is_lost=is_lost)
+        return now >= self._not_before and access.wants_a_successor(now=now, is_lost=is_lost)
 
     def _renew(self, errand: Errand) -> Story[Access | Refused]:
         """Refresh, or log in where that is refused or there is nothing to refresh with.
 
         What the service takes for no refresh token at all is kept until a login has replaced it; it may be all we have.
         """
-        is_repeated = self._is_unsettled
         if self._refresh_token is not None:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
-            asked_at, response = yield from self._ask(errand, "/refresh", secrets)
-            if response.status_code == wire.UNAUTHORIZED:
+            answer = yield from self._ask(errand, "/refresh", secrets)
+            if answer.response.status_code == wire.UNAUTHORIZED:
                 self._refresh_token, self._is_unsettled = None, False
-            elif self._credentials is None or not wire.finds_none(response):
-                return (yield from self._accept(errand, response, asked_at, is_repeated=is_repeated))
+            elif self._credentials is None or not wire.finds_none(answer.response):
+                return (yield from self._accept(errand, answer))
             _log.debug("the refresh token is refused")
         if self._credentials is None:
             message = "the refresh token is refused, and there is no password to log in with"
             self._standing = over = Refused(SessionOver, message, until=inf)
             return over
-        asked_at, response = yield from self._ask(errand, "/login", self._credentials)
-        is_none = wire.finds_none(response)
-        if is_none or response.status_code == wire.UNAUTHORIZED:
+        answer = yield from self._ask(errand, "/login", self._credentials)
+        is_none = wire.finds_none(answer.response)
+        if is_none or answer.response.status_code == wire.UNAUTHORIZED:
             message = "the user name or the password is refused"
             if is_none:
                 message += " as none: it is too long, or holds a character that none may"
             self._standing = refused = Refused(LoginRefused, message, until=self._clock() + self._rest)
             self._rest *= 2
             return refused
-        return (yield from self._accept(errand, response, asked_at, is_repeated=is_repeated))
+        return (yield from self._accept(errand, answer))
 
-    def _ask(self, errand: Errand, path: str, secrets: wire.Secrets) -> Story[tuple[float, httpx.Response]]:
-        """Ask the login service, again and again while it is busy and that can be waited for.
-
-        Returns:
-            The time just before it was asked, from which a lifetime is safely counted, and the answer.
-        """
+    def _ask(self, errand: Errand, path: str, secrets: wire.Secrets) -> Story[_Answer]:
+        """Ask the login service, again and again while it is busy and that can be waited for."""
         while True:
             seconds = self._not_before - self._clock()
             if seconds > 0:
@@ -203,7 +213,8 @@ class Session:
                 yield from errand.patience.wait(seconds)
             asked_at = self._clock()
             asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
-            self._is_unsettled |= path == "/refresh"
+            is_refresh, was_unsettled = path == "/refresh", self._is_unsettled
+            self._is_unsettled |= is_refresh
             self._silence.asked(now=asked_at)
             try:
                 response: httpx.Response = yield asked
@@ -213,32 +224,36 @@ class Session:
             if response.request is not asked:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:
-                return asked_at, response
+                return _Answer(response, asked_at, is_repeated=is_refresh and was_unsettled)
+            if response.status_code in wire.NOT_DONE:
+                self._is_unsettled = was_unsettled
             seconds = min(max(SHORTEST_WAIT, wire.retry_after(response) or 0), LONGEST_WAIT)
             self._not_before = self._clock() + seconds
+            if isinstance(self._standing, Access):
+                self._standing.put_off()
 
-    def _accept(self, errand: Errand, response: httpx.Response, asked_at: float, *, is_repeated: bool) -> Story[Access]:
+    def _accept(self, errand: Errand, given: _Answer) -> Story[Access]:
         """Keep what a token answer holds; others see its access token once the refresh token has been announced."""
         answer = fault = None
+        path = given.response.url.path
         try:
-            answer = wire.read_token_answer(response)
+            answer = wire.read_token_answer(given.response)
         except ValueError as refusal:
             fault = str(refusal)
         if answer is None:  # raised out here, for the context of an error keeps the variables of the reader: tokens
-            message = f"{response.url.path} does not answer as a login service: {fault}"
-            raise UnexpectedAnswer(message, request=errand.request)
+            raise UnexpectedAnswer(f"{path} does not answer as a login service: {fault}", request=errand.request)
         former = self._standing if isinstance(self._standing, Access) else None
         access = Access.given(
             answer.token,
             lifetime=answer.expires_in,
-            counted_from=asked_at,
+            counted_from=given.asked_at,
             after=former,
-            is_repeated=is_repeated,
+            is_repeated=given.is_repeated,
             now=self._clock(),
         )
         self._is_unsettled = False
         self._rest = FIRST_REST
-        _log.debug("%s gave a token for %d s", response.url.path, answer.expires_in)
+        _log.debug("%s gave a token for %d s", path, answer.expires_in)
         try:
             if answer.refresh_token is not None and answer.refresh_token != self._refresh_token:
                 self._refresh_token = answer.refresh_token

@@ -22,8 +22,9 @@ SUSPICION_PAUSE: Final = 10.0
 """Seconds between two successors that are sought because an endpoint hung up, or refused what cannot be repeated."""
 
 LAST_WORD: Final = 10.0
-"""Seconds for which a refusal is the last word about a token that was got because its predecessor was refused: of an
-endpoint that takes no token of ours, for its clock or its audience is wrong, each request would cause a refresh."""
+"""Seconds for which a refusal is the last word about a token: one that was got because its predecessor was refused, as
+of an endpoint that takes no token of ours, for its clock or its audience is wrong, each request would cause a refresh;
+or one that a repeated refresh got, which must not be spent while the lost one may arrive."""
 
 LONGEST_SILENCE: Final = 15.0
 """Seconds without an answer, after which the outcome of a refresh is asked for no more: each try fails a request."""
@@ -103,6 +104,11 @@ class Access:
         """Have the next try wait for a moment, as one begins, which is the answer to a suspicion."""
         self._rests_until = now + EARLY_PAUSE
         self._is_suspected = False
+
+    def put_off(self) -> None:
+        """Have the next try follow as soon as may be, as this one met a service that is busy, and failed nobody."""
+        self._rests_until = -inf
+        self._is_suspected = True
 
     def suspect(self, *, now: float) -> None:
         """Have a successor sought by the next request, but not again and again."""

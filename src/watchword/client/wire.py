@@ -21,12 +21,18 @@ UNAUTHORIZED: Final = 401
 SERVICE_UNAVAILABLE: Final = 503
 BUSY: Final = frozenset({429, 502, 503, 504})
 """What a login service answers, or a proxy before it, when a later try may fare better."""
+NOT_DONE: Final = frozenset({429, 503})
+"""Those of them by which nothing was done."""
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes that are read of a login service's answer. A token answer has one or two thousand."""
 
 _NONE: Final = {400: "invalid_request", 413: "payload_too_large"}
 """A login service's words for a secret that could never be one: it holds what no JSON may, or is too long."""
+
+_TIMEOUTS: Final = ("connect", "read", "write", "pool")
+_TIMEOUT: Final = 5.0
+"""Seconds of each of them where the caller has set none."""
 
 _SENT_AT_ONCE: Final = 1 << 16
 """Bytes of a body that the system takes, whatever the server does with them."""
@@ -104,12 +110,15 @@ class Confidential(httpx.Request):
         url: where it goes.
         headers: its headers.
         body: what it says.
-        on_behalf_of: the request that needs it. Its timeouts hold, for httpx gives none to a request of ours.
+        on_behalf_of: the request that needs it. Its timeouts hold, for httpx gives none to a request of ours; where it
+            has none, as an endless stream, httpx's own hold. An answer that is lost would be waited for for ever, and
+            with it the turn of all others.
     """
 
     def __init__(self, url: httpx.URL, *, headers: dict[str, str], body: bytes, on_behalf_of: httpx.Request) -> None:
-        extensions = {name: value for name, value in on_behalf_of.extensions.items() if name == "timeout"}
-        super().__init__("POST", url, headers=headers, stream=_Body(body), extensions=extensions)
+        given = on_behalf_of.extensions.get("timeout", {})
+        timeouts = {name: _TIMEOUT if given.get(name) is None else given[name] for name in _TIMEOUTS}
+        super().__init__("POST", url, headers=headers, stream=_Body(body), extensions={"timeout": timeouts})
         self._body = body
         self._on_behalf_of = on_behalf_of
 

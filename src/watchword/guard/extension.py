@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from quart import Blueprint, Quart, current_app
 
 from watchword.bearer_tokens import is_bearer_token
-from watchword.clock import system_clock
-from watchword.denials import MAX_STALENESS, Denials, since_boot
+from watchword.clock import since_boot, system_clock
+from watchword.denials import MAX_STALENESS, Denials
 from watchword.guard.acting import Actor, acting
 from watchword.guard.admission import begin_websocket
 from watchword.guard.blueprints import require_everywhere
