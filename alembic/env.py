@@ -41,18 +41,22 @@ def migrate(connection: Connection) -> None:
 
 def migrate_sqlite(url: URL) -> None:
     """On SQLite the driver would commit before each DDL statement, so we begin and end the transaction ourselves."""
-    path = Path(url.database or "")
+    named = Path(url.database or "")
+    # Of a link with .. behind it SQLAlchemy would open another file than the service, beside the one that is private.
+    path = named.resolve()
     expect_no_log_alone(path)
+    for folder in (named.parent, path.parent):
+        if not folder.exists():
+            raise Unavailable(f"there is no folder {folder}")
     try:
         path.touch(mode=0o600)  # password hashes are nobody else's to read
     except OSError as fault:
-        folder = Path(os.path.realpath(path)).parent
-        if not folder.exists():
-            raise Unavailable(f"there is no folder {folder}") from None
         expect_room_for_a_log(path, fault)
         raise
     engine = create_engine(
-        url.set(drivername="sqlite"), poolclass=pool.NullPool, connect_args={"timeout": SECONDS_TO_WAIT}
+        url.set(drivername="sqlite", database=str(path)),
+        poolclass=pool.NullPool,
+        connect_args={"timeout": SECONDS_TO_WAIT},
     )
 
     @event.listens_for(engine, "connect")

@@ -110,6 +110,11 @@ def test_what_everybody_copies_is_guessable(secret: str) -> None:
         "[PASTE-YOUR-GENERATED-KEY-HERE-IN-BASE64!!]",
         "<put your 32 random bytes in here, please!>",
         "$$watchword_secret_key_production",
+        "{{ lookup('vault', 'secret=secret/data/watchword:key') }}",
+        '{{ required "the key is required!" .Values.secretKey }}',
+        "${{ secrets.WATCHWORD_SECRET_KEY && secrets.B || 'x' }}",
+        '<%= ENV.fetch("WATCHWORD_SECRET_KEY") { raise } %>',
+        "${WATCHWORD_SECRET_KEY_PRODUCTION%$}",
         "{watchword_secret_key_production_2}",
     ],
 )

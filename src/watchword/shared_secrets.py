@@ -63,8 +63,9 @@ _COUNTED: Final = {bytes(range(length)).hex() for length in (16, 24, 32, 64)}
 """FIPS 197's keys for AES, and as many bytes more as HS512 takes."""
 _TEMPLATE: Final = re.compile(
     # A command, or a variable of Kubernetes'; ``$(`` alone is in one of fifty secrets that Django makes.
-    r"\$\((?:<\s*[\w./~${}-]+|[^)\s]*\s.*|[A-Z][A-Z\d_]{2,})\)|\$\{[\w.:]{10,}(?:[-?+=|@/\s].*)?\}|%env\("
-    r"|\{\{[\w\s.$|:\"'()\[\]/,-]{4,}\}\}|<%[\w\s.:\"'()\[\]/,=-]{4,}%>",
+    r"\$\((?:<\s*[\w./~${}-]+|[^)\s]*\s.*|[A-Z][A-Z\d_]{2,})\)|\$\{[\w.:]{10,}(?:[-?+=|@/%#\[\s].*)?\}|%env\("
+    r"|\{\{(?:[\w\s.$|:\"'()\[\]/,-]{4,}|[-~&]?\s[^{}]{4,}\s-?)\}\}"
+    r"|<%(?:[\w\s.:\"'()\[\]/,=-]{4,}|[-=]{,2}\s[^<>]{4,}\s-?)%>",
     re.DOTALL,
 )
 _WHOLE_TEMPLATE: Final = re.compile(

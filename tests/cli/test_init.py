@@ -132,6 +132,16 @@ def test_a_service_that_keeps_nothing_in_its_folder_needs_none(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(("instance", "database"), [("a/../i", "i"), ("i", "a/../i"), ("link/i", "a/i")])
+def test_its_folder_is_made_however_it_is_named(tmp_path: Path, instance: str, database: str) -> None:
+    """A database in it is in it also by another name of the folder."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    secret = "a root of trust for one case 0123456789"
+    url = f"sqlite:///{tmp_path}/{database}/db"
+    run(INIT, environ=fresh_environment(tmp_path / instance, DATABASE_URL=url, SECRET_KEY=secret)).check_returncode()
+
+
 def test_the_command_to_paste_knows_an_issuer_that_ends_with_a_slash(tmp_path: Path) -> None:
     """The path follows it as in the metadata: with one slash."""
     done = run(INIT, environ=fresh_environment(tmp_path, ISSUER="https://login.example/tenant/"))

@@ -257,6 +257,15 @@ def test_sqlite_is_private(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_one_file_is_meant_however_it_is_named(tmp_path: Path) -> None:
+    """Behind a link ``..`` leads up from where that leads to, as the service has it, and nobody else reads the file."""
+    (tmp_path / "real" / "folder").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "folder")
+    migrations.upgrade(f"sqlite:///{tmp_path}/link/../watchword.db")
+    assert (tmp_path / "real" / "watchword.db").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "watchword.db").exists()
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Nothing makes it, for who knows whose it would be."""
     with pytest.raises(Unavailable, match=r"there is no folder .*/no$"):

@@ -46,9 +46,8 @@ def init() -> None:
             _migrate(settings)
             # Looked at in this order: another init that runs now has made its secret before its key.
             if asyncio.run(_is_in_use(settings)) and not path.exists():
-                raise SettingRefused(
-                    "SECRET_KEY", "is not set, and the database has keys or users of a service: give that one's secret"
-                )
+                told = "is not set, and the database has keys or users of a service: give that one's secret"
+                raise SettingRefused("SECRET_KEY", f"{told}; docs/keys.md has what to do where it is lost")
             # Of several that run at once, the first gives the secret. It is whole as soon as it is there.
             with suppress(FileExistsError):
                 os.link(draft, path)
@@ -96,7 +95,7 @@ def doctor(as_json: bool) -> None:
 def _is_kept_there(settings: Settings) -> bool:
     """Whether the database is a file in the instance folder."""
     path = settings.database_url.removeprefix("sqlite:///")
-    return path != settings.database_url and Path(path).absolute().is_relative_to(settings.instance)
+    return path != settings.database_url and Path(path).resolve().is_relative_to(settings.instance.resolve())
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, NoReturn
@@ -62,15 +62,16 @@ async def _keep(recorder: Recorder, store: Store) -> NoReturn:
         over="audit events are written again",
         foreseen=Unavailable,
     )
-    while True:
-        await recorder.news.wait()
-        await asyncio.sleep(DELAY)
-        try:
-            await write_down(recorder, store)
-            told.is_over()
-        except Exception as fault:
-            told.say(fault)
-            await asyncio.sleep(_RETRY)
+    with closing(told):
+        while True:
+            await recorder.news.wait()
+            await asyncio.sleep(DELAY)
+            try:
+                await write_down(recorder, store)
+                told.is_over()
+            except Exception as fault:
+                told.say(fault)
+                await asyncio.sleep(_RETRY)
 
 
 async def tail(store: Store, *, lines: int, follow: bool) -> AsyncIterator[Entry]:

@@ -6,6 +6,7 @@ news of logouts old. The database being away altogether is told by that other on
 
 import asyncio
 import logging
+from contextlib import closing
 from functools import partial
 from typing import Final, NoReturn
 
@@ -69,11 +70,12 @@ async def follow(keys: KeyHolder, *, store: Store, clock: Clock) -> NoReturn:
         over="the keys are those of the database again",
         foreseen=(Unavailable, KeyRefused),
     )
-    while True:
-        await asyncio.sleep(INTERVAL)
-        try:
-            await catch_up(keys, store=store, clock=clock)
-            told.is_over()
-        except Exception as fault:
-            keys.turn(now=clock())
-            told.say(fault)
+    with closing(told):
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await catch_up(keys, store=store, clock=clock)
+                told.is_over()
+            except Exception as fault:
+                keys.turn(now=clock())
+                told.say(fault)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Final, NoReturn
 
@@ -77,10 +78,11 @@ async def follow(denials: Denials, *, store: Store, clock: Clock) -> NoReturn:
         over="there are news of ended sessions again",
         foreseen=Unavailable,
     )
-    while True:
-        await asyncio.sleep(INTERVAL)
-        try:
-            await catch_up(denials, store=store, clock=clock)
-            told.is_over()
-        except Exception as fault:
-            told.say(fault)
+    with closing(told):
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await catch_up(denials, store=store, clock=clock)
+                told.is_over()
+            except Exception as fault:
+                told.say(fault)
