@@ -80,7 +80,7 @@ def test_the_client_loads_httpx_and_little_else() -> None:
     assert "httpx" in loaded
     assert {name.partition(".")[0] for name in loaded} & {"quart", "jwt", "cryptography", "msgspec", "sqlite3"} == set()
     ours = {name.split(".")[1] for name in loaded if name.startswith("watchword.")}
-    assert ours == {"bearer_tokens", "client", "loopback", "strictjson"}
+    assert ours == {"bearer_tokens", "client", "clock", "loopback", "strictjson"}
 
 
 def test_the_service_loads_what_the_guard_does_not() -> None:

@@ -97,28 +97,32 @@ async def test_who_takes_no_answer_holds_up_no_end(sides: tuple[dict[str, Any], 
     writer.transport.abort()
 
 
-@pytest.mark.parametrize(
-    "data", [LAST, GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"], ids=["last", "next", "body"]
-)
-async def test_who_is_overdue_is_no_fault_in_the_log(sides: tuple[dict[str, Any], dict[str, Any]], data: bytes) -> None:
+async def test_who_is_overdue_is_no_fault_in_the_log(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
     """A client that takes no answer, or does not end its body, is cut off in the end without a word."""
     settings, options = sides
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    writers = []
     async with served(answering(LARGE), graceful_timeout=1, **settings) as connect:
-        _, writer = await connect(**options)
-        writer.write(data)
+        for data in (LAST, GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"):
+            _, writer = await connect(**options)
+            writer.write(data)
+            writers.append(writer)
         await asyncio.sleep(BETWEEN)
-    writer.transport.abort()
+    for writer in writers:
+        writer.transport.abort()
     await asyncio.sleep(0)
     assert faults == []
 
 
-async def test_who_takes_an_answer_slowly_but_steadily_has_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("size", "piece"), [(80_000, 5000), (40_000, 2500)], ids=["while written", "behind it"])
+async def test_who_takes_an_answer_slowly_but_steadily_has_all_of_it(
+    monkeypatch: pytest.MonkeyPatch, size: int, piece: int
+) -> None:
     """Only who takes nothing for ``keep_alive_timeout`` is cut off; the whole answer may take much longer."""
     give_little_room(monkeypatch)
     loop, taken = asyncio.get_running_loop(), 0
-    async with served(answering(bytes(150_000)), keep_alive_timeout=1) as connect:
+    async with served(answering(bytes(size)), keep_alive_timeout=1) as connect:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8000)
             client.setblocking(False)
@@ -126,7 +130,7 @@ async def test_who_takes_an_answer_slowly_but_steadily_has_all_of_it(monkeypatch
             await loop.sock_connect(client, probe.get_extra_info("peername"))
             probe.close()
             await loop.sock_sendall(client, LAST)
-            while piece := await asyncio.wait_for(loop.sock_recv(client, 5000), 5):
-                taken += len(piece)
+            while taken_now := await asyncio.wait_for(loop.sock_recv(client, piece), 5):
+                taken += len(taken_now)
                 await asyncio.sleep(0.15)
-    assert taken > 150_000
+    assert taken > size

@@ -78,7 +78,6 @@ def test_a_user_whose_name_nobody_could_take_any_more_can_be_shut_out(tmp_path: 
         assert "at most 8 katakana middle dots" in refusal(refused)
     for command in ("users disable", "sessions end --user", "sessions list --user", "users delete"):
         run([*COMMAND, *command.split(), name], environ=environ).check_returncode()
-    assert run([*COMMAND, "users", "list"], environ=environ).stdout == ""
 
 
 @pytest.mark.parametrize("command", ["add carol", "set-password alice"])
