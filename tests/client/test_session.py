@@ -99,7 +99,7 @@ async def test_a_login_has_an_end_where_the_request_need_have_none(
     await caller.get(REPORTS, auth=auth, timeout=httpx.Timeout(None, connect=3.0))
     login, request = service.arrived
     assert request.timeout == {"connect": 3.0, "read": None, "write": None, "pool": None}
-    assert login.timeout == {"connect": 3.0, "read": 5.0, "write": 5.0, "pool": 5.0}
+    assert login.timeout == {"connect": 3.0, "read": 5.0, "write": 5.0, "pool": None}
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=ascii)
@@ -411,9 +411,11 @@ async def test_a_lost_answer_to_an_early_refresh_ends_no_session(
 
 
 @pytest.mark.parametrize(
-    ("read_timeout", "pace", "retry_after", "times"), [(5.0, 0.5, 4, 1), (0.0, 0.9, None, 3)], ids=["late", "often"]
+    ("read_timeout", "pace", "retry_after", "times"),
+    [(5.0, 0.5, 4, 1), (5.0, 2.0, 6, 1), (0.0, 2.0, 30, 1), (0.0, 0.9, None, 3)],
+    ids=["late", "late and slow", "long", "often"],
 )
-async def test_a_busy_answer_after_a_lost_one_costs_no_more_time_than_it_says(
+async def test_a_busy_answer_after_a_lost_one_costs_no_session(
     service: LoginService,
     stopwatch: Stopwatch,
     make_auth: AuthMaker,
@@ -443,20 +445,23 @@ async def test_a_busy_answer_after_a_lost_one_costs_no_more_time_than_it_says(
         stopwatch.advance(pace)
 
 
-@pytest.mark.parametrize(("status", "is_kept"), [(504, True), (503, False)])
+@pytest.mark.parametrize(
+    ("answer", "is_kept"),
+    [(busy(1, status=504), True), (httpx.Response(503), True), (busy(1), False), (busy(1, status=429), False)],
+)
 async def test_what_came_after_a_busy_answer_is_kept_where_that_may_have_been_done(
     service: LoginService,
     stopwatch: Stopwatch,
     make_auth: AuthMaker,
     caller: httpx.AsyncClient,
-    status: int,
+    answer: httpx.Response,
     is_kept: bool,
 ) -> None:
     """A proxy that gave up may still have a refresh under way, which would be the predecessor of a spent token."""
     auth = make_auth(refresh_token=service.open())
     await caller.get(REPORTS, auth=auth)
     stopwatch.advance(LIFETIME)
-    service.plan("/refresh", busy(1, status=status))
+    service.plan("/refresh", answer)
     assert (await caller.get(REPORTS, auth=auth)).status_code == 200
     service.plan("/elsewhere", token_refused())
     assert (await caller.get(ELSEWHERE, auth=auth)).status_code == (401 if is_kept else 200)

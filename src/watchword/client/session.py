@@ -31,6 +31,8 @@ SHORTEST_WAIT: Final = 1
 """Seconds until one that is busy is asked again, if it does not name more."""
 LONGEST_WAIT: Final = 300
 """Seconds until a busy login service is asked again, if it names more: one wrong answer must not stop us for good."""
+REPEATABLE: Final = 9.0
+"""Seconds for which a refresh may surely be repeated that was done: the ten of the grace are counted in whole ones."""
 FIRST_REST: Final = 30.0
 """Seconds for which a password rests that was refused once: ten are sent in four hours, twenty in half a year."""
 
@@ -77,7 +79,7 @@ class Session:
         self._standing: Access | Refused | None = None
         self._not_before = clock()  # when the service may be asked again
         self._rest = FIRST_REST  # how long the password rests, if it is refused
-        self._is_unsettled = False  # whether a refresh may have been done whose outcome never came
+        self._unsettled_since = inf  # when a refresh was sent that may have been done and whose outcome never came
         self._silence = Silence()
 
     def story(self, errand: Errand) -> Story[None]:
@@ -170,7 +172,7 @@ class Session:
 
     def _wants_a_successor(self, access: Access) -> bool:
         now = self._clock()
-        is_lost = self._is_unsettled and not self._silence.is_long(now=now)
+        is_lost = self._unsettled_since < inf and not self._silence.is_long(now=now)
         return now >= self._not_before and access.wants_a_successor(now=now, is_lost=is_lost)
 
     def _renew(self, errand: Errand) -> Story[Access | Refused]:
@@ -182,7 +184,7 @@ class Session:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
             answer = yield from self._ask(errand, "/refresh", secrets)
             if answer.response.status_code == wire.UNAUTHORIZED:
-                self._refresh_token, self._is_unsettled = None, False
+                self._refresh_token, self._unsettled_since = None, inf
             elif self._credentials is None or not wire.finds_none(answer.response):
                 return (yield from self._accept(errand, answer))
             _log.debug("the refresh token is refused")
@@ -213,8 +215,9 @@ class Session:
                 yield from errand.patience.wait(seconds)
             asked_at = self._clock()
             asked = wire.request_with(secrets, self.service, path, on_behalf_of=errand.request)
-            is_refresh, was_unsettled = path == "/refresh", self._is_unsettled
-            self._is_unsettled |= is_refresh
+            is_refresh, unsettled_since = path == "/refresh", self._unsettled_since
+            if is_refresh:
+                self._unsettled_since = min(asked_at, unsettled_since)
             self._silence.asked(now=asked_at)
             try:
                 response: httpx.Response = yield asked
@@ -224,13 +227,15 @@ class Session:
             if response.request is not asked:
                 raise UnexpectedAnswer(f"{path} redirects to another address", request=errand.request)
             if response.status_code not in wire.BUSY:
-                return _Answer(response, asked_at, is_repeated=is_refresh and was_unsettled)
-            if response.status_code in wire.NOT_DONE:
-                self._is_unsettled = was_unsettled
+                return _Answer(response, asked_at, is_repeated=is_refresh and unsettled_since < inf)
+            if wire.is_not_done(response):
+                self._unsettled_since = unsettled_since
             seconds = min(max(SHORTEST_WAIT, wire.retry_after(response) or 0), LONGEST_WAIT)
+            if self._unsettled_since < inf and self._clock() < self._unsettled_since + REPEATABLE:
+                seconds = SHORTEST_WAIT  # whatever it says: later it would look like a theft
             self._not_before = self._clock() + seconds
             if isinstance(self._standing, Access):
-                self._standing.put_off()
+                self._standing.try_again_soon()
 
     def _accept(self, errand: Errand, given: _Answer) -> Story[Access]:
         """Keep what a token answer holds; others see its access token once the refresh token has been announced."""
@@ -251,7 +256,7 @@ class Session:
             is_repeated=given.is_repeated,
             now=self._clock(),
         )
-        self._is_unsettled = False
+        self._unsettled_since = inf
         self._rest = FIRST_REST
         _log.debug("%s gave a token for %d s", path, answer.expires_in)
         try:

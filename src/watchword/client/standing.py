@@ -105,8 +105,8 @@ class Access:
         self._rests_until = now + EARLY_PAUSE
         self._is_suspected = False
 
-    def put_off(self) -> None:
-        """Have the next try follow as soon as may be, as this one met a service that is busy, and failed nobody."""
+    def try_again_soon(self) -> None:
+        """Have no pause before the next try, as this one met a service that is busy, and failed nobody."""
         self._rests_until = -inf
         self._is_suspected = True
 

@@ -21,8 +21,6 @@ UNAUTHORIZED: Final = 401
 SERVICE_UNAVAILABLE: Final = 503
 BUSY: Final = frozenset({429, 502, 503, 504})
 """What a login service answers, or a proxy before it, when a later try may fare better."""
-NOT_DONE: Final = frozenset({429, 503})
-"""Those of them by which nothing was done."""
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes that are read of a login service's answer. A token answer has one or two thousand."""
@@ -30,9 +28,10 @@ MAX_ANSWER: Final = 64 * 1024
 _NONE: Final = {400: "invalid_request", 413: "payload_too_large"}
 """A login service's words for a secret that could never be one: it holds what no JSON may, or is too long."""
 
-_TIMEOUTS: Final = ("connect", "read", "write", "pool")
+_TIMEOUTS: Final = ("connect", "read", "write")
 _TIMEOUT: Final = 5.0
-"""Seconds of each of them where the caller has set none."""
+"""Seconds of each of them where the caller has set none. For a connection of the pool one waits as the caller's would:
+nothing has been sent."""
 
 _SENT_AT_ONCE: Final = 1 << 16
 """Bytes of a body that the system takes, whatever the server does with them."""
@@ -117,7 +116,7 @@ class Confidential(httpx.Request):
 
     def __init__(self, url: httpx.URL, *, headers: dict[str, str], body: bytes, on_behalf_of: httpx.Request) -> None:
         given = on_behalf_of.extensions.get("timeout", {})
-        timeouts = {name: _TIMEOUT if given.get(name) is None else given[name] for name in _TIMEOUTS}
+        timeouts = {**given, **{name: _TIMEOUT for name in _TIMEOUTS if given.get(name) is None}}
         super().__init__("POST", url, headers=headers, stream=_Body(body), extensions={"timeout": timeouts})
         self._body = body
         self._on_behalf_of = on_behalf_of
@@ -296,6 +295,11 @@ def finds_none(response: httpx.Response) -> bool:
     except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("code") == _NONE[response.status_code]
+
+
+def is_not_done(response: httpx.Response) -> bool:
+    """Whether a busy answer is surely of who has done nothing: a proxy's own 503 may hide what the service did."""
+    return response.status_code in {429, SERVICE_UNAVAILABLE} and retry_after(response) is not None
 
 
 def retry_after(response: httpx.Response) -> int | None:
