@@ -114,8 +114,7 @@ def test_four_at_once_make_one_of_each(tmp_path: Path, empty_database: dict[str,
     assert run([*COMMAND, "doctor"], environ=fresh_environment(instance, **empty_database)).returncode == 0
 
 
-@pytest.mark.parametrize("instance", ["file/instance", "instance"])
-@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+@pytest.mark.parametrize(("database", "instance"), [("postgresql", "file/instance"), ("sqlite", "instance")])
 def test_a_service_that_keeps_nothing_in_its_folder_needs_none(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, postgresql_server: str, database: str, instance: str
 ) -> None:
@@ -132,14 +131,13 @@ def test_a_service_that_keeps_nothing_in_its_folder_needs_none(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(("instance", "database"), [("a/../i", "i"), ("i", "a/../i"), ("link/i", "a/i")])
-def test_its_folder_is_made_however_it_is_named(tmp_path: Path, instance: str, database: str) -> None:
+def test_its_folder_is_made_however_it_is_named(tmp_path: Path) -> None:
     """A database in it is in it also by another name of the folder."""
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a")
     secret = "a root of trust for one case 0123456789"
-    url = f"sqlite:///{tmp_path}/{database}/db"
-    run(INIT, environ=fresh_environment(tmp_path / instance, DATABASE_URL=url, SECRET_KEY=secret)).check_returncode()
+    url = f"sqlite:///{tmp_path}/a/../link/i/db"
+    run(INIT, environ=fresh_environment(tmp_path / "a/i", DATABASE_URL=url, SECRET_KEY=secret)).check_returncode()
 
 
 def test_the_command_to_paste_knows_an_issuer_that_ends_with_a_slash(tmp_path: Path) -> None:
