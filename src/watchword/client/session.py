@@ -144,22 +144,18 @@ class Session:
         """
         began = self._clock()
         is_our_turn: bool = yield TakeTurn(errand.patience.seconds)
-        errand.patience.spend(self._clock() - began)
-        if not is_our_turn:
+        try:
+            errand.patience.spend(self._clock() - began)
             standing = self._came_after(of)
             if standing is None:
-                message = "another request is still logging in or refreshing"
-                raise ServiceUnavailable(message, request=errand.request, retry_after=SHORTEST_WAIT)
-        else:
-            try:
-                standing = self._came_after(of)
-                if standing is None:
-                    if isinstance(of, Access):
-                        if is_early and not self._wants_a_successor(of):
-                            return of
-                        of.begin_try(now=self._clock())
-                    standing = yield from self._renew(errand)
-            finally:
+                if not is_our_turn:
+                    message = "another request is still logging in or refreshing"
+                    raise ServiceUnavailable(message, request=errand.request, retry_after=SHORTEST_WAIT)
+                if is_early and isinstance(of, Access) and not self._wants_a_successor(of):
+                    return of
+                standing = yield from self._renew(errand)
+        finally:
+            if is_our_turn:
                 errand.turn.release()  # also when the story is closed here: its request was cancelled or cut off
         if isinstance(standing, Refused):
             raise standing.error(errand.request)
@@ -180,6 +176,8 @@ class Session:
 
         What the service takes for no refresh token at all is kept until a login has replaced it; it may be all we have.
         """
+        if isinstance(self._standing, Access):
+            self._standing.begin_try(now=self._clock())
         if self._refresh_token is not None:
             secrets = wire.Secrets({"refresh_token": self._refresh_token})
             answer = yield from self._ask(errand, "/refresh", secrets)
