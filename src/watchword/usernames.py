@@ -40,9 +40,10 @@ def canonical(username: str) -> str:
     Raises:
         InvalidUsername: not a user name, or one that takes long to read.
     """
-    for characters, most, called in _READ_AGAIN:
-        if len(username) <= MAX_CODE_POINTS and sum(map(username.count, characters)) > most:
-            raise InvalidUsername(f"A user name has at most {most} {called}")
+    if not username.isascii() and len(username) <= MAX_CODE_POINTS:
+        for characters, most, called in _READ_AGAIN:
+            if sum(map(username.count, characters)) > most:
+                raise InvalidUsername(f"A user name has at most {most} {called}")
     return canonical_at_leisure(username)
 
 
