@@ -138,6 +138,7 @@ def test_its_folder_is_made_however_it_is_named(tmp_path: Path) -> None:
     secret = "a root of trust for one case 0123456789"
     url = f"sqlite:///{tmp_path}/a/../link/i/db"
     run(INIT, environ=fresh_environment(tmp_path / "a/i", DATABASE_URL=url, SECRET_KEY=secret)).check_returncode()
+    assert [path.name for path in (tmp_path / "a" / "i").iterdir()] == ["db"]
 
 
 def test_the_command_to_paste_knows_an_issuer_that_ends_with_a_slash(tmp_path: Path) -> None:

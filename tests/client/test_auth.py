@@ -248,49 +248,41 @@ async def test_a_hook_whose_request_is_cancelled_loses_nothing(
     assert kept == [refresh_token("session0", 1), refresh_token("session0", 2)]
 
 
-async def test_who_waited_for_a_hook_in_vain_has_its_token_all_the_same(
-    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
-) -> None:
-    """The request that refreshed was cancelled while the hook saves: its token is in force, also for those before."""
-    saved = asyncio.Event()
-
-    async def save(_: str) -> None:
-        await saved.wait()
-
-    auth = make_auth(refresh_token=service.open(), on_refresh_token=save, patience=0.1)
+async def answer_behind_a_hook(auth: WatchwordAuth, service: LoginService, caller: httpx.AsyncClient) -> httpx.Response:
+    """What a request gets that waits for its turn, while the one before it is cancelled and its hook goes on saving."""
     first, second = (asyncio.create_task(caller.get(REPORTS, auth=auth)) for _ in range(2))
-    await asyncio.sleep(0)
     while not service.count("/refresh"):
         await asyncio.sleep(0)
     await asyncio.sleep(0.01)
     first.cancel()
-    assert (await second).status_code == 200
-    saved.set()
+    answer = await second
     with pytest.raises(asyncio.CancelledError):
         await first
+    return answer
+
+
+async def _save_for_ever(_: str) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_who_waited_for_a_hook_in_vain_has_its_token_all_the_same(
+    service: LoginService, make_auth: AuthMaker, caller: httpx.AsyncClient
+) -> None:
+    """The request that refreshed was cancelled while the hook saves: its token is in force, also for those before."""
+    auth = make_auth(refresh_token=service.open(), on_refresh_token=_save_for_ever, patience=0.1)
+    assert (await answer_behind_a_hook(auth, service, caller)).status_code == 200
 
 
 async def test_who_waited_for_a_hook_in_vain_has_no_patience_left(
     service: LoginService, stopwatch: Stopwatch, caller: httpx.AsyncClient
 ) -> None:
     """What was waited for a turn is not waited for a busy endpoint once more."""
-    saved = asyncio.Event()
-
-    async def save(_: str) -> None:
-        await saved.wait()
-
-    auth = WatchwordAuth(URL, refresh_token=service.open(), on_refresh_token=save, patience=1.1, sleep=stopwatch.sleep)
-    first, second = (asyncio.create_task(caller.get(REPORTS, auth=auth)) for _ in range(2))
-    while not service.count("/refresh"):
-        await asyncio.sleep(0)
-    await asyncio.sleep(0.01)
-    first.cancel()
+    auth = WatchwordAuth(
+        URL, refresh_token=service.open(), on_refresh_token=_save_for_ever, patience=1.1, sleep=stopwatch.sleep
+    )
     service.plan("/reports", busy(1))
-    assert (await second).status_code == 503
+    assert (await answer_behind_a_hook(auth, service, caller)).status_code == 503
     assert stopwatch.slept == []
-    saved.set()
-    with pytest.raises(asyncio.CancelledError):
-        await first
 
 
 async def test_a_hook_that_fails_after_its_request_was_cancelled_is_told_in_the_log(

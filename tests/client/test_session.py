@@ -549,6 +549,14 @@ class TestARefreshThatWasLostBesideOthers:
         service.plan("/reports", token_refused())
         return auth
 
+    async def all_goes_well(
+        self, seconds: int, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
+    ) -> None:
+        """A request each second, and all of them have a token that is good."""
+        for _ in range(seconds):
+            stopwatch.advance(1)
+            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+
     async def test_it_is_repeated_in_time(
         self, service: LoginService, stopwatch: Stopwatch, auth: WatchwordAuth, caller: httpx.AsyncClient
     ) -> None:
@@ -556,9 +564,7 @@ class TestARefreshThatWasLostBesideOthers:
         lose_one_refresh(service)
         with pytest.raises(httpx.ReadError):
             await caller.get(REPORTS, auth=auth)
-        for _ in range(LIFETIME):
-            stopwatch.advance(1)
-            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        await self.all_goes_well(LIFETIME, stopwatch, auth, caller)
         stopwatch.advance(LIFETIME)
         assert (await caller.get(REPORTS, auth=auth)).status_code == 200
 
@@ -581,9 +587,7 @@ class TestARefreshThatWasLostBesideOthers:
         ends = await asyncio.gather(*(caller.get(REPORTS, auth=auth) for _ in range(20)), return_exceptions=True)
         assert all(isinstance(end, httpx.ConnectError) for end in ends)
         service.afterwards.clear()
-        for _ in range(2 * LIFETIME):
-            stopwatch.advance(1)
-            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        await self.all_goes_well(2 * LIFETIME, stopwatch, auth, caller)
 
     @pytest.mark.parametrize("refuses_again", [False, True])
     async def test_a_service_that_is_gone_fails_no_more_than_a_few(
@@ -635,9 +639,7 @@ class TestARefreshThatWasLostBesideOthers:
         with pytest.raises(httpx.ConnectError):
             await caller.get(ELSEWHERE, auth=auth)
         service.afterwards.clear()
-        for _ in range(2 * LIFETIME):
-            stopwatch.advance(1)
-            assert (await caller.get(REPORTS, auth=auth)).status_code == 200
+        await self.all_goes_well(2 * LIFETIME, stopwatch, auth, caller)
 
     @pytest.mark.parametrize("hangs_up", [False, True])
     async def test_nor_does_an_endpoint_that_takes_no_upload_then(
